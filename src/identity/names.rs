@@ -1,0 +1,169 @@
+//! The operator's names: issuers, targets, namespaces. ASCII, bounded, comparable byte by byte.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// Why a name was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// Nothing there.
+    #[error("a name may not be empty")]
+    Empty,
+    /// Longer than the bound of its kind.
+    #[error("the name is {0} bytes long, at most {1} are allowed")]
+    TooLong(usize, usize),
+    /// A character outside the grammar of its kind.
+    #[error("the character {0:?} is not allowed in {1}")]
+    Character(char, &'static str),
+    /// An empty, `.` or `..` segment between slashes.
+    #[error("empty, `.` and `..` segments are not allowed")]
+    Segment,
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident, $check:path) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// Checks `text` against the grammar of this kind of name.
+            ///
+            /// # Errors
+            /// [`NameError`] names the first fault.
+            pub fn new(text: &str) -> Result<Self, NameError> {
+                $check(text)?;
+                Ok(Self(Arc::from(text)))
+            }
+
+            /// The name as text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = NameError;
+            fn try_from(text: String) -> Result<Self, NameError> {
+                Self::new(&text)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> Self {
+                name.0.as_ref().to_owned()
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+name! {
+    /// The operator's name of a trusted issuer: lower-case letters, digits and `-`, 1 to 63 bytes (as a DNS-1123 label).
+    /// It prefixes every subject that the issuer vouches for, so it never contains a `:`.
+    IssuerName, check_label
+}
+
+name! {
+    /// What a token is asked for (RFC 8693 `audience`, the role of a Vault login): letters, digits and `-._~/:`, 1 to
+    /// 255 bytes, no empty, `.` or `..` segment.
+    TargetName, check_target
+}
+
+name! {
+    /// Where a target's secrets live, e.g. `group_100/group_200`: segments of letters, digits, `_`, `-` and `.`, 1 to
+    /// 255 bytes, no empty, `.` or `..` segment.
+    Namespace, check_namespace
+}
+
+fn check_label(text: &str) -> Result<(), NameError> {
+    bounded(text, 63)?;
+    characters(text, "an issuer name (lower-case letters, digits, `-`)", |c| {
+        c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'
+    })
+}
+
+fn check_target(text: &str) -> Result<(), NameError> {
+    bounded(text, 255)?;
+    characters(text, "a target name (letters, digits, `-._~/:`)", |c| {
+        c.is_ascii_alphanumeric() || "-._~/:".contains(c)
+    })?;
+    segments(text)
+}
+
+fn check_namespace(text: &str) -> Result<(), NameError> {
+    bounded(text, 255)?;
+    characters(text, "a namespace (letters, digits, `_-.` and `/` between segments)", |c| {
+        c.is_ascii_alphanumeric() || "_-./".contains(c)
+    })?;
+    segments(text)
+}
+
+fn bounded(text: &str, most: usize) -> Result<(), NameError> {
+    match text.len() {
+        0 => Err(NameError::Empty),
+        long if long > most => Err(NameError::TooLong(long, most)),
+        _ => Ok(()),
+    }
+}
+
+fn characters(text: &str, kind: &'static str, allowed: impl Fn(char) -> bool) -> Result<(), NameError> {
+    match text.chars().find(|c| !allowed(*c)) {
+        Some(odd) => Err(NameError::Character(odd, kind)),
+        None => Ok(()),
+    }
+}
+
+fn segments(text: &str) -> Result<(), NameError> {
+    if text.split('/').any(|segment| matches!(segment, "" | "." | "..")) {
+        return Err(NameError::Segment);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("prod-eu-1")]
+    #[case("a")]
+    fn an_issuer_name_is_a_dns_label(#[case] text: &str) {
+        assert_eq!(IssuerName::new(text).unwrap().as_str(), text);
+    }
+
+    #[rstest]
+    #[case("", NameError::Empty)]
+    #[case("Prod", NameError::Character('P', "an issuer name (lower-case letters, digits, `-`)"))]
+    #[case("a:b", NameError::Character(':', "an issuer name (lower-case letters, digits, `-`)"))]
+    fn an_issuer_name_outside_the_grammar_is_refused(#[case] text: &str, #[case] error: NameError) {
+        assert_eq!(IssuerName::new(text).unwrap_err(), error);
+    }
+
+    #[rstest]
+    #[case("group_100/group_200", true)]
+    #[case("group_100//x", false)]
+    #[case("../x", false)]
+    #[case("/x", false)]
+    #[case("x/", false)]
+    fn a_namespace_has_no_odd_segments(#[case] text: &str, #[case] fine: bool) {
+        assert_eq!(Namespace::new(text).is_ok(), fine);
+    }
+}

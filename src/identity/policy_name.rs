@@ -1,0 +1,105 @@
+//! The names of policies that a secrets token carries, e.g. `pipelines/protected/env/70726f64756374696f6e`.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A policy name: segments of lower-case letters, digits, `_`, `-` and `.` between single slashes, 1 to 255 bytes.
+///
+/// OpenBao lower-cases policy names, so upper case is refused instead of silently changed; `root` is refused as OpenBao
+/// refuses it. The grammar is checked after evaluation: a claim that holds `/` or `..` could otherwise walk the path.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct PolicyName(Box<str>);
+
+/// Why a text is no policy name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PolicyNameError {
+    /// Nothing there: an empty claim was templated into it.
+    #[error("a policy name may not be empty")]
+    Empty,
+    /// More than 255 bytes.
+    #[error("a policy name has at most 255 bytes")]
+    TooLong,
+    /// Outside the grammar.
+    #[error("a policy name has only lower-case letters, digits, `_`, `-`, `.` and single `/` between segments")]
+    Character,
+    /// An empty, `.` or `..` segment.
+    #[error("a policy name has no empty, `.` or `..` segment")]
+    Segment,
+    /// The name of OpenBao's superuser policy.
+    #[error("`root` can not be granted")]
+    Root,
+}
+
+impl PolicyName {
+    /// Checks `text` against the grammar.
+    ///
+    /// # Errors
+    /// [`PolicyNameError`] names the first fault; it never quotes the text, which may hold a claim.
+    pub fn new(text: &str) -> Result<Self, PolicyNameError> {
+        if text.is_empty() {
+            return Err(PolicyNameError::Empty);
+        }
+        if text.len() > 255 {
+            return Err(PolicyNameError::TooLong);
+        }
+        if !text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-./".contains(&b)) {
+            return Err(PolicyNameError::Character);
+        }
+        if text.split('/').any(|segment| matches!(segment, "" | "." | "..")) {
+            return Err(PolicyNameError::Segment);
+        }
+        if text == "root" {
+            return Err(PolicyNameError::Root);
+        }
+        Ok(Self(Box::from(text)))
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for PolicyName {
+    type Error = PolicyNameError;
+    fn try_from(text: String) -> Result<Self, PolicyNameError> {
+        Self::new(&text)
+    }
+}
+
+impl From<PolicyName> for String {
+    fn from(name: PolicyName) -> Self {
+        name.0.into()
+    }
+}
+
+impl fmt::Display for PolicyName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("pipelines/protected/env/70726f64756374696f6e", Ok(()))]
+    #[case("default", Ok(()))]
+    #[case("", Err(PolicyNameError::Empty))]
+    #[case("root", Err(PolicyNameError::Root))]
+    #[case("env/../admin", Err(PolicyNameError::Segment))]
+    #[case("env//x", Err(PolicyNameError::Segment))]
+    #[case("env/", Err(PolicyNameError::Segment))]
+    #[case("env/Production", Err(PolicyNameError::Character))]
+    #[case("env/*", Err(PolicyNameError::Character))]
+    #[case("env/é", Err(PolicyNameError::Character))]
+    #[case("env/a b", Err(PolicyNameError::Character))]
+    fn a_policy_name_keeps_its_grammar(#[case] text: &str, #[case] expected: Result<(), PolicyNameError>) {
+        assert_eq!(PolicyName::new(text).map(|_| ()), expected);
+    }
+}

@@ -1,0 +1,3 @@
+//! Verification of a token.
+mod verified;
+pub use verified::VerifiedToken;
