@@ -26,7 +26,7 @@ APT::Sandbox::User "";
 CONF
 export APT_CONFIG=$apt/apt.conf
 cd "$scratch"
-apt-get update -qq
+apt-get update -qq -o APT::Update::Error-Mode=any
 apt-get source -qq --download-only kubernetes
 
 # The upstream archive is pinned; Debian's revision may move on without harm, since its patches are not applied.

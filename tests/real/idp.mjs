@@ -118,8 +118,14 @@ const newPublic = () => flags.tls
   ? https.createServer({ cert: readFileSync(positionals[0]), key: readFileSync(positionals[1]) }, onPublic)
   : http.createServer(onPublic)
 
-let server = newPublic()
-const port = await listen(server, +flags.port)
+let server = newPublic(), port
+while (port === undefined) { // below the range that outgoing connections draw from: nobody takes it while it is closed
+  const wanted = +flags.port || 20000 + Math.floor(Math.random() * 12000)
+  try { port = await listen(server, wanted) } catch (error) {
+    if (error.code !== 'EADDRINUSE' || +flags.port) throw error
+    server = newPublic()
+  }
+}
 const origin = `${flags.tls ? 'https' : 'http'}://${HOST}:${port}`
 build(flags.issuer ?? origin)
 
