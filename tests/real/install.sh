@@ -124,8 +124,7 @@ fi
 failed=0
 for part in "${parts[@]}"; do
   present "$part" && continue
-  mkdir -p "$cache"
-  log=$cache/$part.log
+  log=$(mktemp)
   started=$SECONDS
   # A process of its own: errexit does not hold inside a function that `if` calls.
   if "$BASH" "${BASH_SOURCE[0]}" "$part" >"$log" 2>&1 </dev/null; then
@@ -137,5 +136,6 @@ for part in "${parts[@]}"; do
     why=$(grep -E '^(E:|ERROR|npm error|needs)' "$log" | head -1)
     echo "skipped: $part: ${why:-$(tail -1 "$log")}"
   fi
+  rm -f "$log"
 done
 exit $failed
