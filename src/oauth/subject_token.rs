@@ -37,10 +37,12 @@ pub struct SubjectToken {
 }
 
 impl SubjectToken {
-    /// Takes the text of a token.
+    /// Takes the text of a token, without the one line end that it may close with: google-auth and others send the file
+    /// that they were given as it is.
     #[must_use]
     pub fn new(text: &str, declared: DeclaredType) -> Self {
-        Self { text: Zeroizing::new(text.to_owned()), declared }
+        let line = text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
+        Self { text: Zeroizing::new(line.to_owned()), declared }
     }
 
     /// What the caller says that it is.
@@ -76,6 +78,15 @@ mod tests {
     fn a_token_is_never_printed() {
         let token = SubjectToken::new("secret", DeclaredType::Jwt);
         assert_eq!(format!("{token:?}"), "SubjectToken(Jwt, [redacted])");
+    }
+
+    #[test]
+    fn one_line_end_is_taken_off_and_nothing_else() {
+        let text = |given: &str| SubjectToken::new(given, DeclaredType::Jwt).into_text().to_string();
+        assert_eq!(text("a.b.c\n"), "a.b.c");
+        assert_eq!(text("a.b.c\r\n"), "a.b.c");
+        assert_eq!(text("a.b.c\n\n"), "a.b.c\n");
+        assert_eq!(text(" a.b.c"), " a.b.c");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::verified::{Facts, VerifiedToken};
-use super::{Refusal, checks};
+use super::{Refusal, checks, shape};
 use crate::clock::Timestamp;
 use crate::identity::SpiffeTrustDomain;
 use crate::jose::{CompactJws, Sha256};
@@ -16,11 +16,16 @@ pub struct SignedToken {
     digest: Sha256,
     issuer: Arc<Issuer>,
     key: Sha256,
+    token_bytes: u64,
 }
+
+/// What the facts of a token weigh in the cache, for each byte of the token: its decoded claims as a tree.
+const BYTES_PER_TOKEN_BYTE: u64 = 4;
 
 impl SignedToken {
     pub(super) fn new(jws: CompactJws, digest: Sha256, issuer: Arc<Issuer>, key: Sha256) -> Self {
-        Self { jws, digest, issuer, key }
+        let token_bytes = jws.token_bytes();
+        Self { jws, digest, issuer, key, token_bytes }
     }
 
     /// Checks every claim that decides whether the token is good, for us, now.
@@ -48,7 +53,8 @@ impl SignedToken {
         checks::lifetime(&times, now, issuer.max_token_lifetime())?;
         let subject = checks::subject(&claims)?;
         let token_id = checks::token_id(&claims)?;
-        issuer.check_shape(&claims)?;
+        shape::check(&claims, issuer)?;
+        let weight = BYTES_PER_TOKEN_BYTE * self.token_bytes;
         Ok(VerifiedToken::new(Facts {
             subject,
             claims,
@@ -56,6 +62,7 @@ impl SignedToken {
             times,
             token_id,
             key: self.key,
+            weight,
             issuer: self.issuer,
         }))
     }

@@ -34,9 +34,8 @@ impl UntrustedToken {
     ///
     /// # Errors
     /// [`Refusal::Malformed`].
-    pub fn parse(token: SubjectToken) -> Result<Self, Refusal> {
+    pub fn parse(token: SubjectToken, digest: Sha256) -> Result<Self, Refusal> {
         let declared = token.declared();
-        let digest = sha256(token.as_bytes());
         Ok(Self { jws: CompactJws::parse(token.into_text())?, declared, digest })
     }
 
