@@ -8,4 +8,4 @@ mod logs;
 mod metrics;
 
 pub use logs::{LogFormat, LogSettings, start_logs};
-pub use metrics::{MetricSources, render};
+pub use metrics::render;

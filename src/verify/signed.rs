@@ -34,7 +34,6 @@ impl SignedToken {
     /// The first [`Refusal`].
     pub fn check_claims(self, now: Timestamp) -> Result<VerifiedToken, Refusal> {
         let issuer = &self.issuer;
-        let platform = issuer.platform();
         let claims = self.jws.into_claims();
         if let Some(domain) = issuer.trust_domain() {
             let subject = checks::subject(&claims)?;
@@ -46,7 +45,7 @@ impl SignedToken {
             checks::issuer(&claims, issuer.url().as_str())?;
         }
         checks::audience(&claims, issuer.audiences(), issuer.allows_several_audiences(), |audience| {
-            platform.is_own_audience(audience)
+            issuer.is_platform_audience(audience)
         })?;
         let times = checks::read_times(&claims)?;
         checks::times(&times, now, issuer.leeway())?;

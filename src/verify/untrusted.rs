@@ -7,9 +7,9 @@ use serde_json::Value;
 use super::Refusal;
 use super::signed::SignedToken;
 use crate::identity::SpiffeTrustDomain;
-use crate::jose::{Algorithm, CompactJws, KeySet, Sha256, VerifyingKey, sha256};
+use crate::jose::{Algorithm, CompactJws, KeySet, Sha256, VerifyingKey};
 use crate::oauth::{DeclaredType, SubjectToken};
-use crate::trust::Issuer;
+use crate::trust::{Issuer, MediaTypes};
 
 /// A well-formed token of unknown worth. Its claims are out of reach until a trusted issuer's key has verified it.
 #[derive(Debug)]
@@ -88,7 +88,7 @@ impl UntrustedToken {
     fn signing_key(&self, issuer: &Issuer, keys: &KeySet) -> Result<Sha256, Refusal> {
         let algorithm = self.jws.unverified_algorithm();
         self.media_type(issuer)?;
-        if issuer.platform().closed_header() && self.jws.has_other_header_members() {
+        if issuer.platform().has_closed_header() && self.jws.has_other_header_members() {
             return Err(Refusal::OpenHeader);
         }
         if !issuer.key_rules().algorithms.contains(&algorithm) {
@@ -115,24 +115,18 @@ impl UntrustedToken {
         }
     }
 
-    /// `typ` says what kind of token it is, so that one kind is never taken for another (RFC 8725 section 3.11): absent,
-    /// `JWT` or `JOSE`, or what the operator allows for the issuer; `at+jwt` only where an access token was declared or
-    /// may be presented as a JWT.
+    /// `typ` says what kind of token it is, so that one kind is never taken for another (RFC 8725 section 3.11): what the
+    /// issuer's tokens have, but an access token only where one was declared or any JWT may be, and nothing else where one
+    /// was.
     fn media_type(&self, issuer: &Issuer) -> Result<(), Refusal> {
-        let plain = self.jws.unverified_media_type().map(normalised);
-        let allowed = match (plain.as_deref(), self.declared) {
-            (Some("at+jwt"), DeclaredType::IdToken) => false,
-            (None | Some("jwt" | "jose"), DeclaredType::AccessToken) => false,
-            (None | Some("jwt" | "jose"), _) => true,
-            (Some("authorization-grant+jwt"), DeclaredType::Assertion) => true,
-            (Some(other), _) => issuer.accepts_media_type(other),
+        let written = self.jws.unverified_media_type();
+        let is = |media_type| MediaTypes::from(vec![String::from(media_type)]).accept(written);
+        let allowed = match self.declared {
+            DeclaredType::AccessToken => is("at+jwt") && issuer.types().accept(written),
+            DeclaredType::IdToken => !is("at+jwt") && issuer.types().accept(written),
+            DeclaredType::Assertion => is("authorization-grant+jwt") || issuer.types().accept(written),
+            DeclaredType::Jwt => issuer.types().accept(written),
         };
         if allowed { Ok(()) } else { Err(Refusal::MediaType) }
     }
-}
-
-/// Media types compare without case, and without the `application/` that may be left out (RFC 7515 section 4.1.9).
-fn normalised(media_type: &str) -> String {
-    let lower = media_type.to_ascii_lowercase();
-    lower.strip_prefix("application/").map(str::to_owned).unwrap_or(lower)
 }
