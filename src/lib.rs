@@ -14,10 +14,14 @@
 //! `cli` > `app` > `config` > `telemetry` > `http` > `exchange` > `audit` > `mint` > `replay` > `policy` > `verify` >
 //! `trust` > `jose` > `oauth` > `state` > `identity` > `clock`
 
+pub mod audit;
 pub mod clock;
 pub mod identity;
 pub mod jose;
+pub mod mint;
 pub mod oauth;
 pub mod policy;
+pub mod replay;
+pub mod state;
 pub mod trust;
 pub mod verify;
