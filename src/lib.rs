@@ -16,6 +16,9 @@
 
 pub mod audit;
 pub mod clock;
+pub mod config;
+pub mod exchange;
+pub mod http;
 pub mod identity;
 pub mod jose;
 pub mod mint;
@@ -23,5 +26,6 @@ pub mod oauth;
 pub mod policy;
 pub mod replay;
 pub mod state;
+pub mod telemetry;
 pub mod trust;
 pub mod verify;

@@ -7,8 +7,23 @@ use std::path::{Path, PathBuf};
 
 /// Top to bottom: a module imports only what stands below it.
 const ORDER: [&str; 17] = [
-    "cli", "app", "config", "telemetry", "http", "exchange", "audit", "mint", "replay", "policy", "verify", "trust", "jose",
-    "oauth", "state", "identity", "clock",
+    "cli",
+    "app",
+    "config",
+    "telemetry",
+    "http",
+    "exchange",
+    "audit",
+    "mint",
+    "replay",
+    "policy",
+    "verify",
+    "trust",
+    "jose",
+    "oauth",
+    "state",
+    "identity",
+    "clock",
 ];
 
 /// Which modules may use a crate that is not everybody's.
@@ -71,9 +86,9 @@ fn code(text: &str) -> String {
 
 /// The names that follow `prefix` in `text`, e.g. the modules after `crate::`.
 fn after<'a>(text: &'a str, prefix: &str) -> BTreeSet<&'a str> {
-    let pieces = text.match_indices(prefix).filter(|(at, _)| {
-        !text[..*at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':')
-    });
+    let pieces = text
+        .match_indices(prefix)
+        .filter(|(at, _)| !text[..*at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':'));
     let word = |rest: &'a str| rest.split(|c: char| !(c.is_alphanumeric() || c == '_')).next().unwrap();
     pieces.map(|(at, _)| word(&text[at + prefix.len()..])).filter(|name| !name.is_empty()).collect()
 }

@@ -83,11 +83,7 @@ impl<'a> Load<'a> {
         }
         latencies.sort_by(f64::total_cmp);
         let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize];
-        Measured {
-            per_second: latencies.len() as f64 / RUN.as_secs_f64(),
-            p50_us: at(0.5),
-            p99_us: at(0.99),
-        }
+        Measured { per_second: latencies.len() as f64 / RUN.as_secs_f64(), p50_us: at(0.5), p99_us: at(0.99) }
     }
 }
 

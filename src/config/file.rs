@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::bytes::ByteSize;
-use crate::clock::Span;
+use crate::audit::{ClaimDetail, OnFailure};
 use crate::http::TlsSettings;
 use crate::identity::TargetName;
 use crate::jose::Algorithm;
 use crate::telemetry::LogSettings;
-use crate::trust::IssuerSettings;
+use crate::trust::{IssuerSettings, Span};
 
 /// What an operator writes.
 #[derive(Debug, Deserialize)]
@@ -97,22 +97,14 @@ impl Default for ReplayFile {
 pub(super) struct AuditFile {
     /// `-` for standard output; default `<data>/audit/decisions.jsonl`.
     pub(super) file: Option<PathBuf>,
-    pub(super) on_failure: OnFailureFile,
+    /// Whether exchanges that can not be recorded are denied, or go on and are counted.
+    pub(super) on_failure: OnFailure,
+    /// What of a token's claims is recorded: `none`, `names`, `values`.
+    pub(super) claims: ClaimDetail,
     /// A journal file is closed and a new one begun at this size.
     pub(super) rotate_at: Option<ByteSize>,
     /// How many closed files are kept.
     pub(super) keep: Option<usize>,
-}
-
-/// What happens to exchanges that can not be recorded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum OnFailureFile {
-    /// They are denied.
-    #[default]
-    Deny,
-    /// They go on; what was lost is counted.
-    Drop,
 }
 
 /// A resource server that may introspect.

@@ -10,9 +10,9 @@ use super::tally::Tally;
 use super::walk::Walk;
 use crate::audit::Journal;
 use crate::clock::{Clock, Timestamp};
-use crate::identity::DecisionId;
+use crate::identity::{DecisionId, IssuerUrl};
 use crate::jose;
-use crate::mint::Minter;
+use crate::mint::{KeyRing, Minter, OwnTokens};
 use crate::policy::{PolicySet, Target};
 use crate::replay::ReplayGuard;
 use crate::state::Revocations;
@@ -35,14 +35,16 @@ pub struct CounterParts {
     pub rules: Rules,
     /// Time.
     pub clock: Clock,
-    /// Signs.
-    pub minter: Minter,
+    /// Our signing keys.
+    pub keys: Arc<KeyRing>,
+    /// Our own issuer identifier.
+    pub issuer: IssuerUrl,
     /// Remembers single-use tokens.
     pub replay: ReplayGuard,
     /// Remembers revoked tokens.
-    pub revocations: Revocations,
+    pub revocations: Arc<Revocations>,
     /// Takes the records.
-    pub journal: Journal,
+    pub journal: Arc<Journal>,
     /// Remembers verified tokens.
     pub seen: VerifiedTokens,
 }
@@ -51,10 +53,13 @@ pub struct CounterParts {
 pub struct Counter {
     rules: ArcSwap<Rules>,
     clock: Clock,
+    keys: Arc<KeyRing>,
     minter: Minter,
+    own: OwnTokens,
+    issuer: IssuerUrl,
     replay: ReplayGuard,
-    revocations: Revocations,
-    journal: Journal,
+    revocations: Arc<Revocations>,
+    journal: Arc<Journal>,
     seen: VerifiedTokens,
     tally: Tally,
 }
@@ -63,9 +68,12 @@ impl Counter {
     /// Puts the parts together.
     #[must_use]
     pub fn new(parts: CounterParts) -> Self {
-        let CounterParts { rules, clock, minter, replay, revocations, journal, seen } = parts;
+        let CounterParts { rules, clock, keys, issuer, replay, revocations, journal, seen } = parts;
+        let minter = Minter::new(Arc::clone(&keys), issuer.as_str());
+        let own = OwnTokens::new(Arc::clone(&keys), issuer.as_str());
         let tally = Tally::new(rules.issuers.iter().map(|issuer| issuer.name().clone()));
-        Self { rules: ArcSwap::from_pointee(rules), clock, minter, replay, revocations, journal, seen, tally }
+        let rules = ArcSwap::from_pointee(rules);
+        Self { rules, clock, keys, minter, own, issuer, replay, revocations, journal, seen, tally }
     }
 
     /// Begins an exchange. Whatever becomes of it, it leaves one record.
@@ -82,7 +90,19 @@ impl Counter {
     /// Our own public keys, as a JWK Set.
     #[must_use]
     pub fn public_jwks(&self) -> Arc<str> {
-        self.minter.key_ring().public_jwks()
+        self.keys.public_jwks()
+    }
+
+    /// Our signing keys.
+    #[must_use]
+    pub fn keys(&self) -> &KeyRing {
+        &self.keys
+    }
+
+    /// Our own issuer identifier.
+    #[must_use]
+    pub fn issuer(&self) -> &IssuerUrl {
+        &self.issuer
     }
 
     /// What was counted.
@@ -93,7 +113,7 @@ impl Counter {
 
     /// Where records go.
     #[must_use]
-    pub fn journal(&self) -> &Journal {
+    pub fn journal(&self) -> &Arc<Journal> {
         &self.journal
     }
 
@@ -121,7 +141,11 @@ impl Counter {
         &self.replay
     }
 
-    pub(super) fn revocations(&self) -> &Revocations {
+    pub(super) fn own_tokens(&self) -> &OwnTokens {
+        &self.own
+    }
+
+    pub(super) fn revocations(&self) -> &Arc<Revocations> {
         &self.revocations
     }
 
@@ -134,7 +158,8 @@ impl Counter {
 impl Rules {
     /// The one target that all of `asked` select, or the default where nothing was asked for.
     pub(super) fn target(&self, asked: &[String]) -> Result<&Target, Stop> {
-        let mut names = asked.iter().map(String::as_str).chain(self.default_target.as_deref().filter(|_| asked.is_empty()));
+        let mut names =
+            asked.iter().map(String::as_str).chain(self.default_target.as_deref().filter(|_| asked.is_empty()));
         let first = names.next().ok_or(Stop::Target("no target was asked for, and there is no default"))?;
         let unknown = Stop::Target("there is no target of the name that was asked for");
         let target = self.policies.target(first).ok_or(unknown)?;

@@ -13,4 +13,5 @@ mod walk;
 pub use counter::{Counter, CounterParts, Rules};
 pub use outcome::{Exchanged, Presentation, Refused, RefusedClass, Source};
 pub use tally::{LATENCY_BOUNDS_US, Outcome, Tally};
+pub use tokens::RevokeError;
 pub use walk::Walk;

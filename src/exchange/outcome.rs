@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::audit::Surface;
 use crate::identity::{DecisionId, IssuerName};
 use crate::mint::IssuedToken;
 use crate::oauth::{Scope, SubjectToken};
@@ -25,8 +26,8 @@ pub struct Presentation {
 /// Where a request came in, and from whom.
 #[derive(Clone, Copy, Debug)]
 pub struct Source {
-    /// The surface, as audit records name it.
-    pub surface: &'static str,
+    /// The surface.
+    pub surface: Surface,
     /// The peer's address.
     pub address: IpAddr,
 }

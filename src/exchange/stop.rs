@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::RefusedClass;
+use crate::audit::AuditUnavailable;
 use crate::mint::MintError;
 use crate::policy::Denial;
 use crate::replay::ReplayError;
-use crate::trust::{FindError, KeysUnavailable};
+use crate::trust::{KeysUnavailable, Untrusted};
 use crate::verify::Refusal;
 
 /// How long a caller should wait before it tries again when cambio can not decide.
@@ -23,7 +24,7 @@ pub(super) enum Stop {
     Refused(#[from] Refusal),
     /// No trusted issuer goes with the token.
     #[error(transparent)]
-    Issuer(#[from] FindError),
+    Issuer(#[from] Untrusted),
     /// The issuer's keys are not to be had.
     #[error(transparent)]
     Keys(#[from] KeysUnavailable),
@@ -43,8 +44,8 @@ pub(super) enum Stop {
     #[error(transparent)]
     Mint(#[from] MintError),
     /// What is decided could not be recorded, so nothing is decided.
-    #[error("the audit journal takes no records: {0}")]
-    Audit(String),
+    #[error(transparent)]
+    Audit(#[from] AuditUnavailable),
 }
 
 impl Stop {
@@ -53,13 +54,18 @@ impl Stop {
         match self {
             Self::Malformed(code) => code,
             Self::Refused(refusal) => refusal.code(),
-            Self::Issuer(error) => error.code(),
+            Self::Issuer(Untrusted::UnknownIssuer) => "issuer_unknown",
+            Self::Issuer(Untrusted::Ambiguous) => "issuer_ambiguous",
+            Self::Issuer(Untrusted::NameMismatch) => "issuer_not_the_named",
             Self::Keys(_) => "keys_unavailable",
             Self::Target(_) => "target_unknown",
             Self::Denied(denial) => denial.reason_code(),
             Self::Scope => "scope_not_granted",
-            Self::Replay(error) => error.code(),
-            Self::Mint(error) => error.code(),
+            Self::Replay(ReplayError::Replayed) => "token_replayed",
+            Self::Replay(_) => "replay_memory_unavailable",
+            Self::Mint(MintError::Lifetime(_)) => "token_expires_too_soon",
+            Self::Mint(MintError::TooLong(_)) => "claims_too_long",
+            Self::Mint(_) => "mint_failed",
             Self::Audit(_) => "audit_unavailable",
         }
     }
@@ -72,9 +78,9 @@ impl Stop {
             Self::Target(_) => RefusedClass::Target,
             Self::Scope => RefusedClass::Scope,
             Self::Keys(_) | Self::Audit(_) => RefusedClass::Unavailable(RETRY_AFTER),
-            Self::Replay(error) if error.is_replay() => RefusedClass::Token,
+            Self::Replay(ReplayError::Replayed) => RefusedClass::Token,
             Self::Replay(_) => RefusedClass::Unavailable(RETRY_AFTER),
-            Self::Mint(MintError::SubjectExpiresTooSoon) => RefusedClass::Token,
+            Self::Mint(MintError::Lifetime(_) | MintError::TooLong(_)) => RefusedClass::Token,
             Self::Mint(_) => RefusedClass::Fault,
         }
     }

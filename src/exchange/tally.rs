@@ -45,15 +45,18 @@ impl Tally {
         Self { issuers, ..Self::default() }
     }
 
-    pub(super) fn allowed(&self, issuer: &IssuerName) {
-        self.issuers.get(issuer).unwrap_or(&self.unknown).allowed.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn allowed(&self, issuer: Option<&IssuerName>) {
+        self.of(issuer).allowed.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn denied(&self, issuer: Option<&IssuerName>, reason: &'static str) {
-        let counters = issuer.and_then(|name| self.issuers.get(name)).unwrap_or(&self.unknown);
-        counters.denied.fetch_add(1, Ordering::Relaxed);
+        self.of(issuer).denied.fetch_add(1, Ordering::Relaxed);
         let mut reasons = self.reasons.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         *reasons.entry(reason).or_default() += 1;
+    }
+
+    fn of(&self, issuer: Option<&IssuerName>) -> &PerIssuer {
+        issuer.and_then(|name| self.issuers.get(name)).unwrap_or(&self.unknown)
     }
 
     pub(super) fn took(&self, latency: Duration) {
@@ -119,7 +122,7 @@ mod tests {
         let tally = Tally::new([known.clone()]);
         tally.denied(Some(&IssuerName::new("b").unwrap()), "x");
         tally.denied(None, "x");
-        tally.allowed(&known);
+        tally.allowed(Some(&known));
         assert_eq!(tally.exchanges().count(), 4);
         assert_eq!(tally.reasons()["x"], 2);
     }

@@ -1,10 +1,10 @@
 //! One exchange, step by step; each step consumes the value of the step before.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::counter::{Counter, Rules};
-use super::outcome::{Exchanged, Presentation, Refused, Source};
+use super::outcome::{Exchanged, Presentation, Refused, RefusedClass, Source};
 use super::stop::Stop;
 use crate::audit::{Outcome, Trail};
 use crate::clock::Timestamp;
@@ -12,7 +12,7 @@ use crate::identity::{DecisionId, IssuerName};
 use crate::mint::{IssuedToken, Wish};
 use crate::oauth::{Scope, ScopeToken, SubjectToken};
 use crate::policy::{Permit, Target};
-use crate::trust::{Issuer, RefreshReason};
+use crate::trust::{Issuer, Reason, Refresh, ReplayRule};
 use crate::verify::{Refusal, SeenKey, SignedToken, UntrustedToken, VerifiedToken};
 
 /// An exchange that has begun: it has an id and a trail, and ends as exactly one record, whatever happens to it.
@@ -22,6 +22,7 @@ pub struct Walk<'a> {
     id: DecisionId,
     now: Timestamp,
     began: Instant,
+    issuer: Option<IssuerName>,
 }
 
 impl<'a> Walk<'a> {
@@ -29,8 +30,8 @@ impl<'a> Walk<'a> {
     pub(super) fn begin(counter: &'a Counter, source: Source) -> Self {
         let now = counter.clock().now();
         let id = counter.decision_id(now);
-        let trail = Trail::begin(id, now, source.surface, source.address);
-        Self { counter, trail, id, now, began: Instant::now() }
+        let trail = Trail::begin(counter.journal(), id, now, source.surface, Some(source.address));
+        Self { counter, trail, id, now, began: Instant::now(), issuer: None }
     }
 
     /// The exchange: parse, trust, verify, decide, admit, mint, record.
@@ -41,10 +42,10 @@ impl<'a> Walk<'a> {
         let rules = self.counter.rules();
         match self.steps(&rules, presented).await {
             Ok((token, scope)) => {
-                self.counter.tally().allowed(token.issuer());
-                let decision = self.id;
-                self.close(Outcome::Allowed);
-                Ok(Exchanged { decision, token, scope })
+                self.counter.tally().allowed(self.issuer.as_ref());
+                let took = self.took();
+                self.trail.close(Outcome::Issued(&token), took);
+                Ok(Exchanged { decision: self.id, token, scope })
             }
             Err(stop) => Err(self.stop(&stop)),
         }
@@ -62,18 +63,19 @@ impl<'a> Walk<'a> {
         presented: Presentation,
     ) -> Result<(IssuedToken, Option<Scope>), Stop> {
         let Presentation { subject_token, targets, issuer, scope, lifetime } = presented;
-        self.trail.requested(&targets);
-        self.counter.journal().admit().map_err(|error| Stop::Audit(error.to_string()))?;
+        if let Some(target) = targets.first() {
+            self.trail.asked(target);
+        }
+        self.trail.policy_set(rules.policies.digest());
+        self.trail.admit()?;
         let token = self.verified(rules, subject_token, issuer).await?;
         let target = rules.target(&targets)?;
         let permit = self.decided(rules, token, target)?;
         let granted = granted_scope(&permit, target, scope.as_ref())?;
         let differs = scope.is_some_and(|asked| !asked.equals(&granted)).then(|| granted.clone());
-        let admitted = self.counter.replay().admit(permit, self.now)?;
-        let wish = Wish { scope: granted, lifetime, decision: self.id, policy_digest: rules.policies.digest() };
-        let issued = self.counter.minter().mint(admitted, wish, self.now)?;
-        self.trail.issued(issued.jti(), issued.expires_at(), issued.digest());
-        Ok((issued, differs))
+        let admitted = self.counter.replay().admit_permit(permit, self.now)?;
+        let wish = Wish { scope: &granted, lifetime, decision: self.id, policy_digest: rules.policies.digest() };
+        Ok((self.counter.minter().issue(&admitted, wish, self.now)?, differs))
     }
 
     /// The token, verified: by its issuer's keys, or because it was verified before and everything still holds.
@@ -84,80 +86,95 @@ impl<'a> Walk<'a> {
         named: Option<IssuerName>,
     ) -> Result<VerifiedToken, Stop> {
         let seen = SeenKey { digest: crate::jose::sha256(token.as_bytes()), declared: token.declared(), named };
-        self.trail.presented(seen.digest);
+        self.trail.claimed(None, None, seen.digest);
         let known = self.counter.seen().find(&seen, &rules.issuers, self.now);
         self.counter.tally().cache(known.is_some());
         if let Some(token) = known {
-            self.trail.verified(&token, true);
+            self.trusts(token.issuer());
+            self.trail.verified(token.subject(), token.claims().iter().map(|(name, value)| (name.as_str(), value)));
             return Ok(token);
         }
         let token = UntrustedToken::parse(token, seen.digest)?;
         let claimed = token.claimed_issuer()?;
-        self.trail.claims(&claimed, token.key_id_hint());
+        self.trail.claimed(Some(&claimed), token.key_id_hint(), seen.digest);
         let issuer = rules.issuers.find(&claimed, seen.named.as_ref())?;
-        self.trail.trusts(issuer.name());
-        let token = self.signed(issuer, token).await?.check_claims(self.now)?;
-        self.trail.verified(&token, false);
-        if token.trusted_issuer().replay().is_reusable() {
+        self.trusts(issuer.name());
+        let token = signed(issuer, token, self.now).await?.check_claims(self.now)?;
+        self.trail.verified(token.subject(), token.claims().iter().map(|(name, value)| (name.as_str(), value)));
+        if token.trusted_issuer().replay() == ReplayRule::Reusable {
             // A single-use token comes only once: to remember it would only push out one that comes again.
             self.counter.seen().remember(seen, &token);
         }
         Ok(token)
     }
 
-    /// The signature, checked with the keys at hand; where those can not have made it, once more with fresh keys, if the
-    /// issuer may be asked again by now.
-    async fn signed(&self, issuer: &Arc<Issuer>, token: UntrustedToken) -> Result<SignedToken, Stop> {
-        let keys = issuer.keys();
-        let (token, reason, refusal) = match keys.current(self.now) {
-            Err(_) => (token, RefreshReason::NoKeys, None),
-            Ok(current) => match token.check_signature(issuer, current.set()) {
-                Ok(signed) => return Ok(signed),
-                Err(failure) => match failure.refusal {
-                    Refusal::UnknownKey => (failure.token, RefreshReason::UnknownKey, Some(failure.refusal)),
-                    Refusal::Signature => (failure.token, RefreshReason::BadSignature, Some(failure.refusal)),
-                    other => return Err(other.into()),
-                },
-            },
-        };
-        let fresh = keys.refresh(reason, self.now).await;
-        match refusal {
-            Some(refusal) if !fresh.is_new() => return Err(refusal.into()),
-            _ => {}
-        }
-        let current = keys.current(self.now)?;
-        token.check_signature(issuer, current.set()).map_err(|failure| failure.refusal.into())
-    }
-
     fn decided(&mut self, rules: &Rules, token: VerifiedToken, target: &Target) -> Result<Permit, Stop> {
-        self.trail.target(target.name());
+        self.trail.asked(target.name().as_str());
         match rules.policies.decide(token, target, self.now) {
             Ok(permit) => {
-                self.trail.permitted(&permit);
+                self.trail.permitted(permit.rule(), permit.rule_digest(), permit.policies());
+                self.trail.trace(permit.trace().clone());
                 Ok(permit)
             }
             Err(denial) => {
-                self.trail.denied(denial.trace());
+                self.trail.trace(denial.trace().clone());
                 Err(Stop::Denied(denial))
             }
         }
     }
 
-    fn stop(mut self, stop: &Stop) -> Refused {
-        let code = stop.code();
-        self.counter.tally().denied(self.trail.issuer(), code);
-        self.trail.reason(code, stop.to_string());
-        let decision = self.id;
-        self.close(Outcome::Denied);
-        Refused { decision, class: stop.class() }
+    fn trusts(&mut self, issuer: &IssuerName) {
+        self.trail.issuer(issuer);
+        self.issuer = Some(issuer.clone());
     }
 
-    fn close(self, outcome: Outcome) {
+    fn stop(self, stop: &Stop) -> Refused {
+        let (reason, detail, class) = (stop.code(), Some(stop.to_string()), stop.class());
+        self.counter.tally().denied(self.issuer.as_ref(), reason);
+        let outcome = match class {
+            RefusedClass::Unavailable(_) | RefusedClass::Fault => Outcome::Failed { reason, detail },
+            _ => Outcome::Denied { reason, detail },
+        };
+        let took = self.took();
+        self.trail.close(outcome, took);
+        Refused { decision: self.id, class }
+    }
+
+    fn took(&self) -> Duration {
         let took = self.began.elapsed();
         self.counter.tally().took(took);
-        let record = self.trail.close(outcome, self.counter.rules().policies.digest(), took);
-        self.counter.journal().record(record);
+        took
     }
+}
+
+/// The signature, checked with the keys at hand; where those can not have made it, once more with fresh keys, if the
+/// issuer may be asked again by now.
+async fn signed(issuer: &Arc<Issuer>, token: UntrustedToken, now: Timestamp) -> Result<SignedToken, Stop> {
+    let cache = issuer.keys();
+    let failure = match cache.current(now) {
+        Err(_) => {
+            cache.refresh(Reason::Missing, now).await;
+            let current = cache.current(now)?;
+            return token.check_signature(issuer, current.keys()).map_err(|failure| failure.refusal.into());
+        }
+        Ok(current) => match token.check_signature(issuer, current.keys()) {
+            Ok(signed) => return Ok(signed),
+            Err(failure) => {
+                let reason = match failure.refusal {
+                    Refusal::UnknownKey => Reason::UnknownKeyId(current.generation()),
+                    Refusal::Signature => Reason::BadSignature(current.generation()),
+                    other => return Err(other.into()),
+                };
+                (failure, reason)
+            }
+        },
+    };
+    let (failure, reason) = failure;
+    if cache.refresh(reason, now).await != (Refresh::Fetched { changed: true }) {
+        return Err(failure.refusal.into());
+    }
+    let current = cache.current(now)?;
+    failure.token.check_signature(issuer, current.keys()).map_err(|failure| failure.refusal.into())
 }
 
 /// What is granted of the scope that was asked for. Words that the target does not know are ignored, as Google's clients
@@ -165,7 +182,8 @@ impl<'a> Walk<'a> {
 fn granted_scope(permit: &Permit, target: &Target, asked: Option<&Scope>) -> Result<Scope, Stop> {
     let granted: Scope = permit.scopes().filter_map(ScopeToken::new).collect();
     let Some(asked) = asked else { return Ok(granted) };
-    let known: Vec<_> = asked.words().iter().filter(|word| target.knows_scope(word.as_str())).collect();
+    let known: Vec<_> =
+        asked.words().iter().filter(|word| target.scopes().any(|known| known == word.as_str())).collect();
     if known.is_empty() {
         return Ok(granted);
     }

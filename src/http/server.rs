@@ -34,11 +34,7 @@ pub struct ServerLimits {
 
 impl Default for ServerLimits {
     fn default() -> Self {
-        Self {
-            connections: 10_000,
-            header_timeout: Duration::from_secs(10),
-            shutdown_grace: Duration::from_secs(20),
-        }
+        Self { connections: 10_000, header_timeout: Duration::from_secs(10), shutdown_grace: Duration::from_secs(20) }
     }
 }
 

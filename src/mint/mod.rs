@@ -6,6 +6,7 @@
 //! revocation is stored.
 
 mod claims;
+mod issue;
 mod issued;
 mod key_ring;
 mod key_settings;
@@ -17,6 +18,7 @@ mod operator_keys;
 mod own;
 mod snapshot;
 
+pub use issue::Wish;
 pub use issued::IssuedToken;
 pub use key_ring::{KeyRing, TICK_EVERY, rotate};
 pub use key_settings::{KeyInfo, KeySettings, KeySource};

@@ -98,7 +98,7 @@ fn keys(counter: &Counter, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     let help = "Usable keys of an issuer";
     let mut family = encoder.encode_descriptor("cambio_jwks_keys", help, None, MetricType::Gauge)?;
     for (name, status) in &statuses {
-        let usable = ConstGauge::new(i64::try_from(status.usable_keys).unwrap_or(i64::MAX));
+        let usable = ConstGauge::new(i64::try_from(status.keys).unwrap_or(i64::MAX));
         usable.encode(family.encode_family(&[("issuer", name.as_str())])?)?;
     }
     let help = "Fetches of an issuer's keys by result";
@@ -114,8 +114,8 @@ fn audit(counter: &Counter, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result 
     let journal = counter.journal();
     let help = "Audit records by result";
     let mut family = encoder.encode_descriptor("cambio_audit_records", help, None, MetricType::Counter)?;
-    one(&mut family, &[("result", "written")], journal.written())?;
-    one(&mut family, &[("result", "lost")], journal.lost())?;
+    one(&mut family, &[("result", "written")], journal.counters().written)?;
+    one(&mut family, &[("result", "lost")], journal.counters().lost)?;
     let help = "Whether the audit journal takes records";
     let family = encoder.encode_descriptor("cambio_audit_healthy", help, None, MetricType::Gauge)?;
     ConstGauge::new(i64::from(journal.healthy())).encode(family)

@@ -58,7 +58,7 @@ impl VerifiedTokens {
     /// configured as it was then, still publishes the key, and the token's times still hold.
     pub fn find(&self, key: &SeenKey, trusted: &Issuers, now: Timestamp) -> Option<VerifiedToken> {
         let facts = self.entries.as_ref()?.get(key)?;
-        let issuer = trusted.by_name(facts.issuer.name())?;
+        let issuer = trusted.named(facts.issuer.name())?;
         let unchanged = Arc::ptr_eq(issuer, &facts.issuer);
         if !unchanged || !still_trusted(issuer, facts.key, now) {
             return None;
@@ -89,5 +89,5 @@ impl VerifiedTokens {
 }
 
 fn still_trusted(issuer: &Issuer, key: Sha256, now: Timestamp) -> bool {
-    issuer.keys().current(now).is_ok_and(|keys| keys.set().contains(key))
+    issuer.keys().current(now).is_ok_and(|keys| keys.keys().contains(key))
 }

@@ -256,7 +256,10 @@ mod tests {
     #[case(json!({"jti": ["x"]}), Err(Refusal::TokenId))]
     #[case(json!({"jti": null}), Err(Refusal::TokenId))]
     #[case(json!({"jti": ""}), Err(Refusal::TokenId))]
-    fn a_token_id_is_a_string_where_there_is_one(#[case] value: Value, #[case] expected: Result<Option<Box<str>>, Refusal>) {
+    fn a_token_id_is_a_string_where_there_is_one(
+        #[case] value: Value,
+        #[case] expected: Result<Option<Box<str>>, Refusal>,
+    ) {
         assert_eq!(token_id(&claims(value)), expected);
     }
 }

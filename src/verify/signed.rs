@@ -7,7 +7,7 @@ use super::{Refusal, checks, shape};
 use crate::clock::Timestamp;
 use crate::identity::SpiffeTrustDomain;
 use crate::jose::{CompactJws, Sha256};
-use crate::trust::Issuer;
+use crate::trust::{AudienceRule, Issuer};
 
 /// A token with a good signature. Only [`super::UntrustedToken::check_signature`] makes one.
 #[derive(Debug)]
@@ -44,8 +44,8 @@ impl SignedToken {
         if claims.contains_key("iss") || issuer.trust_domain().is_none() {
             checks::issuer(&claims, issuer.url().as_str())?;
         }
-        checks::audience(&claims, issuer.audiences(), issuer.allows_several_audiences(), |audience| {
-            issuer.is_platform_audience(audience)
+        checks::audience(&claims, issuer.audiences(), issuer.audience_rule() == AudienceRule::Any, |audience| {
+            issuer.refuses_audience(audience)
         })?;
         let times = checks::read_times(&claims)?;
         checks::times(&times, now, issuer.leeway())?;

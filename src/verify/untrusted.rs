@@ -91,7 +91,7 @@ impl UntrustedToken {
         if issuer.platform().has_closed_header() && self.jws.has_other_header_members() {
             return Err(Refusal::OpenHeader);
         }
-        if !issuer.key_rules().algorithms.contains(&algorithm) {
+        if !issuer.algorithms().contains(&algorithm) {
             return Err(Refusal::Algorithm);
         }
         let key_id = self.key_id_hint();

@@ -20,7 +20,9 @@ pub(super) fn exchanged(outcome: &Exchanged) -> Response<Body> {
     let mut body = String::with_capacity(token.token().len() + 256);
     body.push_str(r#"{"access_token":""#);
     body.push_str(token.token());
-    body.push_str(r#"","issued_token_type":"urn:ietf:params:oauth:token-type:access_token","token_type":"Bearer","expires_in":"#);
+    body.push_str(
+        r#"","issued_token_type":"urn:ietf:params:oauth:token-type:access_token","token_type":"Bearer","expires_in":"#,
+    );
     body.push_str(&expires_in.to_string());
     if let Some(scope) = &outcome.scope {
         body.push_str(r#","scope":"#);

@@ -48,9 +48,7 @@ impl Clients {
     pub(super) fn authenticate(&self, headers: &HeaderMap, parameters: &Parameters<'_>) -> Option<&Client> {
         let (id, secret) = match (headers.get(header::AUTHORIZATION), parameters.value("client_secret")) {
             (Some(basic), None) => basic_credentials(basic.to_str().ok()?)?,
-            (None, Some(secret)) => {
-                (parameters.value("client_id")?.to_owned(), Zeroizing::new(secret.to_owned()))
-            }
+            (None, Some(secret)) => (parameters.value("client_id")?.to_owned(), Zeroizing::new(secret.to_owned())),
             _ => return None,
         };
         let presented = sha256(secret.as_bytes());

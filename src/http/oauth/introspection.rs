@@ -8,6 +8,8 @@ use serde_json::{Value, json};
 use super::token::media_type;
 use super::{OAuth, answer};
 use crate::http::body;
+use crate::identity::IssuerUrl;
+use crate::mint::OwnToken;
 use crate::oauth::{ErrorCode, Parameters};
 
 pub(super) async fn introspect(State(oauth): State<OAuth>, request: Request) -> Response<Body> {
@@ -21,20 +23,38 @@ pub(super) async fn introspect(State(oauth): State<OAuth>, request: Request) -> 
     let Some(client) = oauth.clients.authenticate(&head.headers, &parameters) else { return unauthenticated() };
     let Some(token) = parameters.value("token") else { return bad("the parameter token is missing") };
     // Unknown, expired, revoked and "not for you" look the same (RFC 7662 section 2.2).
-    let active = oauth.counter.introspect(token).filter(|token| client.may_see(token.audience()));
-    let body = match active {
-        None => json!({"active": false}),
-        Some(token) => {
-            let mut claims = token.claims().clone();
-            claims.insert("active".to_owned(), Value::Bool(true));
-            claims.insert("token_type".to_owned(), Value::from("Bearer"));
-            Value::Object(claims)
-        }
-    };
+    let active = oauth.counter.introspect(token).filter(|token| client.may_see(token.target().as_str()));
+    let body = active.map_or_else(|| json!({"active": false}), |token| described(&token, oauth.counter.issuer()));
     answer::json_response(StatusCode::OK, body.to_string())
 }
 
-pub(super) fn unauthenticated() -> Response<Body> {
+/// The members of RFC 7662 section 2.2, and what a resource server decides by.
+fn described(token: &OwnToken, issuer: &IssuerUrl) -> Value {
+    let mut body = json!({
+        "active": true,
+        "token_type": "Bearer",
+        "iss": issuer.as_str(),
+        "sub": token.subject(),
+        "aud": token.target(),
+        "exp": token.expires_at().as_secs(),
+        "iat": token.issued_at().as_secs(),
+        "jti": token.jti(),
+        "client_id": token.client_id(),
+        "policies": token.policies(),
+        "rule": token.rule(),
+    });
+    if let Some(members) = body.as_object_mut() {
+        if !token.scope().is_empty() {
+            members.insert("scope".to_owned(), Value::from(token.scope()));
+        }
+        if let Some(namespace) = token.namespace() {
+            members.insert("namespace".to_owned(), Value::from(namespace.as_str()));
+        }
+    }
+    body
+}
+
+fn unauthenticated() -> Response<Body> {
     let mut response =
         answer::error(StatusCode::UNAUTHORIZED, ErrorCode::InvalidClient, "client authentication failed");
     response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"cambio\""));

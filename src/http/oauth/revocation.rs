@@ -28,8 +28,7 @@ pub(super) async fn revoke(State(oauth): State<OAuth>, request: Request) -> Resp
         Err(error) => {
             tracing::error!(%error, "a revocation was not recorded");
             let text = "the revocation could not be recorded; the token is still valid";
-            let mut response =
-                answer::error(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::TemporarilyUnavailable, text);
+            let mut response = answer::error(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::TemporarilyUnavailable, text);
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
             response
         }

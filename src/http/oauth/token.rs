@@ -7,6 +7,7 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, Response, header};
 
 use super::{OAuth, answer};
+use crate::audit::Surface;
 use crate::exchange::{Presentation, Source, Walk};
 use crate::http::body;
 use crate::identity::IssuerName;
@@ -18,7 +19,7 @@ pub(super) async fn exchange(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     request: Request,
 ) -> Response<Body> {
-    let walk = oauth.counter.begin(Source { surface: "oauth2", address: peer.ip() });
+    let walk = oauth.counter.begin(Source { surface: Surface::OAuth, address: peer.ip() });
     let (head, body) = request.into_parts();
     let named = match named_issuer(head.uri.query()) {
         Ok(named) => named,
@@ -55,7 +56,8 @@ pub(super) async fn exchange(
 }
 
 fn malformed(walk: Walk<'_>, error: RequestError) -> Response<Body> {
-    let reason = if error.code() == ErrorCode::UnsupportedGrantType { "grant_unsupported" } else { "request_malformed" };
+    let reason =
+        if error.code() == ErrorCode::UnsupportedGrantType { "grant_unsupported" } else { "request_malformed" };
     answer::malformed(error.code(), &error.to_string(), &walk.malformed(reason))
 }
 
