@@ -20,9 +20,10 @@ pub(super) const MAX_TARGET: usize = 255;
 pub(super) const MAX_DETAIL: usize = 1024;
 /// The most policies that are listed.
 pub(super) const MAX_POLICIES: usize = 64;
-/// The most claims that are listed, the longest name, the longest value and all values together, in bytes.
+/// The most claims that are listed; the longest name, all names, the longest value and all of names and values, in bytes.
 const MAX_CLAIMS: usize = 128;
 const MAX_CLAIM_NAME: usize = 64;
+const MAX_CLAIM_NAMES: usize = 2 * 1024;
 const MAX_CLAIM_VALUE: usize = 1024;
 const MAX_CLAIM_VALUES: usize = 8 * 1024;
 /// The longest trace, in bytes of JSON; of a longer one only the length is written.
@@ -146,7 +147,12 @@ impl Claims {
             ClaimDetail::Names => {
                 let (mut text, mut ends) = (String::with_capacity(512), Vec::with_capacity(48));
                 for (name, _) in claims {
-                    text.push_str(name.get(..name.floor_char_boundary(MAX_CLAIM_NAME)).unwrap_or_default());
+                    if text.len() + MAX_CLAIM_NAME > MAX_CLAIM_NAMES {
+                        text.push('…');
+                        ends.push(text.len());
+                        break;
+                    }
+                    text.push_str(short_name(name));
                     ends.push(text.len());
                 }
                 Self::Names { text, ends }
@@ -166,24 +172,35 @@ impl Claims {
     }
 }
 
-/// A value beyond its bound, and every value once all are, is written as `"…"`.
+/// A value beyond its bound is written as `"…"`; where all are, the object ends with such a member.
 fn values<'a>(claims: impl Iterator<Item = (&'a str, &'a Value)>) -> Option<Box<RawValue>> {
+    const CUT: &[u8] = "\"…\"".as_bytes();
     let mut out = vec![b'{'];
     for (name, value) in claims {
         if out.len() > 1 {
             out.push(b',');
         }
-        escape::write(&mut out, &name).ok()?;
+        let full = out.len() > MAX_CLAIM_VALUES;
+        escape::write(&mut out, &if full { "…" } else { short_name(name) }).ok()?;
         out.push(b':');
         let start = out.len();
-        escape::write(&mut out, value).ok()?;
-        if out.len() - start > MAX_CLAIM_VALUE || out.len() > MAX_CLAIM_VALUES {
+        if !full {
+            escape::write(&mut out, value).ok()?;
+        }
+        if full || out.len() - start > MAX_CLAIM_VALUE {
             out.truncate(start);
-            out.extend_from_slice("\"…\"".as_bytes());
+            out.extend_from_slice(CUT);
+        }
+        if full {
+            break;
         }
     }
     out.push(b'}');
     RawValue::from_string(String::from_utf8(out).ok()?).ok()
+}
+
+fn short_name(name: &str) -> &str {
+    name.get(..name.floor_char_boundary(MAX_CLAIM_NAME)).unwrap_or_default()
 }
 
 /// `text` within `most` bytes.

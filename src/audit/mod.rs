@@ -5,7 +5,7 @@
 //! know tokens and secrets: it is never given one, and what looks like one in any text is struck out on the way.
 //!
 //! # The record
-//! One line of JSON, at most some 40 KiB; members that do not apply are absent. `v` is the version of this list; new members
+//! One line of JSON, at most 64 KiB; members that do not apply are absent. `v` is the version of this list; new members
 //! may be added within a version.
 //!
 //! | member | what |

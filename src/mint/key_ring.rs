@@ -125,11 +125,13 @@ impl KeyRing {
                 *retry_at = Some(now.plus(RETRY_AFTER));
                 let locked = store.lock()?;
                 let (advanced, snapshot) = locked.advance(rules, now)?;
-                self.current.store(Arc::new(snapshot));
+                let snapshot = Arc::new(snapshot);
+                self.current.store(Arc::clone(&snapshot));
                 // Only now the world can see a prepared key: its time ahead of use begins here.
                 *manifest = advanced;
                 if manifest.note_published(now) {
                     locked.write(manifest)?;
+                    self.current.store(Arc::new(snapshot.described_by(manifest)));
                 }
                 *seen = store.fingerprint();
                 *retry_at = None;

@@ -51,6 +51,12 @@ impl Snapshot {
         Ok(Self { signer, jwks, own: Arc::new(own), infos })
     }
 
+    /// The same keys, after a change that concerns only what is said about them.
+    pub(super) fn described_by(&self, manifest: &Manifest) -> Self {
+        let (signer, jwks, own) = (Arc::clone(&self.signer), Arc::clone(&self.jwks), Arc::clone(&self.own));
+        Self { signer, jwks, own, infos: manifest.keys.iter().map(Entry::info).collect() }
+    }
+
     pub(super) fn of_files(files: &[PathBuf]) -> Result<Self, KeyError> {
         let keys = operator_keys::read(files)?;
         let signer = keys.first().cloned().ok_or(KeyError::NoFiles)?;

@@ -21,7 +21,7 @@ const SEGMENT_AGE: Duration = Duration::from_secs(15 * 60);
 const MAX_SEGMENT_BYTES: usize = 64 * SEGMENT_RECORDS * RECORD;
 /// No token lives longer; a record that says so was damaged, and would fill the memory for ever.
 const LONGEST: Duration = Duration::from_secs(400 * 24 * 60 * 60);
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Why the journal can not be read or written.
 #[derive(Debug, thiserror::Error)]
