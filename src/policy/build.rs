@@ -168,7 +168,7 @@ impl<'d> RuleBuilder<'_, '_, 'd> {
             policies: policies?.into(),
             metadata: metadata?.into(),
             terms,
-            claims: sight.claims.into_iter().collect(),
+            claims: self.builder.compiler.claims(sight.claims),
             patterns: sight.patterns.into_values().collect(),
             digest: digest::of_rule(self.document, rule),
             steps: sight.steps,
@@ -276,12 +276,11 @@ impl<'d> RuleBuilder<'_, '_, 'd> {
             }
         };
         sight.steps = sight.steps.saturating_add(bound.steps);
-        for (variable, claim) in code.claims() {
-            let (variable, claim) = (self.builder.compiler.text(variable), self.builder.compiler.text(claim));
-            sight.claims.insert(variable, claim);
+        for (variable, claim) in code.claims().iter() {
+            sight.claims.insert(Arc::clone(variable), Arc::clone(claim));
         }
         for pattern in code.patterns() {
-            sight.patterns.insert(self.builder.compiler.text(pattern.name()), pattern.clone());
+            sight.patterns.insert(Arc::from(pattern.name()), pattern.clone());
         }
         let mentioned = sight.names.iter().zip(&sight.masks).filter(|(name, _)| code.mentions(name));
         let lets = mentioned.fold(0, |mask, (_, needs)| mask | needs);

@@ -4,7 +4,7 @@
 //! on the one before it. Refuses to know which rule it belongs to. Runs only on a thread with
 //! [`COMPILER_STACK`](super::limits::COMPILER_STACK): the parser recurses, and so does the destructor of what it returns.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use cel::parser::{Expression, PrattParser};
@@ -94,24 +94,15 @@ pub enum CompileError {
 pub(super) struct Code {
     source: Box<str>,
     tree: Expression,
-    needs: Needs,
+    claims: Claims,
+    patterns: Box<[Pattern]>,
+    names: Box<[Box<str>]>,
 }
 
-impl Code {
-    /// Parses, judges and rewrites `source`, in which the variables `lets` are visible.
-    fn new(source: &str, lets: &[&str]) -> Result<Self, CompileError> {
-        if source.len() > SOURCE_BYTES {
-            return Err(CompileError::TooLong(source.len()));
-        }
-        let mut tree = parse(source)?;
-        guard::judge(&tree, lets)?;
-        let mut needs = Needs::default();
-        rewrite(&mut tree, &mut needs)?;
-        needs.names.sort_unstable();
-        needs.names.dedup();
-        Ok(Self { source: source.into(), tree, needs })
-    }
+/// Claims by the names of the variables that stand for them: variable, claim; in order.
+pub(super) type Claims = Arc<[(Arc<str>, Arc<str>)]>;
 
+impl Code {
     /// The text that it was compiled from.
     pub(super) fn source(&self) -> &str {
         &self.source
@@ -123,23 +114,23 @@ impl Code {
     }
 
     /// The claims that it mentions, each with the variable that stands for it.
-    pub(super) fn claims(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<str>)> {
-        self.needs.claims.iter()
+    pub(super) fn claims(&self) -> &Claims {
+        &self.claims
     }
 
     /// Its patterns.
-    pub(super) fn patterns(&self) -> impl Iterator<Item = &Pattern> {
-        self.needs.patterns.values()
+    pub(super) fn patterns(&self) -> &[Pattern] {
+        &self.patterns
     }
 
     /// Whether it mentions the variable `name`.
     pub(super) fn mentions(&self, name: &str) -> bool {
-        self.needs.names.binary_search_by(|known| known.as_str().cmp(name)).is_ok()
+        self.names.binary_search_by(|known| known.as_ref().cmp(name)).is_ok()
     }
 
     /// Its worst case, where the `let` variables are of these sizes.
-    pub(super) fn bound(&self, lets: &[(&str, Size)]) -> Result<Bound, CompileError> {
-        cost::bound(&self.tree, &self.needs, lets)
+    pub(super) fn bound<'a>(&'a self, lets: &[(&'a str, Size)]) -> Result<Bound, CompileError> {
+        cost::bound(self, lets)
     }
 }
 
@@ -151,6 +142,7 @@ type InSight = (Box<str>, Box<[Box<str>]>);
 pub(super) struct Compiler {
     codes: HashMap<InSight, Arc<Code>>,
     texts: HashSet<Arc<str>>,
+    claims: HashSet<Claims>,
 }
 
 impl Compiler {
@@ -163,9 +155,38 @@ impl Compiler {
         if let Some(code) = self.codes.get(&key) {
             return Ok(Arc::clone(code));
         }
-        let code = Arc::new(Code::new(source, lets)?);
+        let code = Arc::new(self.code(source, lets)?);
         self.codes.insert(key, Arc::clone(&code));
         Ok(code)
+    }
+
+    /// Parses, judges and rewrites.
+    fn code(&mut self, source: &str, lets: &[&str]) -> Result<Code, CompileError> {
+        if source.len() > SOURCE_BYTES {
+            return Err(CompileError::TooLong(source.len()));
+        }
+        let mut tree = parse(source)?;
+        guard::judge(&tree, lets)?;
+        let mut needs = Needs::default();
+        rewrite(&mut tree, &mut needs)?;
+        Ok(Code {
+            source: source.into(),
+            tree,
+            claims: self.claims(needs.claims),
+            patterns: needs.patterns.into_values().collect(),
+            names: needs.names.into_iter().map(String::into_boxed_str).collect(),
+        })
+    }
+
+    /// One shared copy of a table of claims.
+    pub(super) fn claims(&mut self, claims: BTreeMap<Arc<str>, Arc<str>>) -> Claims {
+        let claims: Claims =
+            claims.into_iter().map(|(variable, claim)| (self.text(&variable), self.text(&claim))).collect();
+        if let Some(known) = self.claims.get(&claims) {
+            return Arc::clone(known);
+        }
+        self.claims.insert(Arc::clone(&claims));
+        claims
     }
 
     /// One shared copy of `text`.

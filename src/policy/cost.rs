@@ -11,11 +11,11 @@
 use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, operators};
 use cel::parser::Expression;
 
-use super::compile::CompileError;
+use super::compile::{Code, CompileError};
 use super::guard::{is_claims, is_operator, qualified, string};
 use super::language::{Effect, function};
 use super::limits::{CLAIM_BYTES, CLAIM_ITEMS, CLAIM_NODES, SUBJECT_BYTES, VALUE_BYTES};
-use super::rewrite::Needs;
+use super::pattern::Pattern;
 
 /// How large a value may be. Sums saturate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,13 +49,12 @@ const BYTES_PER_STEP: u64 = 256;
 /// What one round of a comprehension costs besides its body: two variables bound, one value cloned.
 const ROUND: u64 = 4;
 
-/// Bounds a rewritten `tree`. `lets` holds the size of each visible `let`. Recursive: only after the depth is bounded.
+/// Bounds a rewritten expression. `lets` holds the size of each visible `let`. Recursive: only after the depth is bounded.
 ///
 /// # Errors
 /// [`CompileError::TooLarge`] where a value may outgrow [`VALUE_BYTES`].
-pub(super) fn bound(tree: &Expression, needs: &Needs, lets: &[(&str, Size)]) -> Result<Bound, CompileError> {
-    let mut names = lets.to_vec();
-    Estimate { needs, names: &mut names }.of(tree)
+pub(super) fn bound<'a>(code: &'a Code, lets: &[(&'a str, Size)]) -> Result<Bound, CompileError> {
+    Estimate { code, names: lets.to_vec() }.of(code.tree())
 }
 
 impl Size {
@@ -104,12 +103,12 @@ impl Size {
     }
 }
 
-struct Estimate<'a, 'n> {
-    needs: &'a Needs,
-    names: &'n mut Vec<(&'a str, Size)>,
+struct Estimate<'a> {
+    code: &'a Code,
+    names: Vec<(&'a str, Size)>,
 }
 
-impl<'a> Estimate<'a, '_> {
+impl<'a> Estimate<'a> {
     fn of(&mut self, tree: &'a Expression) -> Result<Bound, CompileError> {
         let inner = match &tree.expr {
             Expr::Literal(LiteralValue::String(text)) => Bound { steps: 0, size: Size::of_text(text.inner().len()) },
@@ -142,7 +141,7 @@ impl<'a> Estimate<'a, '_> {
     fn variable(&self, name: &str) -> Size {
         match self.names.iter().rev().find(|(bound, _)| *bound == name) {
             Some((_, size)) => *size,
-            None if self.needs.claims.contains_key(name) => CLAIM,
+            None if self.code.claims().iter().any(|(variable, _)| **variable == *name) => CLAIM,
             None => SMALL,
         }
     }
@@ -253,10 +252,10 @@ impl<'a> Estimate<'a, '_> {
 
     fn pattern(&self, call: &CallExpr, bytes: u64) -> u64 {
         let pattern = call.args.last().and_then(|arg| match &arg.expr {
-            Expr::Ident(name) => self.needs.patterns.get(name.as_str()),
+            Expr::Ident(name) => self.code.patterns().iter().find(|pattern| pattern.name() == name),
             _ => None,
         });
-        let weight = pattern.map_or(4, super::pattern::Pattern::weight);
+        let weight = pattern.map_or(4, Pattern::weight);
         8_u64.saturating_add(bytes.min(SUBJECT_BYTES as u64).saturating_mul(weight) / 4)
     }
 

@@ -30,13 +30,25 @@ pub(super) fn of_rule(document: &Document, rule: &RuleDocument) -> Sha256 {
 }
 
 /// The digest of a set of files: their names and contents, in order.
-pub(super) fn of_files<'f>(files: impl Iterator<Item = (&'f str, &'f str)>) -> Sha256 {
-    let mut fields = Fields::new("cambio policies 1");
-    for (name, text) in files {
-        fields.text(name);
-        fields.text(&sha256(text.as_bytes()).to_string());
+pub(super) struct SetDigest(Fields);
+
+impl Default for SetDigest {
+    fn default() -> Self {
+        Self(Fields::new("cambio policies 1"))
     }
-    fields.digest()
+}
+
+impl SetDigest {
+    /// Adds the next file.
+    pub(super) fn add(&mut self, file: &str, content: Sha256) {
+        self.0.text(file);
+        self.0.0.extend_from_slice(content.bytes());
+    }
+
+    /// The digest of all.
+    pub(super) fn finish(&self) -> Sha256 {
+        self.0.digest()
+    }
 }
 
 /// Fields, each after its length, so that no two lists of fields read the same.

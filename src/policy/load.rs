@@ -1,29 +1,32 @@
-//! From a directory of files to a set.
+//! From files to a set.
 //!
-//! Decides which files count, that no two ask for the same target, and that all cases come out as they say. Reads each
-//! file once; refuses to follow the directory out of its bounds.
+//! Decides that no two files ask for the same target, and that all cases come out as they say. Works on threads of its
+//! own: tokio's stacks are too small for a parser that recurses, and an overflow can't be caught.
+//!
+//! A batch of files at a time is read and parsed on all processors (most of the time goes there), compiled on one, which
+//! shares what repeats, and its cases run on all. What a file was is gone before the next batch comes.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
-use std::fs;
-use std::io::Read as _;
-use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 
 use super::build::Builder;
 use super::cases::{self, CaseOutcome};
 use super::compile::Compiler;
-use super::digest;
+use super::digest::SetDigest;
 use super::document::{Document, Place, place};
 use super::language::Language;
-use super::limits::{COMPILER_STACK, DIRECTORY_DEPTH, FILE_BYTES, FILES};
+use super::limits::COMPILER_STACK;
 use super::problem::{Faults, LoadError, LoadErrors, Problem};
 use super::rule::Target;
 use super::set::PolicySet;
+use super::sources::{Source, Sources};
 use crate::identity::IssuerName;
+use crate::jose::{Sha256, sha256};
 
-/// The texts of a set's files, in order of their names.
-pub(super) struct Sources(Vec<(Arc<str>, String)>);
+/// How many files are in memory at a time.
+const BATCH: usize = 256;
 
 /// A set, and how its cases came out.
 pub(super) struct Loaded {
@@ -31,181 +34,168 @@ pub(super) struct Loaded {
     outcomes: Vec<CaseOutcome>,
 }
 
-impl Sources {
-    pub(super) fn of<N: AsRef<str>, T: Into<String>>(sources: impl IntoIterator<Item = (N, T)>) -> Self {
-        let mut files: Vec<(Arc<str>, String)> =
-            sources.into_iter().map(|(name, text)| (Arc::from(name.as_ref()), text.into())).collect();
-        files.sort_by(|(a, _), (b, _)| a.cmp(b));
-        Self(files)
-    }
-
-    /// Reads all policy files below `directory`.
-    ///
-    /// # Errors
-    /// [`LoadErrors`] names each file and directory that can't be read.
-    pub(super) fn read(directory: &Path) -> Result<Self, LoadErrors> {
-        let mut reading = Reading { files: vec![], errors: vec![] };
-        reading.directory(directory, "", DIRECTORY_DEPTH);
-        if reading.errors.is_empty() { Ok(Self::of(reading.files)) } else { Err(LoadErrors(reading.errors)) }
-    }
-}
-
 impl Loaded {
     /// The set, where every case came out as it says.
+    ///
+    /// # Errors
+    /// [`LoadErrors`] with every case that did not.
     pub(super) fn into_set(self) -> Result<PolicySet, LoadErrors> {
-        let mut errors = vec![];
-        for outcome in self.outcomes {
-            if let Some(failure) = outcome.failure {
-                let problem = Problem::CaseFailed { case: outcome.name, failure };
-                errors.push(LoadError { file: outcome.file, place: Some(outcome.place), problem });
-            }
-        }
+        let failed = self.outcomes.into_iter().filter_map(|outcome| {
+            let problem = Problem::CaseFailed { case: outcome.name, failure: outcome.failure? };
+            Some(LoadError { file: outcome.file, place: Some(outcome.place), problem })
+        });
+        let errors: Vec<LoadError> = failed.collect();
         if errors.is_empty() { Ok(self.set) } else { Err(LoadErrors(errors)) }
     }
 
+    /// How the cases came out.
     pub(super) fn into_outcomes(self) -> Vec<CaseOutcome> {
         self.outcomes
     }
 }
 
-/// Compiles `sources` and runs their cases, on a thread of its own: tokio's stacks are too small for a parser that
-/// recurses, and an overflow can't be caught.
+/// Compiles `sources` and runs their cases.
 ///
 /// # Errors
-/// [`LoadErrors`] with every fault of every file.
-pub(super) fn set(sources: &Sources, issuers: &BTreeSet<IssuerName>) -> Result<Loaded, LoadErrors> {
-    let loaded = thread::scope(|scope| {
-        let thread = thread::Builder::new().name("policy-load".to_owned()).stack_size(COMPILER_STACK);
-        let handle = thread.spawn_scoped(scope, || compile(sources, issuers)).map_err(|error| error.to_string())?;
-        handle.join().map_err(|_| "the compiler failed".to_owned())
-    });
-    loaded.unwrap_or_else(|message| Err(internal(message)))
+/// [`LoadErrors`] with every fault of every file. A case that comes out otherwise is none yet.
+pub(super) fn load(sources: &Sources, issuers: &BTreeSet<IssuerName>) -> Result<Loaded, LoadErrors> {
+    let loaded = each(&[sources], |sources| Loading::new(issuers)?.run(sources)).map_err(internal)?;
+    loaded.into_iter().next().unwrap_or_else(|| Err(internal("nothing was loaded")))
 }
 
-fn internal(message: String) -> LoadErrors {
-    LoadErrors(vec![LoadError { file: Arc::from("policies"), place: None, problem: Problem::Internal(message) }])
+fn internal(message: impl Into<String>) -> LoadErrors {
+    LoadErrors(vec![LoadError { file: Arc::from("policies"), place: None, problem: Problem::Internal(message.into()) }])
 }
 
-fn compile(sources: &Sources, issuers: &BTreeSet<IssuerName>) -> Result<Loaded, LoadErrors> {
-    let language = Language::new().map_err(|error| internal(error.to_string()))?;
-    let mut builder = Builder { compiler: Compiler::default(), issuers };
-    let mut targets: Vec<Target> = Vec::with_capacity(sources.0.len());
-    let mut index: HashMap<Arc<str>, u32> = HashMap::with_capacity(sources.0.len());
-    let mut outcomes = vec![];
-    let mut errors = vec![];
-    for (file, text) in &sources.0 {
-        let mut faults = Faults::of(file);
-        if let Some((document, target)) = one(&mut builder, file, text, &mut faults) {
-            let runnable = cases::resolve(&document, issuers, &mut faults);
-            enlist(&document, &targets, &mut index, &mut faults);
-            outcomes.extend(runnable.iter().map(|case| case.run(&language, &target)));
-            targets.push(target);
-        }
-        errors.extend(faults.into_inner());
-    }
-    if !errors.is_empty() {
-        return Err(LoadErrors(errors));
-    }
-    let digest = digest::of_files(sources.0.iter().map(|(file, text)| (file.as_ref(), text.as_str())));
-    Ok(Loaded { set: PolicySet { language, targets, index, digest }, outcomes })
-}
-
-fn one(builder: &mut Builder<'_>, file: &Arc<str>, text: &str, faults: &mut Faults) -> Option<(Document, Target)> {
-    if text.len() > FILE_BYTES {
-        faults.add(Place::default(), Problem::TooLarge);
-        return None;
-    }
-    let document = match Document::parse(text) {
-        Ok(document) => document,
-        Err((message, place)) => {
-            faults.add(place, Problem::Shape(message));
-            return None;
-        }
-    };
-    let target = builder.target(&document, file, faults)?;
-    Some((document, target))
-}
-
-/// Enters the name and aliases of the next target.
-fn enlist(document: &Document, targets: &[Target], index: &mut HashMap<Arc<str>, u32>, faults: &mut Faults) {
-    let next = u32::try_from(targets.len()).unwrap_or(u32::MAX);
-    let name = (document.target.value.as_str(), place(&document.target));
-    let aliases = document.aliases.iter().map(|alias| (alias.value.as_str(), place(alias)));
-    for (name, at) in std::iter::once(name).chain(aliases) {
-        match index.get(name) {
-            None => {
-                index.insert(Arc::from(name), next);
-            }
-            Some(taken) => {
-                let other =
-                    targets.get(*taken as usize).map_or_else(|| Arc::from("this file"), |t| Arc::clone(&t.file));
-                faults.add(at, Problem::TakenTarget { name: name.to_owned(), file: other });
-            }
-        }
-    }
-}
-
-/// What was found on disk.
-struct Reading {
-    files: Vec<(String, String)>,
+/// A set while it is loaded.
+struct Loading<'i> {
+    language: Language,
+    builder: Builder<'i>,
+    targets: Vec<Target>,
+    /// Names and aliases: the target, and the file that it is from.
+    names: HashMap<Arc<str>, (u32, Arc<str>)>,
+    digest: SetDigest,
+    outcomes: Vec<CaseOutcome>,
     errors: Vec<LoadError>,
 }
 
-impl Reading {
-    fn directory(&mut self, path: &Path, name: &str, depth: usize) {
-        let entries = match fs::read_dir(path) {
-            Ok(entries) => entries,
-            Err(error) => return self.fail(name, Problem::Unreadable(error.to_string())),
-        };
-        for entry in entries {
-            let entry = match entry {
-                Ok(entry) => entry,
-                Err(error) => return self.fail(name, Problem::Unreadable(error.to_string())),
-            };
-            let Some(part) = entry.file_name().to_str().map(str::to_owned) else {
-                self.fail(name, Problem::Unreadable("a file name is not UTF-8".to_owned()));
-                continue;
-            };
-            // ConfigMaps are mounted as symbolic links into hidden directories: `policy.yaml -> ..data/policy.yaml`.
-            if part.starts_with('.') {
-                continue;
-            }
-            let inner = if name.is_empty() { part.clone() } else { format!("{name}/{part}") };
-            match fs::metadata(entry.path()) {
-                Err(error) => self.fail(&inner, Problem::Unreadable(error.to_string())),
-                Ok(kind) if kind.is_dir() => match depth.checked_sub(1) {
-                    Some(depth) => self.directory(&entry.path(), &inner, depth),
-                    None => {
-                        self.fail(&inner, Problem::TooMany { what: "levels of directories", most: DIRECTORY_DEPTH })
-                    }
-                },
-                Ok(kind) if kind.is_file() && is_policy(&part) => self.file(&entry.path(), &inner),
-                Ok(_) => {}
-            }
-        }
+impl<'i> Loading<'i> {
+    fn new(issuers: &'i BTreeSet<IssuerName>) -> Result<Self, LoadErrors> {
+        Ok(Self {
+            language: Language::new().map_err(|error| internal(error.to_string()))?,
+            builder: Builder { compiler: Compiler::default(), issuers },
+            targets: vec![],
+            names: HashMap::new(),
+            digest: SetDigest::default(),
+            outcomes: vec![],
+            errors: vec![],
+        })
     }
 
-    fn file(&mut self, path: &Path, name: &str) {
-        if self.files.len() == FILES {
-            return self.fail(name, Problem::TooMany { what: "files", most: FILES });
+    fn run(mut self, sources: &Sources) -> Result<Loaded, LoadErrors> {
+        for batch in sources.files().chunks(BATCH) {
+            self.batch(batch).map_err(internal)?;
         }
-        // One byte more than allowed: the next step says so.
-        let mut text = String::new();
-        let read = fs::File::open(path).and_then(|file| file.take(FILE_BYTES as u64 + 1).read_to_string(&mut text));
-        match read {
-            Ok(_) => self.files.push((name.to_owned(), text)),
-            Err(error) => self.fail(name, Problem::Unreadable(error.to_string())),
+        if !self.errors.is_empty() {
+            self.errors.sort_by(|a, b| a.order().cmp(&b.order()));
+            return Err(LoadErrors(self.errors));
         }
+        let index = self.names.into_iter().map(|(name, (target, _))| (name, target)).collect();
+        self.targets.shrink_to_fit();
+        let set = PolicySet { language: self.language, targets: self.targets, index, digest: self.digest.finish() };
+        Ok(Loaded { set, outcomes: self.outcomes })
     }
 
-    fn fail(&mut self, name: &str, problem: Problem) {
-        let file = if name.is_empty() { "policies" } else { name };
-        self.errors.push(LoadError { file: Arc::from(file), place: None, problem });
+    fn batch(&mut self, files: &[(Arc<str>, Source)]) -> Result<(), &'static str> {
+        let mut built = vec![];
+        for Parsed { file, digest, document, mut faults } in each(files, |(file, source)| Parsed::new(file, source))? {
+            self.digest.add(&file, digest);
+            if let Some(document) = document {
+                self.enlist(&document, &file, self.targets.len() + built.len(), &mut faults);
+                if let Some(target) = self.builder.target(&document, &file, &mut faults) {
+                    built.push((document, target));
+                }
+            }
+            self.errors.extend(faults.into_inner());
+        }
+        let (language, issuers) = (&self.language, self.builder.issuers);
+        for (outcomes, faults) in each(&built, |(document, target)| promises(document, target, language, issuers))? {
+            self.outcomes.extend(outcomes);
+            self.errors.extend(faults.into_inner());
+        }
+        self.targets.extend(built.into_iter().map(|(_, target)| target));
+        Ok(())
+    }
+
+    /// Enters a target's name and aliases.
+    fn enlist(&mut self, document: &Document, file: &Arc<str>, target: usize, faults: &mut Faults) {
+        let name = (document.target.value.as_str(), place(&document.target));
+        let aliases = document.aliases.iter().map(|alias| (alias.value.as_str(), place(alias)));
+        for (name, at) in std::iter::once(name).chain(aliases) {
+            if let Some((_, other)) = self.names.get(name) {
+                faults.add(at, Problem::TakenTarget { name: name.to_owned(), file: Arc::clone(other) });
+            } else {
+                let target = u32::try_from(target).unwrap_or(u32::MAX);
+                self.names.insert(Arc::from(name), (target, Arc::clone(file)));
+            }
+        }
     }
 }
 
-/// Role documents and their cases are not policy files.
-fn is_policy(name: &str) -> bool {
-    let yaml = name.strip_suffix(".yaml").or_else(|| name.strip_suffix(".yml"));
-    yaml.is_some_and(|stem| !stem.ends_with(".cases"))
+/// A file once it is read.
+struct Parsed {
+    file: Arc<str>,
+    digest: Sha256,
+    document: Option<Document>,
+    faults: Faults,
+}
+
+impl Parsed {
+    fn new(file: &Arc<str>, source: &Source) -> Self {
+        let mut faults = Faults::of(file);
+        let text = source.text().unwrap_or_else(|problem| {
+            faults.add(Place::default(), problem);
+            Cow::Borrowed("")
+        });
+        let mut document = None;
+        if faults.is_empty() {
+            match Document::parse(&text) {
+                Ok(parsed) => document = Some(parsed),
+                Err((message, place)) => faults.add(place, Problem::Shape(message)),
+            }
+        }
+        Self { file: Arc::clone(file), digest: sha256(text.as_bytes()), document, faults }
+    }
+}
+
+/// Runs the cases of one file.
+fn promises(
+    document: &Document,
+    target: &Target,
+    language: &Language,
+    issuers: &BTreeSet<IssuerName>,
+) -> (Vec<CaseOutcome>, Faults) {
+    let mut faults = Faults::of(&target.file);
+    let cases = cases::resolve(document, issuers, &mut faults);
+    (cases.iter().map(|case| case.run(language, target)).collect(), faults)
+}
+
+/// Works on each item, in order, on as many threads as there are processors, each with enough stack to compile.
+fn each<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Result<Vec<R>, &'static str> {
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let share = items.len().div_ceil(threads).max(1);
+    let work = &work;
+    thread::scope(|scope| {
+        let mut handles = vec![];
+        for items in items.chunks(share) {
+            let thread = thread::Builder::new().name("policy-load".to_owned()).stack_size(COMPILER_STACK);
+            let handle = thread.spawn_scoped(scope, move || items.iter().map(work).collect::<Vec<R>>());
+            handles.push(handle.map_err(|_| "there is no thread to load policies on")?);
+        }
+        let mut results = Vec::with_capacity(items.len());
+        for handle in handles {
+            results.extend(handle.join().map_err(|_| "loading policies failed")?);
+        }
+        Ok(results)
+    })
 }

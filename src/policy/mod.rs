@@ -49,6 +49,7 @@ mod rewrite;
 mod rule;
 mod scope;
 mod set;
+mod sources;
 mod trace;
 
 pub use cases::{CaseFailure, CaseOutcome};

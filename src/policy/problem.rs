@@ -154,6 +154,14 @@ impl fmt::Display for LoadErrors {
 
 impl std::error::Error for LoadErrors {}
 
+impl LoadError {
+    /// By file, then by place.
+    pub(super) fn order(&self) -> (&str, u32, u32) {
+        let place = self.place.unwrap_or_default();
+        (&self.file, place.line, place.column)
+    }
+}
+
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.file)?;

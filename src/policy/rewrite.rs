@@ -7,7 +7,7 @@
 //! The new names can't be written in CEL: they begin with `@`. The name of a claim is quoted in its variable and closed
 //! by `"]`, so that `claims.a.b`, whose dots `cel` also tries as one long name, never reads as the claim `a.b`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use cel::common::ast::{CallExpr, EntryExpr, Expr, LiteralValue, SelectExpr, operators};
@@ -26,7 +26,7 @@ pub(super) struct Needs {
     /// Patterns by the names of their variables.
     pub(super) patterns: BTreeMap<Arc<str>, Pattern>,
     /// Every other identifier.
-    pub(super) names: Vec<String>,
+    pub(super) names: BTreeSet<String>,
 }
 
 /// Rewrites `tree` in place. Recursive: only after [`judge`](super::guard::judge) bounded its depth.
@@ -40,7 +40,7 @@ pub(super) fn rewrite(tree: &mut Expression, needs: &mut Needs) -> Result<(), Co
     match &mut tree.expr {
         Expr::Ident(name) => {
             if !name.starts_with('@') {
-                needs.names.push(name.clone());
+                needs.names.insert(name.clone());
             }
             Ok(())
         }
@@ -50,6 +50,8 @@ pub(super) fn rewrite(tree: &mut Expression, needs: &mut Needs) -> Result<(), Co
                 rewrite(target, needs)?;
             }
             call.args.iter_mut().try_for_each(|arg| rewrite(arg, needs))?;
+            // The parser leaves room for twice as many, and thousands of these stay in memory.
+            call.args.shrink_to_fit();
             precompile(call, needs)
         }
         Expr::List(list) => list.elements.iter_mut().try_for_each(|element| rewrite(element, needs)),

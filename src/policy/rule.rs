@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use cel::parser::Expression;
 
-use super::compile::Code;
+use super::compile::{Claims, Code};
 use super::document::Place;
 use super::pattern::Pattern;
 use super::trace::Part;
@@ -39,8 +39,8 @@ pub struct Rule {
     pub(super) policies: Box<[Item]>,
     pub(super) metadata: Box<[(Arc<str>, Clause)]>,
     pub(super) terms: Option<Box<Terms>>,
-    /// The claims that its expressions mention, by the names of their variables: variable, claim.
-    pub(super) claims: Box<[(Arc<str>, Arc<str>)]>,
+    /// The claims that its expressions mention.
+    pub(super) claims: Claims,
     /// Its patterns, by the names of their variables.
     pub(super) patterns: Box<[Pattern]>,
     pub(super) digest: Sha256,

@@ -14,9 +14,10 @@ use super::cases::CaseOutcome;
 use super::decision::{Denial, Permit};
 use super::evaluate::{Evaluation, evaluate};
 use super::language::Language;
-use super::load::{self, Loaded, Sources};
+use super::load::{Loaded, load};
 use super::problem::LoadErrors;
 use super::rule::Target;
+use super::sources::Sources;
 use crate::clock::Timestamp;
 use crate::identity::IssuerName;
 use crate::jose::Sha256;
@@ -38,7 +39,7 @@ impl PolicySet {
     /// # Errors
     /// [`LoadErrors`] with every fault of every file, cases that came out otherwise included.
     pub fn load(directory: &Path, issuers: &BTreeSet<IssuerName>) -> Result<Self, LoadErrors> {
-        load::set(&Sources::read(directory)?, issuers)?.into_set()
+        load(&Sources::find(directory)?, issuers)?.into_set()
     }
 
     /// The same from names and texts, in order of the names.
@@ -53,7 +54,7 @@ impl PolicySet {
         N: AsRef<str>,
         T: Into<String>,
     {
-        load::set(&Sources::of(sources), issuers)?.into_set()
+        load(&Sources::of(sources), issuers)?.into_set()
     }
 
     /// Runs all cases of the files below `directory`, and reports each.
@@ -61,7 +62,7 @@ impl PolicySet {
     /// # Errors
     /// [`LoadErrors`] where a file is out of order; a case that comes out otherwise is no error here.
     pub fn run_cases(directory: &Path, issuers: &BTreeSet<IssuerName>) -> Result<Vec<CaseOutcome>, LoadErrors> {
-        load::set(&Sources::read(directory)?, issuers).map(Loaded::into_outcomes)
+        load(&Sources::find(directory)?, issuers).map(Loaded::into_outcomes)
     }
 
     /// The digest of all files, by name and content.
