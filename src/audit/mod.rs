@@ -1,0 +1,44 @@
+//! Trail (facts so far) -> one record per decision, whatever the outcome.
+//!
+//! Decides what an operator can know afterwards about an exchange, and that it is known: a [`Trail`] that is dropped
+//! writes its record all the same, and nothing is minted while records can not be kept ([`Trail::admit`]). Refuses to
+//! know tokens and secrets: it is never given one, and what looks like one in any text is struck out on the way.
+//!
+//! # The record
+//! One line of JSON, at most 64 KiB; members that do not apply are absent. `v` is the version of this list; new members
+//! may be added within a version.
+//!
+//! | member | what |
+//! |---|---|
+//! | `v` | 1 |
+//! | `id` | the decision's id, a UUID version 7: the caller has it too |
+//! | `time` | when the exchange began, RFC 3339 |
+//! | `surface` | `oauth`, `vault`, `rest`, `admin`, `cli` |
+//! | `remote` | the caller's address |
+//! | `outcome` | `issued`, `denied` (by a check or by policy), `failed` (our fault), `aborted` (never finished) |
+//! | `reason`, `detail` | a stable code, and a text for the operator |
+//! | `claimed_issuer`, `key_id` | what the token said of itself before anybody had verified it |
+//! | `token` | SHA-256 of the subject token, hex |
+//! | `issuer`, `subject` | the operator's name of the issuer, and the verified `sub` |
+//! | `claims` | a list of names or an object, by [`ClaimDetail`] |
+//! | `target` | what was asked for |
+//! | `policy_set` | SHA-256 of the policy set that decided, hex |
+//! | `rule`, `rule_digest`, `policies` | what decided, and what it granted |
+//! | `trace` | the conditions and what became of them, as the policy module writes it |
+//! | `jti`, `expires`, `lifetime_s` | the issued token |
+//! | `latency_us` | from the first byte of the request to the decision |
+
+mod escape;
+mod facts;
+mod find;
+mod journal;
+mod record;
+mod sink;
+mod trail;
+mod writer;
+
+pub use facts::{ClaimDetail, Surface};
+pub use find::find;
+pub use journal::{AuditError, AuditUnavailable, Counters, Journal, JournalSettings, OnFailure, Sink};
+pub use record::Record;
+pub use trail::{Outcome, Trail};

@@ -1,0 +1,187 @@
+//! Where records end: a file that is rotated by size, or standard output.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Write as _};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+use super::journal::Sink;
+use crate::state::{StateError, append_private_file};
+
+/// A group may read the records: those who collect logs.
+const WIDEST: u32 = 0o640;
+
+/// A sink that takes whole lines.
+pub(super) enum OpenSink {
+    File(LogFile),
+    Stdout,
+}
+
+pub(super) struct LogFile {
+    path: PathBuf,
+    file: File,
+    /// Whether it has a length that can be cut, and a name that can be changed.
+    regular: bool,
+    /// The length of what is known to be whole lines.
+    good: u64,
+    /// The time of the newest record in it, in milliseconds since the epoch.
+    newest: i64,
+    unsynced: bool,
+    rotate_bytes: u64,
+    keep: usize,
+}
+
+impl OpenSink {
+    pub(super) fn new(sink: &Sink) -> Result<Self, StateError> {
+        match sink {
+            Sink::Stdout => Ok(Self::Stdout),
+            Sink::File { path, rotate_bytes, keep } => LogFile::open(path, *rotate_bytes, *keep).map(Self::File),
+        }
+    }
+
+    /// Writes whole lines, the newest of which is of the moment `newest`; all of them or, on an error, none.
+    pub(super) fn write(&mut self, lines: &[u8], newest: i64) -> io::Result<()> {
+        match self {
+            Self::File(file) => file.write(lines, newest),
+            Self::Stdout => {
+                let mut out = io::stdout().lock();
+                out.write_all(lines)?;
+                out.flush()
+            }
+        }
+    }
+
+    pub(super) fn sync(&mut self) -> io::Result<()> {
+        match self {
+            Self::File(file) if file.unsynced && file.regular => {
+                file.file.sync_data()?;
+                file.unsynced = false;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl LogFile {
+    fn open(path: &Path, rotate_bytes: u64, keep: usize) -> Result<Self, StateError> {
+        let failed = |doing| move |source| StateError::Io { doing, path: path.to_owned(), source };
+        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            fs::DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(parent)
+                .map_err(failed("make the directory of"))?;
+        }
+        let file = append_private_file(path, WIDEST)?;
+        let found = file.metadata().map_err(failed("look at"))?;
+        let mut log = Self {
+            path: path.to_owned(),
+            file,
+            regular: found.is_file(),
+            good: found.len(),
+            newest: i64::MIN,
+            unsynced: false,
+            rotate_bytes: rotate_bytes.max(1),
+            keep,
+        };
+        if log.regular {
+            // Two writers would cut each other's lines and rotate each other's files.
+            match log.file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Err(StateError::Busy(path.to_owned())),
+                Err(TryLockError::Error(error)) => return Err(failed("lock")(error)),
+            }
+            log.end_torn_line().map_err(failed("write"))?;
+        }
+        Ok(log)
+    }
+
+    /// A line that a crash cut off stays by itself, and no record runs into it.
+    fn end_torn_line(&mut self) -> io::Result<()> {
+        use std::os::unix::fs::FileExt as _;
+        let mut last = [b'\n'];
+        if self.good > 0 {
+            File::open(&self.path)?.read_exact_at(&mut last, self.good - 1)?;
+        }
+        if last != *b"\n" {
+            self.file.write_all(b"\n")?;
+            self.good += 1;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, lines: &[u8], newest: i64) -> io::Result<()> {
+        if let Err(error) = self.file.write_all(lines) {
+            if self.regular {
+                let length = self.file.metadata().map_or(self.good, |found| found.len());
+                let _ = self.file.set_len(self.good.min(length));
+            }
+            return Err(error);
+        }
+        self.unsynced = true;
+        self.good += u64::try_from(lines.len()).unwrap_or_default();
+        self.newest = self.newest.max(newest);
+        if self.regular && self.good >= self.rotate_bytes {
+            // A rotation that fails leaves a longer file, and is tried again with the next lines.
+            let _ = self.rotate();
+        }
+        Ok(())
+    }
+
+    fn rotate(&mut self) -> io::Result<()> {
+        self.file.sync_data()?;
+        let mut stamp = self.newest;
+        while rotated_name(&self.path, stamp).try_exists()? {
+            stamp += 1;
+        }
+        let full = rotated_name(&self.path, stamp);
+        fs::rename(&self.path, &full)?;
+        match append_private_file(&self.path, WIDEST) {
+            Ok(file) => {
+                let _ = file.try_lock();
+                self.file = file;
+            }
+            Err(error) => {
+                fs::rename(&full, &self.path)?;
+                return Err(io::Error::other(error));
+            }
+        }
+        (self.good, self.newest, self.unsynced) = (0, i64::MIN, false);
+        let mut old = rotated(&self.path)?;
+        old.truncate(old.len().saturating_sub(self.keep));
+        old.iter().try_for_each(|(_, path)| fs::remove_file(path))
+    }
+}
+
+/// The name of a full file: its newest record is of that moment, or before.
+fn rotated_name(path: &Path, stamp: i64) -> PathBuf {
+    let (stem, extension) = parts(path);
+    path.with_file_name(format!("{stem}-{stamp:015}.{extension}"))
+}
+
+/// The full files beside `path`, oldest first, each with the moment that no record in it is after.
+pub(super) fn rotated(path: &Path) -> io::Result<Vec<(i64, PathBuf)>> {
+    let (stem, extension) = parts(path);
+    let stamp = |name: &str| {
+        let stamp = name.strip_prefix(&stem)?.strip_prefix('-')?.strip_suffix(&extension)?.strip_suffix('.')?;
+        (stamp.len() == 15).then(|| stamp.parse().ok())?
+    };
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut found = Vec::new();
+    for entry in fs::read_dir(parent)? {
+        let entry = entry?;
+        if let Some(stamp) = entry.file_name().to_str().and_then(stamp) {
+            found.push((stamp, entry.path()));
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+fn parts(path: &Path) -> (String, String) {
+    let text = |part: Option<&std::ffi::OsStr>, default: &str| {
+        part.map_or_else(|| default.to_owned(), |part| part.to_string_lossy().into_owned())
+    };
+    (text(path.file_stem(), "decisions"), text(path.extension(), "jsonl"))
+}

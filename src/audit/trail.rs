@@ -1,0 +1,178 @@
+//! The facts of one exchange, collected along the walk.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::escape;
+use super::facts::{
+    Claims, End, Facts, Issued, MAX_DETAIL, MAX_ISSUER, MAX_KEY_ID, MAX_POLICIES, MAX_SUBJECT, MAX_TARGET, Surface, cut,
+};
+use super::journal::{AuditUnavailable, Journal, Slot};
+use crate::clock::Timestamp;
+use crate::identity::{DecisionId, IssuerName, PolicyName};
+use crate::jose::Sha256;
+use crate::mint::IssuedToken;
+
+/// Becomes exactly one record: by [`Self::close`], or by being dropped, which records `aborted` (a caller that hung up, a
+/// panic). Adding a fact takes a copy within its bound; nothing here waits for a disk.
+pub struct Trail {
+    journal: Arc<Journal>,
+    slot: Option<Slot>,
+    facts: Option<Box<Facts>>,
+}
+
+/// How an exchange ended.
+#[derive(Debug)]
+pub enum Outcome<'a> {
+    /// A token was minted.
+    Issued(&'a IssuedToken),
+    /// A check or the policy said no.
+    Denied {
+        /// A stable code.
+        reason: &'static str,
+        /// For the operator.
+        detail: Option<String>,
+    },
+    /// Something of ours, or upstream, did not work.
+    Failed {
+        /// A stable code.
+        reason: &'static str,
+        /// For the operator.
+        detail: Option<String>,
+    },
+}
+
+impl Trail {
+    /// Begins the trail of an exchange at `now`.
+    #[must_use]
+    pub fn begin(
+        journal: &Arc<Journal>,
+        id: DecisionId,
+        now: Timestamp,
+        surface: Surface,
+        remote: Option<IpAddr>,
+    ) -> Self {
+        Self {
+            slot: journal.reserve(),
+            journal: Arc::clone(journal),
+            facts: Some(Box::new(Facts::new(id, now, surface, remote))),
+        }
+    }
+
+    /// Whether the record of this exchange can be kept; to be asked before minting, so that nothing is minted that can
+    /// not be accounted for. Always so where the operator chose [`super::OnFailure::Drop`].
+    ///
+    /// # Errors
+    /// [`AuditUnavailable`]: the disk refuses records, or too many wait for it.
+    pub fn admit(&self) -> Result<(), AuditUnavailable> {
+        self.journal.admit(self.slot.is_some())
+    }
+
+    /// What was asked for, as the caller wrote it.
+    pub fn asked(&mut self, target: &str) {
+        self.note(|facts| facts.target = Some(cut(target, MAX_TARGET)));
+    }
+
+    /// What the token says of itself, unverified.
+    pub fn claimed(&mut self, issuer: Option<&str>, key_id: Option<&str>, token: Sha256) {
+        self.note(|facts| {
+            facts.claimed_issuer = issuer.map(|issuer| cut(issuer, MAX_ISSUER));
+            facts.key_id = key_id.map(|key_id| cut(key_id, MAX_KEY_ID));
+            facts.token = Some(token);
+        });
+    }
+
+    /// The trusted issuer that the token names.
+    pub fn issuer(&mut self, issuer: &IssuerName) {
+        self.note(|facts| facts.issuer = Some(issuer.clone()));
+    }
+
+    /// The verified subject and claims; how much of the claims is kept is the journal's setting.
+    pub fn verified<'a>(&mut self, subject: &str, claims: impl IntoIterator<Item = (&'a str, &'a Value)>) {
+        let detail = self.journal.claim_detail();
+        self.note(|facts| {
+            facts.subject = Some(cut(subject, MAX_SUBJECT));
+            facts.claims = Claims::new(detail, claims.into_iter());
+        });
+    }
+
+    /// The policy set that decides.
+    pub fn policy_set(&mut self, digest: Sha256) {
+        self.note(|facts| facts.policy_set = Some(digest));
+    }
+
+    /// The rule that decided, and what it grants.
+    pub fn permitted(&mut self, rule: &str, digest: Sha256, policies: &[PolicyName]) {
+        self.note(|facts| {
+            facts.rule = Some(cut(rule, MAX_TARGET));
+            facts.rule_digest = Some(digest);
+            facts.policies = policies.iter().take(MAX_POLICIES).cloned().collect();
+        });
+    }
+
+    /// The conditions and what became of them. Serialised later, on the writer's thread.
+    pub fn trace(&mut self, trace: impl Serialize + Send + 'static) {
+        self.note(|facts| facts.trace = Some(Box::new(move |out| escape::write(out, &trace))));
+    }
+
+    /// Ends the trail; `latency` is that of the whole exchange.
+    pub fn close(mut self, outcome: Outcome<'_>, latency: Duration) {
+        let end = match outcome {
+            Outcome::Issued(token) => {
+                let issued = Issued {
+                    token_id: Box::from(token.jti()),
+                    expires: token.expires_at(),
+                    lifetime: token.expires_in(),
+                };
+                End { outcome: "issued", reason: None, detail: None, issued: Some(issued), latency: None }
+            }
+            Outcome::Denied { reason, detail } => End::because("denied", reason, detail),
+            Outcome::Failed { reason, detail } => End::because("failed", reason, detail),
+        };
+        self.end(End { latency: Some(latency), ..end });
+    }
+
+    /// The id of the decision.
+    #[must_use]
+    pub fn id(&self) -> Option<DecisionId> {
+        self.facts.as_ref().map(|facts| facts.id)
+    }
+
+    fn note(&mut self, fact: impl FnOnce(&mut Facts)) {
+        if let Some(facts) = &mut self.facts {
+            fact(facts);
+        }
+    }
+
+    fn end(&mut self, end: End) {
+        if let Some(mut facts) = self.facts.take() {
+            facts.end = end;
+            self.journal.push(self.slot.take(), facts);
+        }
+    }
+}
+
+impl Drop for Trail {
+    fn drop(&mut self) {
+        let reason = if std::thread::panicking() { "panicked" } else { "abandoned" };
+        self.end(End::because("aborted", reason, None));
+    }
+}
+
+impl End {
+    fn because(outcome: &'static str, reason: &'static str, detail: Option<String>) -> Self {
+        let detail = detail.map(|detail| cut(&detail, MAX_DETAIL));
+        Self { outcome, reason: Some(reason), detail, issued: None, latency: None }
+    }
+}
+
+impl fmt::Debug for Trail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Trail({:?})", self.id())
+    }
+}

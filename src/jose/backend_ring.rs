@@ -1,0 +1,96 @@
+//! Signatures by ring. The same items as `backend_aws_lc`; what differs: ring parses a public key at each use, has no
+//! ES512, makes no RSA keys, and asks for its random source when it reads an ECDSA key.
+
+use ring::rand::SystemRandom;
+use ring::signature::{
+    self as sig, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RsaKeyPair, UnparsedPublicKey, VerificationAlgorithm,
+};
+
+use super::Algorithm;
+use super::signing_key::SigningError;
+
+/// A public key.
+#[derive(Debug)]
+pub(super) struct PublicKey(UnparsedPublicKey<Vec<u8>>);
+
+impl PublicKey {
+    /// `encoded` is a PKCS#1 `RSAPublicKey`, an uncompressed point, or the 32 bytes of Ed25519, as `algorithm` asks.
+    pub(super) fn new(algorithm: Algorithm, encoded: &[u8]) -> Option<Self> {
+        Some(Self(UnparsedPublicKey::new(verification(algorithm)?, encoded.to_vec())))
+    }
+
+    pub(super) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        self.0.verify(message, signature).is_ok()
+    }
+}
+
+fn verification(algorithm: Algorithm) -> Option<&'static dyn VerificationAlgorithm> {
+    Some(match algorithm {
+        Algorithm::RS256 => &sig::RSA_PKCS1_2048_8192_SHA256,
+        Algorithm::RS384 => &sig::RSA_PKCS1_2048_8192_SHA384,
+        Algorithm::RS512 => &sig::RSA_PKCS1_2048_8192_SHA512,
+        Algorithm::PS256 => &sig::RSA_PSS_2048_8192_SHA256,
+        Algorithm::PS384 => &sig::RSA_PSS_2048_8192_SHA384,
+        Algorithm::PS512 => &sig::RSA_PSS_2048_8192_SHA512,
+        Algorithm::ES256 => &sig::ECDSA_P256_SHA256_FIXED,
+        Algorithm::ES384 => &sig::ECDSA_P384_SHA384_FIXED,
+        Algorithm::ES512 => return None,
+        Algorithm::EdDSA => &sig::ED25519,
+    })
+}
+
+/// A private key, parsed once.
+pub(super) enum PrivateKey {
+    Ecdsa(EcdsaKeyPair, SystemRandom),
+    Ed25519(Ed25519KeyPair),
+    Rsa(Box<RsaKeyPair>, SystemRandom),
+}
+
+impl PrivateKey {
+    pub(super) fn from_pkcs8(algorithm: Algorithm, pkcs8: &[u8]) -> Result<Self, SigningError> {
+        let random = SystemRandom::new();
+        match algorithm {
+            Algorithm::ES256 => EcdsaKeyPair::from_pkcs8(&sig::ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8, &random)
+                .map(|key| Self::Ecdsa(key, random)),
+            Algorithm::EdDSA => Ed25519KeyPair::from_pkcs8_maybe_unchecked(pkcs8).map(Self::Ed25519),
+            Algorithm::RS256 => RsaKeyPair::from_pkcs8(pkcs8).map(|key| Self::Rsa(Box::new(key), random)),
+            other => return Err(SigningError::Algorithm(other)),
+        }
+        .map_err(|_| SigningError::Key)
+    }
+
+    /// A new key, in PKCS#8.
+    pub(super) fn generate(algorithm: Algorithm) -> Result<Vec<u8>, SigningError> {
+        let random = SystemRandom::new();
+        let document = match algorithm {
+            Algorithm::ES256 => EcdsaKeyPair::generate_pkcs8(&sig::ECDSA_P256_SHA256_FIXED_SIGNING, &random),
+            Algorithm::EdDSA => Ed25519KeyPair::generate_pkcs8(&random),
+            other => return Err(SigningError::Algorithm(other)),
+        };
+        document.map(|document| document.as_ref().to_vec()).map_err(|_| SigningError::Generation)
+    }
+
+    /// The public half, as [`PublicKey::new`] takes it.
+    pub(super) fn public(&self) -> Vec<u8> {
+        match self {
+            Self::Ecdsa(key, _) => key.public_key().as_ref().to_vec(),
+            Self::Ed25519(key) => key.public_key().as_ref().to_vec(),
+            Self::Rsa(key, _) => key.public_key().as_ref().to_vec(),
+        }
+    }
+
+    pub(super) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SigningError> {
+        match self {
+            Self::Ecdsa(key, random) => {
+                key.sign(random, message).map(|s| s.as_ref().to_vec()).map_err(|_| SigningError::Signature)
+            }
+            Self::Ed25519(key) => Ok(key.sign(message).as_ref().to_vec()),
+            Self::Rsa(key, random) => {
+                let mut signature = vec![0; key.public().modulus_len()];
+                key.sign(&sig::RSA_PKCS1_SHA256, random, message, &mut signature)
+                    .map(|()| signature)
+                    .map_err(|_| SigningError::Signature)
+            }
+        }
+    }
+}

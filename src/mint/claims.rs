@@ -1,0 +1,86 @@
+//! What a secrets token says (RFC 9068 section 2.2, and what ties it to the rule that it came from).
+
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::identity::{DecisionId, Namespace, PolicyName, TargetName};
+use crate::jose::Sha256;
+
+/// The claims as they are written: borrowed, in this order.
+#[derive(Serialize)]
+pub(super) struct Claims<'a> {
+    pub(super) iss: &'a str,
+    /// `<issuer name>:<subject>`. The prefix has no `:`, so subjects of two issuers never collide (RFC 9700 section
+    /// 4.15).
+    pub(super) sub: &'a str,
+    pub(super) aud: &'a str,
+    pub(super) exp: i64,
+    pub(super) iat: i64,
+    pub(super) jti: &'a str,
+    pub(super) client_id: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    pub(super) scope: &'a str,
+    #[serde(serialize_with = "as_texts")]
+    pub(super) policies: &'a [PolicyName],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) namespace: Option<&'a str>,
+    pub(super) rule: &'a str,
+    #[serde(serialize_with = "as_hex")]
+    pub(super) rule_digest: Sha256,
+    #[serde(serialize_with = "as_hex")]
+    pub(super) policy_digest: Sha256,
+    pub(super) txn: DecisionId,
+}
+
+/// The claims as they are read back. A member that is not known here ends the reading: a later version may put a
+/// restriction into it, such as `cnf` (RFC 7800), that must not be overlooked.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ReadClaims {
+    pub(super) iss: Box<str>,
+    pub(super) sub: Box<str>,
+    pub(super) aud: TargetName,
+    pub(super) exp: i64,
+    pub(super) iat: i64,
+    pub(super) jti: Box<str>,
+    pub(super) client_id: Box<str>,
+    #[serde(default)]
+    pub(super) scope: Box<str>,
+    pub(super) policies: Vec<PolicyName>,
+    #[serde(default)]
+    pub(super) namespace: Option<Namespace>,
+    pub(super) rule: Box<str>,
+    pub(super) rule_digest: Box<str>,
+    pub(super) policy_digest: Box<str>,
+    pub(super) txn: Box<str>,
+}
+
+fn as_texts<S: Serializer>(names: &[PolicyName], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(names.iter().map(PolicyName::as_str))
+}
+
+/// As `Display` writes it, without the formatting machinery: two of these stand in every token.
+fn as_hex<S: Serializer>(digest: &Sha256, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut text = [0_u8; 64];
+    for (pair, byte) in text.as_chunks_mut::<2>().0.iter_mut().zip(digest.bytes()) {
+        *pair = [hex_digit(byte >> 4), hex_digit(byte & 0xf)];
+    }
+    serializer.serialize_str(std::str::from_utf8(&text).map_err(serde::ser::Error::custom)?)
+}
+
+const fn hex_digit(nibble: u8) -> u8 {
+    if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jose::sha256;
+
+    #[test]
+    fn a_digest_is_written_as_it_prints() {
+        #[derive(Serialize)]
+        struct One(#[serde(serialize_with = "as_hex")] Sha256);
+        let digest = sha256(b"abc");
+        assert_eq!(serde_json::to_string(&One(digest)).unwrap(), format!("\"{digest}\""));
+    }
+}

@@ -1,0 +1,124 @@
+//! Minting: lifetime, claims, signature.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::claims::Claims;
+use super::{IssuedToken, KeyRing, LifetimeInput, SubjectExpiresTooSoon, lifetime};
+use crate::clock::Timestamp;
+use crate::identity::{DecisionId, IssuerName, Namespace, PolicyName, TargetName};
+use crate::jose::{NoRandomness, Sha256, SigningError, random};
+
+/// The longest set of claims that is signed, in bytes: the token then fits the 8 KiB that web servers give a header.
+pub const MAX_CLAIMS_BYTES: usize = 5 * 1024;
+
+/// Makes secrets tokens.
+pub struct Minter {
+    ring: Arc<KeyRing>,
+    issuer: Box<str>,
+}
+
+/// What a token is minted from: everything in it was verified, or decided.
+#[derive(Clone, Copy, Debug)]
+pub struct MintInput<'a> {
+    /// The operator's name of the subject token's issuer.
+    pub issuer: &'a IssuerName,
+    /// The verified `sub`.
+    pub subject: &'a str,
+    /// What the token is for.
+    pub target: &'a TargetName,
+    /// Where the target's secrets live, if it has secrets.
+    pub namespace: Option<&'a Namespace>,
+    /// The name of the rule that decided.
+    pub rule: &'a str,
+    /// The digest of that rule: a token names what it came from, so that deleting the rule revokes it.
+    pub rule_digest: Sha256,
+    /// The digest of the whole policy set.
+    pub policy_digest: Sha256,
+    /// The granted policies.
+    pub policies: &'a [PolicyName],
+    /// The granted scope, space-delimited (RFC 6749 section 3.3); empty for none.
+    pub scope: &'a str,
+    /// What the lifetime depends on.
+    pub lifetime: LifetimeInput,
+    /// The id of the decision; `txn` in the token.
+    pub decision: DecisionId,
+    /// The moment of the exchange.
+    pub now: Timestamp,
+}
+
+/// Why nothing was minted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MintError {
+    /// Too little is left of the subject token.
+    #[error(transparent)]
+    Lifetime(#[from] SubjectExpiresTooSoon),
+    /// The subject, the scope and the policies together are longer than [`MAX_CLAIMS_BYTES`].
+    #[error("the claims would have {0} bytes, at most 5120 fit a token that clients can send")]
+    TooLong(usize),
+    /// The claims could not be written.
+    #[error("the claims could not be written")]
+    Claims,
+    /// No `jti`.
+    #[error(transparent)]
+    Randomness(#[from] NoRandomness),
+    /// No signature.
+    #[error(transparent)]
+    Signing(#[from] SigningError),
+}
+
+impl Minter {
+    /// A minter whose tokens say `iss: issuer`, signed by the ring's active key.
+    #[must_use]
+    pub fn new(ring: Arc<KeyRing>, issuer: &str) -> Self {
+        Self { ring, issuer: Box::from(issuer) }
+    }
+
+    /// Mints a token. Writes nothing anywhere.
+    ///
+    /// # Errors
+    /// [`MintError`].
+    pub fn mint(&self, input: &MintInput<'_>) -> Result<IssuedToken, MintError> {
+        let lifetime = lifetime(&input.lifetime, input.now)?;
+        let expires = Timestamp::from_secs(input.now.as_secs()).plus(lifetime);
+        let mut token_id = String::with_capacity(22);
+        URL_SAFE_NO_PAD.encode_string(random::<16>()?, &mut token_id);
+        let subject = [input.issuer.as_str(), ":", input.subject].concat();
+        let claims = Claims {
+            iss: &self.issuer,
+            sub: &subject,
+            aud: input.target.as_str(),
+            exp: expires.as_secs(),
+            iat: input.now.as_secs(),
+            jti: &token_id,
+            client_id: &subject,
+            scope: input.scope,
+            policies: input.policies,
+            namespace: input.namespace.map(Namespace::as_str),
+            rule: input.rule,
+            rule_digest: input.rule_digest,
+            policy_digest: input.policy_digest,
+            txn: input.decision,
+        };
+        let mut text = Vec::with_capacity(1024);
+        serde_json::to_writer(&mut text, &claims).map_err(|_| MintError::Claims)?;
+        if text.len() > MAX_CLAIMS_BYTES {
+            return Err(MintError::TooLong(text.len()));
+        }
+        Ok(IssuedToken {
+            token: self.ring.signer().sign(&text)?,
+            token_id: token_id.into_boxed_str(),
+            scope: Box::from(input.scope),
+            lifetime,
+            expires,
+        })
+    }
+
+    /// The `iss` of the tokens.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+}

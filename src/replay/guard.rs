@@ -1,0 +1,170 @@
+//! The guard: one question, asked between the decision and minting.
+
+use std::time::Duration;
+
+use super::journal::{Journal, JournalError};
+use super::memory::{Key, MARGIN, Memory, Remembered};
+use crate::clock::Timestamp;
+use crate::identity::{IssuerName, TargetName};
+use crate::jose::{Sha256, sha256};
+use crate::state::PrivateDir;
+use crate::trust::ReplayRule;
+
+/// Where single use is remembered.
+#[derive(Clone, Debug)]
+pub struct ReplaySettings {
+    /// How many live tokens are remembered at most; some 60 bytes each. Default 200,000.
+    pub capacity: usize,
+    /// The directory of the journal that carries the memory over a restart; `None` loses it.
+    pub journal: Option<PrivateDir>,
+}
+
+/// A presentation of a verified token.
+#[derive(Clone, Copy, Debug)]
+pub struct AdmitInput<'a> {
+    /// The issuer's rule.
+    pub rule: ReplayRule,
+    /// The issuer: two of them may use the same `jti`.
+    pub issuer: &'a IssuerName,
+    /// The target: a job may need tokens for several.
+    pub target: &'a TargetName,
+    /// The verified `jti`.
+    pub token_id: Option<&'a str>,
+    /// The token's digest; stands in where there is no `jti`. The strict reader accepts one spelling per token only.
+    pub token_digest: Sha256,
+    /// The verified `exp`.
+    pub expires: Timestamp,
+    /// The leeway that verification granted on `exp`; see the module's description for the attack.
+    pub leeway: Duration,
+    /// The moment of the exchange.
+    pub now: Timestamp,
+}
+
+/// The proof that a presentation was admitted.
+///
+/// ```compile_fail
+/// let forged = cambio::replay::Admission { remembered: true };
+/// ```
+#[derive(Debug, PartialEq, Eq)]
+pub struct Admission {
+    remembered: bool,
+}
+
+/// Why a presentation was not admitted.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// The token was exchanged for this target before.
+    #[error("the token was exchanged for this target before, and its issuer's tokens are for single use")]
+    Replayed,
+    /// The memory is full of live tokens. None is forgotten to make room.
+    #[error("the memory of single-use tokens is full")]
+    MemoryFull,
+    /// The clock was set back behind what is still remembered.
+    #[error("the token may have been forgotten already: the clock was set back")]
+    Forgotten,
+    /// The journal could not take the admission; nothing was burnt.
+    #[error("the journal of single-use tokens can not be written: {0}")]
+    Journal(#[from] JournalError),
+}
+
+/// Admits each single-use token once per target.
+#[derive(Debug)]
+pub struct ReplayGuard {
+    store: Store,
+}
+
+/// Where admissions are remembered. Replicas that share a memory are the other variant to come.
+#[derive(Debug)]
+enum Store {
+    Local { memory: Memory, journal: Option<Journal> },
+}
+
+impl Default for ReplaySettings {
+    fn default() -> Self {
+        Self { capacity: 200_000, journal: None }
+    }
+}
+
+impl ReplayGuard {
+    /// Opens the guard; with a journal, everything alive in it is remembered, also beyond the capacity.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub fn open(settings: &ReplaySettings, now: Timestamp) -> Result<Self, JournalError> {
+        let memory = Memory::new(settings.capacity, now);
+        let journal = match &settings.journal {
+            Some(dir) => Some(Journal::open(dir, now, |key, until| memory.restore(key, until))?),
+            None => None,
+        };
+        Ok(Self { store: Store::Local { memory, journal } })
+    }
+
+    /// Admits the presentation, or not. Of any number of concurrent presentations of one token exactly one is admitted.
+    ///
+    /// # Errors
+    /// [`ReplayError`]; all but [`ReplayError::Replayed`] are no fault of the caller's, and burn nothing.
+    pub fn admit(&self, input: &AdmitInput<'_>) -> Result<Admission, ReplayError> {
+        if input.rule == ReplayRule::Reusable {
+            return Ok(Admission { remembered: false });
+        }
+        let Store::Local { memory, journal } = &self.store;
+        let key = key(input);
+        let until = input.expires.plus(input.leeway).plus(MARGIN);
+        match memory.remember(key, until, input.now) {
+            Remembered::New => {}
+            Remembered::Before => return Err(ReplayError::Replayed),
+            Remembered::Full => return Err(ReplayError::MemoryFull),
+            Remembered::TooOld => return Err(ReplayError::Forgotten),
+        }
+        if let Some(journal) = journal
+            && let Err(error) = journal.append(key, until)
+        {
+            memory.forget(&key);
+            return Err(error.into());
+        }
+        Ok(Admission { remembered: true })
+    }
+
+    /// Syncs the journal to the disk and drops the parts of it that are over. Reads and writes files, so it belongs on a
+    /// thread that may block; to be called every second or so, and at shutdown.
+    ///
+    /// # Errors
+    /// [`JournalError`]; admissions go on.
+    pub fn maintain(&self, now: Timestamp) -> Result<(), JournalError> {
+        let Store::Local { journal, .. } = &self.store;
+        journal.as_ref().map_or(Ok(()), |journal| journal.maintain(now))
+    }
+
+    /// How many tokens are remembered.
+    #[must_use]
+    pub fn remembered(&self) -> usize {
+        let Store::Local { memory, .. } = &self.store;
+        memory.len()
+    }
+}
+
+impl Admission {
+    /// Whether the token was burnt for this target.
+    #[must_use]
+    pub fn is_remembered(&self) -> bool {
+        self.remembered
+    }
+}
+
+/// Names and lengths first, so that no two inputs read alike; `jti` and digest are told apart. A cryptographic digest:
+/// whoever chooses a `jti` must not be able to make it collide with another's.
+fn key(input: &AdmitInput<'_>) -> Key {
+    let (issuer, target) = (input.issuer.as_str(), input.target.as_str());
+    let (kind, id) = match input.token_id {
+        Some(token_id) => (1, token_id.as_bytes()),
+        None => (0, input.token_digest.bytes().as_slice()),
+    };
+    let mut text = Vec::with_capacity(issuer.len() + target.len() + id.len() + 3);
+    text.extend_from_slice(issuer.as_bytes());
+    text.push(0); // neither kind of name contains it
+    text.extend_from_slice(target.as_bytes());
+    text.extend_from_slice(&[0, kind]);
+    text.extend_from_slice(id);
+    let digest = sha256(&text);
+    digest.bytes().first_chunk().copied().unwrap_or_default()
+}

@@ -1,0 +1,21 @@
+//! A permit is admitted once, or freely, as its issuer says.
+//!
+//! Decides whether a verified token may be exchanged again for the same target. Runs after the decision, so that a
+//! denial burns nothing, and after verification, so that a forged token burns nobody's `jti`. Refuses to know what the
+//! permit grants.
+//!
+//! # The attack that the leeway makes
+//! A verifier that grants 60 s of leeway accepts a token until `exp + 60 s`. A memory that forgets it at `exp` leaves a
+//! minute in which a token seen by anybody (a CI log, a proxy) is good once more, without limit. So [`AdmitInput::leeway`]
+//! must be the very constant that verification used, and an entry lives until `exp + leeway + `[`MARGIN`]; a token whose
+//! memory may be gone is refused, also when the clock was set back meanwhile.
+
+mod admitted;
+mod guard;
+mod journal;
+mod memory;
+
+pub use admitted::AdmittedPermit;
+pub use guard::{Admission, AdmitInput, ReplayError, ReplayGuard, ReplaySettings};
+pub use journal::JournalError;
+pub use memory::MARGIN;

@@ -1,0 +1,11 @@
+//! What must outlive the process: private files, and the tokens that were revoked before they expired.
+//!
+//! Decides when something counts as written (only once the disk said so), and that what holds keys or decisions is
+//! nobody else's to read. Refuses to know what a key, a token or a decision is. Revocations are the seam at which a
+//! database replaces the file: open, revoke, ask.
+
+mod private_dir;
+mod revocations;
+
+pub use private_dir::{DirLock, PrivateDir, StateError, append_private_file, read_private_file};
+pub use revocations::{MAX_REVOCATIONS, MAX_TOKEN_ID_BYTES, Revocations};

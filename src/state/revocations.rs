@@ -1,0 +1,287 @@
+//! Tokens that were revoked before they expired (RFC 7009), kept until they would have expired anyway.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use super::private_dir::failed;
+use super::{DirLock, PrivateDir, StateError};
+use crate::clock::Timestamp;
+
+/// How many live revocations are kept at most; one more is refused, none is forgotten.
+pub const MAX_REVOCATIONS: usize = 1_000_000;
+/// The longest token id (`jti`) that can be revoked, in bytes; our own have 22.
+pub const MAX_TOKEN_ID_BYTES: usize = 128;
+
+const FILE: &str = "revocations.log";
+/// How many lines the file has at least before dead ones are worth dropping.
+const COMPACT_AT: usize = 10_000;
+/// One line: a sign and 19 digits at most, a space, the id, a line feed.
+const MAX_FILE_BYTES: usize = 2 * MAX_REVOCATIONS * (MAX_TOKEN_ID_BYTES + 22);
+
+/// The revoked tokens, by `jti`.
+///
+/// Asked on every introspection and every secret read, so asking takes one atomic load while nothing is revoked, and a
+/// read lock that no disk is waited for under otherwise. Revoking appends one line `<exp> <jti>` and waits for the disk.
+#[derive(Debug)]
+pub struct Revocations {
+    live: RwLock<HashMap<Box<str>, Timestamp>>,
+    count: AtomicUsize,
+    file: Mutex<Appender>,
+    path: PathBuf,
+    dir: PrivateDir,
+    _lock: DirLock,
+}
+
+/// The file, how much of it is known to be whole lines, and how many.
+#[derive(Debug)]
+struct Appender {
+    file: File,
+    good: u64,
+    lines: usize,
+}
+
+impl Revocations {
+    /// Opens the journal in `dir`: expired entries are dropped from the file, a last line that a crash cut off is
+    /// ignored (it was never acknowledged). One process at a time.
+    ///
+    /// # Errors
+    /// [`StateError`]; [`StateError::Damaged`] for any other odd line: to start without it would bring a revoked token
+    /// back to life.
+    pub fn open(dir: &PrivateDir, now: Timestamp) -> Result<Self, StateError> {
+        let lock = dir.lock(".revocations.lock", Duration::from_secs(5))?;
+        let path = dir.join(FILE);
+        let text = dir.read(FILE, MAX_FILE_BYTES)?.unwrap_or_default();
+        let whole = text.iter().rposition(|b| *b == b'\n').map_or(0, |last| last + 1);
+        let mut live = HashMap::new();
+        for (number, line) in text.get(..whole).unwrap_or_default().split_inclusive(|b| *b == b'\n').enumerate() {
+            let (token_id, expires) = read_line(line)
+                .ok_or_else(|| StateError::Damaged { path: path.clone(), what: format!("line {}", number + 1) })?;
+            if expires > now {
+                live.insert(token_id, expires);
+            }
+        }
+        let lines = text.split(|b| *b == b'\n').count();
+        let appender = if lines != live.len() + 1 {
+            Appender::compact(dir, &live)?
+        } else {
+            Appender { file: dir.append(FILE)?, good: u64::try_from(whole).unwrap_or(u64::MAX), lines: live.len() }
+        };
+        Ok(Self {
+            count: AtomicUsize::new(live.len()),
+            live: RwLock::new(live),
+            file: Mutex::new(appender),
+            path,
+            dir: dir.clone(),
+            _lock: lock,
+        })
+    }
+
+    /// Revokes a token until `expires`, its `exp`. Returns once the disk has it; blocks the thread meanwhile. Revoking
+    /// again, or a token that expired, changes nothing.
+    ///
+    /// # Errors
+    /// [`StateError::Io`], then the token is not revoked (RFC 7009 section 2.2.1 answers 503); [`StateError::Full`];
+    /// [`StateError::Damaged`] for an id that could not have been minted here.
+    pub fn revoke(&self, token_id: &str, expires: Timestamp, now: Timestamp) -> Result<(), StateError> {
+        if !well_formed(token_id) {
+            return Err(StateError::Damaged { path: self.path.clone(), what: "the token id to be added".to_owned() });
+        }
+        if expires <= now || self.is_revoked(token_id) {
+            return Ok(());
+        }
+        let mut appender = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        self.make_room(&mut appender, now)?;
+        appender.append(&format!("{} {token_id}\n", expires.as_secs())).map_err(failed("write", &self.path))?;
+        let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
+        live.insert(Box::from(token_id), expires);
+        self.count.store(live.len(), Ordering::Release);
+        Ok(())
+    }
+
+    /// Whether the token was revoked.
+    #[must_use]
+    pub fn is_revoked(&self, token_id: &str) -> bool {
+        self.count.load(Ordering::Acquire) != 0
+            && self.live.read().unwrap_or_else(PoisonError::into_inner).contains_key(token_id)
+    }
+
+    /// How many are remembered.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.count.load(Ordering::Acquire)
+    }
+
+    /// Whether none is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Once the file has as many dead lines as live ones, drops what has expired, from memory and from the file.
+    fn make_room(&self, appender: &mut Appender, now: Timestamp) -> Result<(), StateError> {
+        if appender.lines >= COMPACT_AT.max(2 * self.len()) || self.len() >= MAX_REVOCATIONS {
+            let mut kept = self.live.read().unwrap_or_else(PoisonError::into_inner).clone();
+            kept.retain(|_, expires| *expires > now);
+            *appender = Appender::compact(&self.dir, &kept)?;
+            self.count.store(kept.len().max(1), Ordering::Release);
+            *self.live.write().unwrap_or_else(PoisonError::into_inner) = kept;
+        }
+        if self.len() < MAX_REVOCATIONS { Ok(()) } else { Err(StateError::Full(self.path.clone())) }
+    }
+}
+
+impl Appender {
+    /// A file of exactly these entries.
+    fn compact(dir: &PrivateDir, live: &HashMap<Box<str>, Timestamp>) -> Result<Self, StateError> {
+        let mut text = String::with_capacity(live.len() * 40);
+        for (token_id, expires) in live {
+            let _ = writeln!(text, "{} {token_id}", expires.as_secs());
+        }
+        dir.write(FILE, text.as_bytes())?;
+        let good = u64::try_from(text.len()).unwrap_or(u64::MAX);
+        Ok(Self { file: dir.append(FILE)?, good, lines: live.len() })
+    }
+
+    /// Appends a line and waits for the disk. A line that got onto the disk in part is cut off again, now or before the
+    /// next one, so that it can not run into it.
+    fn append(&mut self, line: &str) -> std::io::Result<()> {
+        self.file.set_len(self.good)?;
+        let written = self.file.write_all(line.as_bytes()).and_then(|()| self.file.sync_data());
+        match written {
+            Ok(()) => {
+                self.good += u64::try_from(line.len()).unwrap_or_default();
+                self.lines += 1;
+            }
+            Err(_) => drop(self.file.set_len(self.good)),
+        }
+        written
+    }
+}
+
+fn read_line(line: &[u8]) -> Option<(Box<str>, Timestamp)> {
+    let (expires, token_id) = std::str::from_utf8(line).ok()?.strip_suffix('\n')?.split_once(' ')?;
+    well_formed(token_id).then_some((Box::from(token_id), Timestamp::from_secs(expires.parse().ok()?)))
+}
+
+/// The alphabet of our own ids: base64url.
+fn well_formed(token_id: &str) -> bool {
+    (1..=MAX_TOKEN_ID_BYTES).contains(&token_id.len())
+        && token_id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+    use std::fs;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_795_000_000);
+
+    fn home() -> (tempfile::TempDir, PrivateDir) {
+        let home = tempfile::tempdir().unwrap();
+        let dir = PrivateDir::open(&home.path().join("state")).unwrap();
+        (home, dir)
+    }
+
+    fn later(secs: u64) -> Timestamp {
+        NOW.plus(Duration::from_secs(secs))
+    }
+
+    #[test]
+    fn a_revocation_outlives_the_process_until_the_token_expires() {
+        let (_home, dir) = home();
+        let revocations = Revocations::open(&dir, NOW).unwrap();
+        assert!(!revocations.is_revoked("a"));
+        revocations.revoke("a", later(60), NOW).unwrap();
+        revocations.revoke("a", later(60), NOW).unwrap();
+        revocations.revoke("b", later(600), NOW).unwrap();
+        assert!(revocations.is_revoked("a") && !revocations.is_revoked("c"));
+        drop(revocations);
+
+        let again = Revocations::open(&dir, later(60)).unwrap();
+        assert!(!again.is_revoked("a") && again.is_revoked("b"));
+        assert_eq!(fs::read_to_string(dir.join(FILE)).unwrap(), "1795000600 b\n");
+    }
+
+    #[test]
+    fn a_line_that_a_crash_cut_off_is_ignored_and_the_next_one_is_whole() {
+        let (_home, dir) = home();
+        dir.write(FILE, b"1795000600 a\n17950006").unwrap();
+        let revocations = Revocations::open(&dir, NOW).unwrap();
+        revocations.revoke("b", later(60), NOW).unwrap();
+        drop(revocations);
+        let again = Revocations::open(&dir, NOW).unwrap();
+        assert!(again.is_revoked("a") && again.is_revoked("b"));
+    }
+
+    #[rstest]
+    #[case("x a\n1795000600 b\n")]
+    #[case("1795000600\n1795000600 b\n")]
+    #[case("1795000600 a b\n")]
+    #[case("\n1795000600 b\n")]
+    fn a_damaged_journal_stops_the_start_and_is_left_as_it_is(#[case] text: &str) {
+        let (_home, dir) = home();
+        dir.write(FILE, text.as_bytes()).unwrap();
+        assert!(matches!(Revocations::open(&dir, NOW), Err(StateError::Damaged { .. })));
+        assert_eq!(fs::read_to_string(dir.join(FILE)).unwrap(), text);
+    }
+
+    #[rstest]
+    #[case("")]
+    #[case("a b")]
+    #[case("a\n1795000600 c")]
+    #[case("é")]
+    fn an_id_that_would_break_the_journal_is_refused(#[case] token_id: &str) {
+        let (_home, dir) = home();
+        assert!(Revocations::open(&dir, NOW).unwrap().revoke(token_id, later(60), NOW).is_err());
+    }
+
+    #[test]
+    fn the_file_does_not_grow_with_what_has_expired() {
+        let (_home, dir) = home();
+        let revocations = Revocations::open(&dir, NOW).unwrap();
+        revocations.revoke("old", later(60), NOW).unwrap();
+        revocations.revoke("new", later(600), NOW).unwrap();
+        revocations.file.lock().unwrap().lines = COMPACT_AT;
+        revocations.revoke("next", later(600), later(60)).unwrap();
+        assert_eq!(revocations.len(), 2);
+        let text = fs::read_to_string(dir.join(FILE)).unwrap();
+        assert_eq!(text, "1795000600 new\n1795000600 next\n");
+        drop(revocations);
+        assert!(Revocations::open(&dir, NOW).unwrap().is_revoked("next"));
+    }
+
+    #[test]
+    fn two_processes_never_share_the_journal() {
+        let (_home, dir) = home();
+        let held = dir.lock(".revocations.lock", Duration::ZERO).unwrap();
+        let opener = std::thread::spawn({
+            let dir = dir.clone();
+            move || Revocations::open(&dir, NOW).is_ok()
+        });
+        std::thread::sleep(Duration::from_millis(100));
+        assert!(!opener.is_finished());
+        drop(held);
+        assert!(opener.join().unwrap());
+    }
+
+    #[test]
+    fn what_the_disk_refused_is_not_revoked_and_leaves_no_trace() {
+        let (_home, dir) = home();
+        let mut revocations = Revocations::open(&dir, NOW).unwrap();
+        revocations.revoke("a", later(60), NOW).unwrap();
+        let good = revocations.file.get_mut().unwrap().good;
+        revocations.file.get_mut().unwrap().file = File::open(dir.join(FILE)).unwrap(); // writing to it fails
+        assert!(matches!(revocations.revoke("b", later(60), NOW), Err(StateError::Io { .. })));
+        assert!(!revocations.is_revoked("b"));
+        revocations.file.get_mut().unwrap().file = dir.append(FILE).unwrap();
+        revocations.revoke("c", later(60), NOW).unwrap();
+        assert_eq!(fs::metadata(dir.join(FILE)).unwrap().len(), good + 13);
+    }
+}

@@ -1,0 +1,272 @@
+//! Single use, under concurrency, over restarts, and when the disk or the memory is full.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+mod mint_support;
+
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::sync::Barrier;
+use std::time::Duration;
+
+use cambio::clock::Timestamp;
+use cambio::identity::{IssuerName, TargetName};
+use cambio::jose::{Sha256, sha256};
+use cambio::replay::{AdmitInput, MARGIN, ReplayError, ReplayGuard, ReplayRule, ReplaySettings};
+use cambio::state::{PrivateDir, StateError};
+use mint_support::SmallDisk;
+use rstest::rstest;
+
+const NOW: Timestamp = Timestamp::from_secs(1_795_000_000);
+const LEEWAY: Duration = Duration::from_secs(60);
+
+struct World {
+    gitlab: IssuerName,
+    github: IssuerName,
+    prod: TargetName,
+    test: TargetName,
+}
+
+fn world() -> World {
+    World {
+        gitlab: IssuerName::new("gitlab").unwrap(),
+        github: IssuerName::new("github").unwrap(),
+        prod: TargetName::new("prod").unwrap(),
+        test: TargetName::new("test").unwrap(),
+    }
+}
+
+impl World {
+    fn job<'a>(&'a self, token_id: Option<&'a str>) -> AdmitInput<'a> {
+        AdmitInput {
+            rule: ReplayRule::SingleUse,
+            issuer: &self.gitlab,
+            target: &self.prod,
+            token_id,
+            token_digest: sha256(b"token"),
+            expires: NOW.plus(Duration::from_secs(300)),
+            leeway: LEEWAY,
+            now: NOW,
+        }
+    }
+}
+
+fn memory(capacity: usize) -> ReplayGuard {
+    ReplayGuard::open(&ReplaySettings { capacity, journal: None }, NOW).unwrap()
+}
+
+fn with_journal(dir: &PrivateDir, now: Timestamp) -> ReplayGuard {
+    ReplayGuard::open(&ReplaySettings { capacity: 1000, journal: Some(dir.clone()) }, now).unwrap()
+}
+
+fn replayed<T>(answer: Result<T, ReplayError>) -> bool {
+    matches!(answer, Err(ReplayError::Replayed))
+}
+
+/// One good presentation was admitted; this one differs in one thing.
+#[rstest]
+#[case::the_same(|_: &World, _: &mut AdmitInput<'_>| (), true)]
+#[case::another_spelling_of_the_token(|_: &World, i: &mut AdmitInput<'_>| i.token_digest = sha256(b"other"), true)]
+#[case::a_later_end(|_: &World, i: &mut AdmitInput<'_>| i.expires = i.expires.plus(LEEWAY), true)]
+#[case::another_token_id(|_: &World, i: &mut AdmitInput<'_>| i.token_id = Some("b"), false)]
+#[case::no_token_id(|_: &World, i: &mut AdmitInput<'_>| i.token_id = None, false)]
+#[case::a_reusable_token(|_: &World, i: &mut AdmitInput<'_>| i.rule = ReplayRule::Reusable, false)]
+fn a_token_is_known_by_issuer_target_and_id(#[case] change: fn(&World, &mut AdmitInput<'_>), #[case] expected: bool) {
+    let world = world();
+    let guard = memory(100);
+    assert!(guard.admit(&world.job(Some("a"))).unwrap().is_remembered());
+    let mut second = world.job(Some("a"));
+    change(&world, &mut second);
+    assert_eq!(replayed(guard.admit(&second)), expected);
+}
+
+#[test]
+fn another_target_and_another_issuer_are_other_uses() {
+    let world = world();
+    let guard = memory(100);
+    guard.admit(&world.job(Some("a"))).unwrap();
+    guard.admit(&AdmitInput { target: &world.test, ..world.job(Some("a")) }).unwrap();
+    guard.admit(&AdmitInput { issuer: &world.github, ..world.job(Some("a")) }).unwrap();
+    assert_eq!(guard.remembered(), 3);
+}
+
+#[test]
+fn without_a_token_id_the_digest_stands_in_and_is_never_taken_for_one() {
+    let world = world();
+    let guard = memory(100);
+    guard.admit(&world.job(None)).unwrap();
+    assert!(replayed(guard.admit(&world.job(None))));
+    let digest: Sha256 = sha256(b"token");
+    let posing = String::from_utf8_lossy(digest.bytes()).into_owned();
+    guard.admit(&world.job(Some(&posing))).unwrap();
+}
+
+#[test]
+fn reusable_tokens_are_admitted_freely_and_cost_no_memory() {
+    let world = world();
+    let guard = memory(0);
+    let pod = AdmitInput { rule: ReplayRule::Reusable, ..world.job(Some("a")) };
+    assert!((0..10).all(|_| !guard.admit(&pod).unwrap().is_remembered()));
+    assert_eq!(guard.remembered(), 0);
+}
+
+/// The attack that the leeway makes: present again when a naive memory has forgotten and verification still accepts.
+#[test]
+fn a_token_is_remembered_for_as_long_as_verification_accepts_it() {
+    let world = world();
+    let guard = memory(100);
+    let first = world.job(Some("a"));
+    guard.admit(&first).unwrap();
+    let last_accepted = first.expires.plus(LEEWAY).minus(Duration::from_millis(1));
+    for now in [first.expires.minus(LEEWAY), first.expires, last_accepted, last_accepted.plus(MARGIN)] {
+        for n in 0..50 {
+            // Others come and go meanwhile, so that sweeping has every chance.
+            let other = n.to_string();
+            let short = AdmitInput { expires: now, now, ..world.job(Some(&other)) };
+            let _ = guard.admit(&short);
+        }
+        assert!(replayed(guard.admit(&AdmitInput { now, ..first })), "{now}");
+    }
+}
+
+#[test]
+fn of_many_at_once_exactly_one_is_admitted() {
+    let world = world();
+    let home = tempfile::tempdir().unwrap();
+    let dir = PrivateDir::open(&home.path().join("replay")).unwrap();
+    for guard in [memory(10_000), with_journal(&dir, NOW)] {
+        for round in 0..50 {
+            let token_id = format!("round-{round}");
+            let barrier = Barrier::new(8);
+            let admitted = std::thread::scope(|scope| {
+                let present = || {
+                    barrier.wait();
+                    guard.admit(&world.job(Some(&token_id))).is_ok()
+                };
+                let threads: Vec<_> = (0..8).map(|_| scope.spawn(present)).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).filter(|won| *won).count()
+            });
+            assert_eq!(admitted, 1);
+        }
+    }
+}
+
+#[test]
+fn a_full_memory_denies_and_forgets_nobody() {
+    let world = world();
+    let guard = memory(10);
+    let ids: Vec<String> = (0..11).map(|n| n.to_string()).collect();
+    for id in &ids[..10] {
+        guard.admit(&world.job(Some(id))).unwrap();
+    }
+    assert!(matches!(guard.admit(&world.job(Some(&ids[10]))), Err(ReplayError::MemoryFull)));
+    assert!(ids[..10].iter().all(|id| replayed(guard.admit(&world.job(Some(id))))));
+    let later = NOW.plus(Duration::from_secs(3600));
+    let fresh = AdmitInput { now: later, expires: later.plus(LEEWAY), ..world.job(Some(&ids[10])) };
+    guard.admit(&fresh).unwrap();
+}
+
+#[test]
+fn a_restart_forgets_nothing_that_lives() {
+    let world = world();
+    let home = tempfile::tempdir().unwrap();
+    let dir = PrivateDir::open(&home.path().join("replay")).unwrap();
+    let guard = with_journal(&dir, NOW);
+    guard.admit(&world.job(Some("a"))).unwrap();
+    let long = AdmitInput { expires: NOW.plus(Duration::from_secs(7200)), ..world.job(Some("long")) };
+    guard.admit(&long).unwrap();
+    // As after kill -9: nothing was synced, closed or dropped in order. Only the lock goes with the process.
+    drop(guard);
+
+    let soon = NOW.plus(LEEWAY);
+    let again = with_journal(&dir, soon);
+    assert!(replayed(again.admit(&AdmitInput { now: soon, ..world.job(Some("a")) })));
+    assert!(replayed(again.admit(&AdmitInput { now: soon, ..long })));
+    drop(again);
+
+    let later = NOW.plus(Duration::from_secs(3600));
+    let last = with_journal(&dir, later);
+    assert_eq!(last.remembered(), 1);
+    // The clock is set back behind what was dropped at the start: nobody can say, so nobody is admitted.
+    assert!(matches!(last.admit(&world.job(Some("a"))), Err(ReplayError::Forgotten)));
+}
+
+#[test]
+fn a_record_that_a_crash_cut_off_does_not_shift_the_others() {
+    let world = world();
+    let home = tempfile::tempdir().unwrap();
+    let dir = PrivateDir::open(&home.path().join("replay")).unwrap();
+    drop({
+        let guard = with_journal(&dir, NOW);
+        guard.admit(&world.job(Some("a"))).unwrap();
+        guard
+    });
+    let segment = dir.names().unwrap().into_iter().find(|name| name.starts_with("admitted-")).unwrap();
+    OpenOptions::new().append(true).open(dir.join(&segment)).unwrap().write_all(&[7; 11]).unwrap();
+    let guard = with_journal(&dir, NOW);
+    assert!(replayed(guard.admit(&world.job(Some("a")))));
+    guard.admit(&world.job(Some("b"))).unwrap();
+    drop(guard);
+    let guard = with_journal(&dir, NOW);
+    assert!(replayed(guard.admit(&world.job(Some("a")))) && replayed(guard.admit(&world.job(Some("b")))));
+}
+
+#[test]
+fn segments_are_removed_once_everything_in_them_is_over() {
+    let world = world();
+    let home = tempfile::tempdir().unwrap();
+    let dir = PrivateDir::open(&home.path().join("replay")).unwrap();
+    let guard = with_journal(&dir, NOW);
+    let segments = || dir.names().unwrap().iter().filter(|name| name.starts_with("admitted-")).count();
+    guard.admit(&world.job(Some("a"))).unwrap();
+    guard.maintain(NOW).unwrap();
+    assert_eq!(segments(), 1);
+    let later = NOW.plus(Duration::from_secs(900));
+    guard.maintain(later).unwrap();
+    assert_eq!(segments(), 1, "the old one is over, a new one was begun");
+    let fresh = AdmitInput { now: later, expires: later.plus(LEEWAY * 60), ..world.job(Some("b")) };
+    guard.admit(&fresh).unwrap();
+    guard.maintain(later.plus(Duration::from_secs(900))).unwrap();
+    assert_eq!(segments(), 2);
+    drop(guard);
+    assert!(replayed(with_journal(&dir, later).admit(&fresh)));
+}
+
+#[test]
+fn two_processes_never_share_a_journal() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = PrivateDir::open(&home.path().join("replay")).unwrap();
+    let held = dir.lock(".lock", Duration::ZERO).unwrap();
+    let opener = std::thread::spawn({
+        let dir = dir.clone();
+        move || ReplayGuard::open(&ReplaySettings { capacity: 1, journal: Some(dir) }, NOW)
+    });
+    let error = opener.join().unwrap().err().unwrap();
+    assert!(matches!(error, cambio::replay::JournalError::State(StateError::Busy(_))), "{error}");
+    drop(held);
+}
+
+#[test]
+fn a_full_disk_denies_burns_nothing_and_heals() {
+    let Some(disk) = SmallDisk::mount("64k") else { return };
+    let world = world();
+    let dir = PrivateDir::open(&disk.path().join("replay")).unwrap();
+    let guard = with_journal(&dir, NOW);
+    guard.admit(&world.job(Some("before"))).unwrap();
+    let filler = disk.fill();
+    let (mut admitted, mut denied) = (Vec::new(), Vec::new());
+    for n in 0..400 {
+        let id = n.to_string();
+        match guard.admit(&world.job(Some(&id))) {
+            Ok(_) => admitted.push(id),
+            Err(ReplayError::Journal(_)) => denied.push(id),
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert!(!denied.is_empty());
+    fs::remove_file(filler).unwrap();
+    assert!(denied.iter().all(|id| guard.admit(&world.job(Some(id))).is_ok()), "nothing was burnt");
+    drop(guard);
+    let guard = with_journal(&dir, NOW);
+    let all = admitted.iter().chain(&denied).map(String::as_str).chain(["before"]);
+    assert!(all.into_iter().all(|id| replayed(guard.admit(&world.job(Some(id))))));
+}
