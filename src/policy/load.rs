@@ -26,7 +26,7 @@ use crate::identity::IssuerName;
 use crate::jose::{Sha256, sha256};
 
 /// How many files are in memory at a time.
-const BATCH: usize = 256;
+const BATCH: usize = 64;
 
 /// A set, and how its cases came out.
 pub(super) struct Loaded {
