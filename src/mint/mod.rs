@@ -17,6 +17,7 @@ mod operator_keys;
 mod own;
 mod snapshot;
 
+pub(crate) use claims::as_hex;
 pub use issued::IssuedToken;
 pub use key_ring::{KeyRing, TICK_EVERY, rotate};
 pub use key_settings::{KeyInfo, KeySettings, KeySource};
