@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A policy name: segments of lower-case letters, digits, `_`, `-` and `.` between single slashes, 1 to 255 bytes.
+/// A policy name: segments of lower-case letters, digits, `_`, `-` and `.` between single slashes, 1 to 640 bytes:
+/// room for the hex of GitLab's longest environment name, 255 characters.
 ///
 /// OpenBao lower-cases policy names, so upper case is refused instead of silently changed; `root` is refused as OpenBao
 /// refuses it. The grammar is checked after evaluation: a claim that holds `/` or `..` could otherwise walk the path.
@@ -18,8 +19,8 @@ pub enum PolicyNameError {
     /// Nothing there: an empty claim was templated into it.
     #[error("a policy name may not be empty")]
     Empty,
-    /// More than 255 bytes.
-    #[error("a policy name has at most 255 bytes")]
+    /// More than 640 bytes.
+    #[error("a policy name has at most 640 bytes")]
     TooLong,
     /// Outside the grammar.
     #[error("a policy name has only lower-case letters, digits, `_`, `-`, `.` and single `/` between segments")]
@@ -41,7 +42,7 @@ impl PolicyName {
         if text.is_empty() {
             return Err(PolicyNameError::Empty);
         }
-        if text.len() > 255 {
+        if text.len() > 640 {
             return Err(PolicyNameError::TooLong);
         }
         if !text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-./".contains(&b)) {

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::base64url;
 use super::header::{Header, HeaderError};
 use super::json::{self, JsonError};
-use super::{Algorithm, Sha256, VerifyingKey, sha256};
+use super::{Algorithm, VerifyingKey};
 
 /// The longest token that is looked at, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
@@ -120,10 +120,10 @@ impl CompactJws {
         &self.claims
     }
 
-    /// SHA-256 of the token as it was presented.
+    /// The length of the token in bytes.
     #[must_use]
-    pub fn digest(&self) -> Sha256 {
-        sha256(self.token.as_bytes())
+    pub fn token_bytes(&self) -> u64 {
+        self.token.len() as u64
     }
 
     /// Whether `key` made this token's signature. The key's one algorithm must be the header's.

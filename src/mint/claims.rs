@@ -21,7 +21,8 @@ pub(super) struct Claims<'a> {
     pub(super) scope: &'a str,
     #[serde(serialize_with = "as_texts")]
     pub(super) policies: &'a [PolicyName],
-    pub(super) namespace: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) namespace: Option<&'a str>,
     pub(super) rule: &'a str,
     #[serde(serialize_with = "as_hex")]
     pub(super) rule_digest: Sha256,
@@ -45,7 +46,8 @@ pub(super) struct ReadClaims {
     #[serde(default)]
     pub(super) scope: Box<str>,
     pub(super) policies: Vec<PolicyName>,
-    pub(super) namespace: Namespace,
+    #[serde(default)]
+    pub(super) namespace: Option<Namespace>,
     pub(super) rule: Box<str>,
     pub(super) rule_digest: Box<str>,
     pub(super) policy_digest: Box<str>,

@@ -29,8 +29,8 @@ pub struct MintInput<'a> {
     pub subject: &'a str,
     /// What the token is for.
     pub target: &'a TargetName,
-    /// Where the target's secrets live.
-    pub namespace: &'a Namespace,
+    /// Where the target's secrets live, if it has secrets.
+    pub namespace: Option<&'a Namespace>,
     /// The name of the rule that decided.
     pub rule: &'a str,
     /// The digest of that rule: a token names what it came from, so that deleting the rule revokes it.
@@ -96,7 +96,7 @@ impl Minter {
             client_id: &subject,
             scope: input.scope,
             policies: input.policies,
-            namespace: input.namespace.as_str(),
+            namespace: input.namespace.map(Namespace::as_str),
             rule: input.rule,
             rule_digest: input.rule_digest,
             policy_digest: input.policy_digest,

@@ -6,6 +6,7 @@
 //! revocation is stored.
 
 mod claims;
+mod issue;
 mod issued;
 mod key_ring;
 mod key_settings;
@@ -18,6 +19,7 @@ mod own;
 mod snapshot;
 
 pub(crate) use claims::as_hex;
+pub use issue::Wish;
 pub use issued::IssuedToken;
 pub use key_ring::{KeyRing, TICK_EVERY, rotate};
 pub use key_settings::{KeyInfo, KeySettings, KeySource};

@@ -134,8 +134,8 @@ impl OwnToken {
 
     /// Where the target's secrets live.
     #[must_use]
-    pub fn namespace(&self) -> &Namespace {
-        &self.claims.namespace
+    pub fn namespace(&self) -> Option<&Namespace> {
+        self.claims.namespace.as_ref()
     }
 
     /// The policies that it carries.

@@ -1,1 +1,66 @@
-//! Policies.
+//! Policies: who gets what, as the operator wrote it.
+//!
+//! Decides, for a verified token and a target, which policies are granted: a [`Permit`], or a [`Denial`] with its
+//! reason. The only module that knows CEL. Refuses to know how a token was verified, how a permit becomes a token, and
+//! what a caller is told.
+//!
+//! A policy file is YAML, one target each, with ordered rules and with cases that have to come out as they say. From
+//! text to decision:
+//!
+//! ```text
+//! document   the shape of a file, with the place of every expression
+//! compile    text -> syntax tree -> guard (judged) -> rewrite -> cost (bounded)
+//! build      a file's names and expressions -> a target with its rules
+//! load       a directory -> all targets, all cases run -> PolicySet, or every fault
+//! evaluate   the rules of one target on one token's claims, in a scope of lazily converted claims
+//! decision   Permit and Denial; trace: which rules were tried; fault: errors without claims in them
+//! ```
+//!
+//! # Expressions
+//!
+//! CEL as `cel` implements it, without messages and two-variable macros, with the optional syntax, with `hex(text)`,
+//! `text.fullMatch("..")`, `text.glob("..")` and the strings extension. An expression sees `claims`, `now`, `issuer` and
+//! the rule's `let` variables above it.
+//!
+//! - A claim that is absent is an error where it is read, and an error denies. `has(claims.x)` and `claims.?x` ask first.
+//!   `null` is present.
+//! - `a || b` is true where either is, even if the other fails; `a && b` is false where either is. So says CEL; it is why
+//!   unknown names are refused when a file is loaded.
+//! - `matches` finds its pattern anywhere in the text; `fullMatch` and `glob` want the whole text.
+//! - In a glob, `*` is any run of characters without `/`, `**` any run, `?` one character other than `/`.
+
+mod build;
+mod cases;
+mod claims;
+mod compile;
+mod cost;
+mod decision;
+mod digest;
+mod document;
+mod evaluate;
+mod fault;
+mod guard;
+mod language;
+pub mod limits;
+mod load;
+mod pattern;
+mod problem;
+mod rewrite;
+mod rule;
+mod scope;
+mod set;
+mod sources;
+mod trace;
+
+pub use cases::{CaseFailure, CaseOutcome};
+pub use claims::ClaimsFault;
+pub use compile::CompileError;
+pub use decision::{Denial, Grant, Permit, Reason};
+pub use document::Place;
+pub use evaluate::Evaluation;
+pub use fault::Fault;
+pub use pattern::PatternError;
+pub use problem::{LoadError, LoadErrors, Problem};
+pub use rule::{Rule, Target};
+pub use set::PolicySet;
+pub use trace::{End, Part, Trace, Tried};

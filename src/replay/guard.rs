@@ -8,16 +8,7 @@ use crate::clock::Timestamp;
 use crate::identity::{IssuerName, TargetName};
 use crate::jose::{Sha256, sha256};
 use crate::state::PrivateDir;
-
-/// How often an issuer's token may be exchanged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ReplayRule {
-    /// Once per target: the tokens of CI jobs.
-    SingleUse,
-    /// Until it expires: projected pod tokens are presented again by design, and a WIT must be (WIMSE).
-    Reusable,
-}
+use crate::trust::ReplayRule;
 
 /// Where single use is remembered.
 #[derive(Clone, Debug)]

@@ -10,10 +10,12 @@
 //! must be the very constant that verification used, and an entry lives until `exp + leeway + `[`MARGIN`]; a token whose
 //! memory may be gone is refused, also when the clock was set back meanwhile.
 
+mod admitted;
 mod guard;
 mod journal;
 mod memory;
 
-pub use guard::{Admission, AdmitInput, ReplayError, ReplayGuard, ReplayRule, ReplaySettings};
+pub use admitted::AdmittedPermit;
+pub use guard::{Admission, AdmitInput, ReplayError, ReplayGuard, ReplaySettings};
 pub use journal::JournalError;
 pub use memory::MARGIN;

@@ -4,36 +4,71 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::checks::Times;
 use crate::clock::Timestamp;
 use crate::identity::IssuerName;
 use crate::jose::Sha256;
+use crate::trust::Issuer;
 
 /// A token whose signature, issuer, audience, times and required claims all held. Only this module constructs one; it
 /// is neither `Clone` nor `Deserialize`, so that holding it means that the checks ran.
 ///
 /// ```compile_fail
-/// let forged = cambio::verify::VerifiedToken { facts: todo!() };
+/// fn twice(token: cambio::verify::VerifiedToken) -> (cambio::verify::VerifiedToken, cambio::verify::VerifiedToken) {
+///     (token.clone(), token)
+/// }
+/// ```
+///
+/// ```compile_fail
+/// fn forge(text: &str) -> cambio::verify::VerifiedToken {
+///     serde_json::from_str(text).unwrap()
+/// }
+/// ```
+///
+/// ```compile_fail
+/// fn forge() -> cambio::verify::VerifiedToken {
+///     cambio::verify::VerifiedToken { facts: unreachable!() }
+/// }
 /// ```
 #[derive(Debug)]
 pub struct VerifiedToken {
     facts: Arc<Facts>,
 }
 
-/// What was verified, shared with the verified-token cache.
-#[derive(Debug)]
+/// What was verified; the cache of tokens seen before keeps it.
 pub(super) struct Facts {
-    pub(super) issuer: IssuerName,
+    pub(super) issuer: Arc<Issuer>,
     pub(super) subject: Box<str>,
     pub(super) claims: Map<String, Value>,
     pub(super) digest: Sha256,
-    pub(super) expires: Timestamp,
+    pub(super) times: Times,
     pub(super) token_id: Option<Box<str>>,
+    pub(super) key: Sha256,
+    pub(super) weight: u64,
 }
 
 impl VerifiedToken {
+    pub(super) fn new(facts: Facts) -> Self {
+        Self { facts: Arc::new(facts) }
+    }
+
+    pub(super) fn from_cache(facts: Arc<Facts>) -> Self {
+        Self { facts }
+    }
+
+    pub(super) fn shared(&self) -> Arc<Facts> {
+        Arc::clone(&self.facts)
+    }
+
     /// The operator's name of the issuer that vouches.
     #[must_use]
     pub fn issuer(&self) -> &IssuerName {
+        self.facts.issuer.name()
+    }
+
+    /// The issuer that vouches, as it is configured.
+    #[must_use]
+    pub fn trusted_issuer(&self) -> &Issuer {
         &self.facts.issuer
     }
 
@@ -58,12 +93,18 @@ impl VerifiedToken {
     /// The verified `exp`.
     #[must_use]
     pub fn expires(&self) -> Timestamp {
-        self.facts.expires
+        self.facts.times.expires
     }
 
     /// The verified `jti`, where the platform gives one.
     #[must_use]
     pub fn token_id(&self) -> Option<&str> {
         self.facts.token_id.as_deref()
+    }
+}
+
+impl std::fmt::Debug for Facts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Facts({}, [claims redacted])", self.issuer.name())
     }
 }

@@ -1,0 +1,155 @@
+//! The shape of `cambio.yaml`. Unknown keys are errors: a misspelt key must not turn a check off in silence.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use super::bytes::ByteSize;
+use crate::audit::{ClaimDetail, OnFailure};
+use crate::http::TlsSettings;
+use crate::identity::TargetName;
+use crate::jose::Algorithm;
+use crate::telemetry::LogSettings;
+use crate::trust::{IssuerSettings, Span};
+
+/// What an operator writes.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ConfigFile {
+    /// Our own issuer identifier: the `iss` of what we issue, and the base of our URLs.
+    pub(super) issuer: String,
+    /// Where the surfaces listen.
+    #[serde(default = "public_address")]
+    pub(super) listen: SocketAddr,
+    /// Where the platform team's endpoints listen.
+    #[serde(default = "ops_address")]
+    pub(super) ops_listen: SocketAddr,
+    #[serde(default)]
+    pub(super) tls: Option<TlsSettings>,
+    /// Signing keys, revocations, and the audit journal where it has no place of its own.
+    #[serde(default = "data_dir")]
+    pub(super) data: PathBuf,
+    #[serde(default = "policies_dir")]
+    pub(super) policies: PathBuf,
+    /// A directory of further platform files.
+    #[serde(default)]
+    pub(super) platforms: Option<PathBuf>,
+    /// The target of requests that name none.
+    #[serde(default)]
+    pub(super) default_target: Option<TargetName>,
+    pub(super) issuers: Vec<IssuerSettings>,
+    #[serde(default)]
+    pub(super) tokens: TokensFile,
+    #[serde(default = "cache_size")]
+    pub(super) verified_token_cache: ByteSize,
+    #[serde(default)]
+    pub(super) replay: ReplayFile,
+    #[serde(default)]
+    pub(super) audit: AuditFile,
+    #[serde(default)]
+    pub(super) clients: Vec<ClientFile>,
+    #[serde(default)]
+    pub(super) log: LogSettings,
+    #[serde(default)]
+    pub(super) limits: LimitsFile,
+}
+
+/// How our tokens are signed.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct TokensFile {
+    /// ES256, EdDSA or RS256.
+    pub(super) algorithm: Algorithm,
+    /// The age at which a signing key is replaced; 0 for only by command.
+    pub(super) rotate_every: Span,
+    /// Keys of the operator's own instead of ours: the first signs.
+    pub(super) signing_key_files: Vec<PathBuf>,
+}
+
+impl Default for TokensFile {
+    fn default() -> Self {
+        Self {
+            algorithm: Algorithm::ES256,
+            rotate_every: Span::from_secs(30 * 24 * 3600),
+            signing_key_files: Vec::new(),
+        }
+    }
+}
+
+/// How single-use tokens are remembered.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ReplayFile {
+    /// How many live tokens are remembered at most; one more is denied.
+    pub(super) capacity: usize,
+}
+
+impl Default for ReplayFile {
+    fn default() -> Self {
+        Self { capacity: 1_000_000 }
+    }
+}
+
+/// Where decisions are recorded.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct AuditFile {
+    /// `-` for standard output; default `<data>/audit/decisions.jsonl`.
+    pub(super) file: Option<PathBuf>,
+    /// Whether exchanges that can not be recorded are denied, or go on and are counted.
+    pub(super) on_failure: OnFailure,
+    /// What of a token's claims is recorded: `none`, `names`, `values`.
+    pub(super) claims: ClaimDetail,
+    /// A journal file is closed and a new one begun at this size.
+    pub(super) rotate_at: Option<ByteSize>,
+    /// How many closed files are kept.
+    pub(super) keep: Option<usize>,
+}
+
+/// A resource server that may introspect.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ClientFile {
+    pub(super) id: String,
+    /// A file with the secret; else the environment variable `CAMBIO_CLIENT_<ID>_SECRET`.
+    #[serde(default)]
+    pub(super) secret_file: Option<PathBuf>,
+    /// The targets whose tokens it may see.
+    pub(super) targets: Vec<TargetName>,
+}
+
+/// Bounds on connections.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct LimitsFile {
+    pub(super) connections: usize,
+    pub(super) header_timeout: Span,
+    pub(super) shutdown_grace: Span,
+}
+
+impl Default for LimitsFile {
+    fn default() -> Self {
+        Self { connections: 10_000, header_timeout: Span::from_secs(10), shutdown_grace: Span::from_secs(20) }
+    }
+}
+
+fn public_address() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 8200))
+}
+
+fn ops_address() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 9200))
+}
+
+fn data_dir() -> PathBuf {
+    PathBuf::from("cambio-data")
+}
+
+fn policies_dir() -> PathBuf {
+    PathBuf::from("policies")
+}
+
+fn cache_size() -> ByteSize {
+    ByteSize::mebibytes(16)
+}

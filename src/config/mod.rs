@@ -1,0 +1,279 @@
+//! The configuration: from the file that an operator writes to what the parts are opened with.
+//!
+//! Decides what a good configuration is, and says everything that is wrong with a bad one at once, with what to do.
+//! Refuses to open anything: that is `app`. The environment is read here only, and for secrets only.
+
+mod bytes;
+mod file;
+mod problem;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use file::{AuditFile, ClientFile, ConfigFile, TokensFile};
+pub use problem::{ConfigError, Problem};
+use zeroize::Zeroizing;
+
+use crate::audit::{JournalSettings, Sink};
+use crate::http::oauth::Client;
+use crate::http::{ServerLimits, TlsSettings};
+use crate::identity::{IssuerName, IssuerUrl, TargetName};
+use crate::mint::{KeySettings, KeySource};
+use crate::telemetry::LogSettings;
+use crate::trust::{Fetcher, IssuerFault, Issuers, Platforms};
+
+/// The largest configuration file that is read, in bytes.
+const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
+
+/// A checked configuration.
+pub struct Config {
+    /// Our own issuer identifier.
+    pub issuer: IssuerUrl,
+    /// Where the surfaces listen.
+    pub listen: SocketAddr,
+    /// Where the platform team's endpoints listen.
+    pub ops_listen: SocketAddr,
+    /// TLS for the surfaces.
+    pub tls: Option<TlsSettings>,
+    /// The data directory.
+    pub data: PathBuf,
+    /// The directory of policy files.
+    pub policies: PathBuf,
+    /// The target of requests that name none.
+    pub default_target: Option<TargetName>,
+    /// The trusted issuers, their keys not yet fetched.
+    pub issuers: Issuers,
+    /// Our signing keys.
+    pub keys: KeySettings,
+    /// The size of the cache of verified tokens, in bytes.
+    pub verified_token_cache: u64,
+    /// How many single-use tokens are remembered.
+    pub replay_capacity: usize,
+    /// The audit journal.
+    pub audit: JournalSettings,
+    /// Who may introspect.
+    pub clients: Vec<Client>,
+    /// Logging.
+    pub log: LogSettings,
+    /// Bounds on connections.
+    pub limits: ServerLimits,
+}
+
+impl Config {
+    /// Reads and checks a configuration file. Relative paths in it are relative to its directory.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with every problem that was found.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let unreadable = |error: std::io::Error| ConfigError::Unreadable(path.to_owned(), error);
+        if fs::metadata(path).map_err(unreadable)?.len() > MAX_FILE_BYTES {
+            return Err(ConfigError::TooLarge(path.to_owned()));
+        }
+        let text = fs::read_to_string(path).map_err(unreadable)?;
+        let base = path.parent().unwrap_or(Path::new("."));
+        Self::parse(&text, base).map_err(|error| error.in_file(path))
+    }
+
+    /// Checks the text of a configuration file; relative paths are relative to `base`.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with every problem that was found.
+    pub fn parse(text: &str, base: &Path) -> Result<Self, ConfigError> {
+        let file: ConfigFile = serde_saphyr::from_str(text).map_err(|error| ConfigError::Shape(error.to_string()))?;
+        let mut problems = Vec::new();
+        let issuer = own_issuer(&file.issuer, &mut problems);
+        let platforms = platforms(file.platforms.as_deref().map(|path| base.join(path)), &mut problems);
+        let issuers = Issuers::from_settings(settings_below(file.issuers, base), &platforms, &Fetcher::new());
+        let issuers = issuers.map_err(|faults| problems.extend(faults.iter().map(from_fault))).unwrap_or_default();
+        if let Some(own) = &issuer {
+            not_ourselves(own, &issuers, &mut problems);
+        }
+        let data = base.join(&file.data);
+        let clients =
+            file.clients.into_iter().filter_map(|client| resource_server(client, base, &mut problems)).collect();
+        let (Some(issuer), true) = (issuer, problems.is_empty()) else {
+            return Err(ConfigError::Problems(problems));
+        };
+        Ok(Self {
+            issuer,
+            listen: file.listen,
+            ops_listen: file.ops_listen,
+            tls: file.tls.map(|tls| TlsSettings { certificate: base.join(tls.certificate), key: base.join(tls.key) }),
+            policies: base.join(&file.policies),
+            default_target: file.default_target,
+            issuers,
+            keys: signing_keys(file.tokens, &data, base),
+            verified_token_cache: file.verified_token_cache.bytes(),
+            replay_capacity: file.replay.capacity,
+            audit: journal(file.audit, &data, base),
+            data,
+            clients,
+            log: file.log,
+            limits: ServerLimits {
+                connections: file.limits.connections,
+                header_timeout: file.limits.header_timeout.duration(),
+                shutdown_grace: file.limits.shutdown_grace.duration(),
+            },
+        })
+    }
+
+    /// The names of the trusted issuers, as policies may use them.
+    #[must_use]
+    pub fn issuer_names(&self) -> BTreeSet<IssuerName> {
+        self.issuers.iter().map(|issuer| issuer.name().clone()).collect()
+    }
+}
+
+fn own_issuer(text: &str, problems: &mut Vec<Problem>) -> Option<IssuerUrl> {
+    match IssuerUrl::new(text) {
+        Ok(issuer) if issuer.as_str().starts_with("spiffe://") => {
+            problems.push(Problem::new(
+                "issuer",
+                "must be an https URL",
+                "write the URL under which clients reach cambio",
+            ));
+            None
+        }
+        Ok(issuer) => Some(issuer),
+        Err(error) => {
+            problems.push(Problem::new("issuer", error, "write the URL under which clients reach cambio"));
+            None
+        }
+    }
+}
+
+/// Our own tokens must never come back as somebody's identity: rules for the two kinds of token would have to exclude
+/// each other (RFC 8725 section 3.12).
+fn not_ourselves(own: &IssuerUrl, issuers: &Issuers, problems: &mut Vec<Problem>) {
+    for issuer in issuers.iter().filter(|issuer| issuer.url() == own) {
+        let place = format!("issuers.{}.issuer", issuer.name());
+        problems.push(Problem::new(&place, "cambio must not trust its own tokens", "remove this issuer"));
+    }
+}
+
+fn platforms(directory: Option<PathBuf>, problems: &mut Vec<Problem>) -> Platforms {
+    let mut platforms = Platforms::embedded();
+    if let Some(Err(errors)) = directory.map(|directory| platforms.add_directory(&directory)) {
+        let fix = "platforms/ in the source has an example for each kind";
+        problems.extend(errors.iter().map(|error| Problem::new("platforms", error, fix)));
+    }
+    platforms
+}
+
+fn settings_below(settings: Vec<crate::trust::IssuerSettings>, base: &Path) -> Vec<crate::trust::IssuerSettings> {
+    settings.into_iter().map(|issuer| issuer.below(base)).collect()
+}
+
+fn from_fault(fault: &IssuerFault) -> Problem {
+    Problem::new(&format!("issuers.{}", fault.issuer()), fault.fault(), "")
+}
+
+fn signing_keys(tokens: TokensFile, data: &Path, base: &Path) -> KeySettings {
+    if !tokens.signing_key_files.is_empty() {
+        let files = tokens.signing_key_files.iter().map(|file| base.join(file)).collect();
+        return KeySettings::new(KeySource::Files(files));
+    }
+    let rotate_every = Some(tokens.rotate_every.duration()).filter(|span| *span > Duration::ZERO);
+    KeySettings::new(KeySource::Managed { data_dir: data.to_owned(), algorithm: tokens.algorithm, rotate_every })
+}
+
+fn journal(audit: AuditFile, data: &Path, base: &Path) -> JournalSettings {
+    let sink = match &audit.file {
+        Some(file) if file.as_os_str() == "-" => Sink::Stdout,
+        Some(file) => file_sink(base.join(file), &audit),
+        None => file_sink(data.join("audit").join("decisions.jsonl"), &audit),
+    };
+    JournalSettings { on_failure: audit.on_failure, claims: audit.claims, ..JournalSettings::new(sink) }
+}
+
+fn file_sink(path: PathBuf, audit: &AuditFile) -> Sink {
+    let rotate_bytes = audit.rotate_at.map_or(64 * 1024 * 1024, bytes::ByteSize::bytes);
+    Sink::File { path, rotate_bytes, keep: audit.keep.unwrap_or(10) }
+}
+
+fn resource_server(client: ClientFile, base: &Path, problems: &mut Vec<Problem>) -> Option<Client> {
+    let place = format!("clients.{}", client.id);
+    let secret = match &client.secret_file {
+        Some(file) => fs::read_to_string(base.join(file)).map(Zeroizing::new).map_err(|error| error.to_string()),
+        None => secret_from_environment(&client.id),
+    };
+    match secret {
+        Ok(secret) if secret.trim_end().len() >= 16 => {
+            Some(Client::new(client.id, secret.trim_end().as_bytes(), client.targets))
+        }
+        Ok(_) => {
+            let fix = "use at least 16 characters, e.g. from `openssl rand -base64 32`";
+            problems.push(Problem::new(&place, "the secret is too short", fix));
+            None
+        }
+        Err(error) => {
+            let fix = "give `secret_file`, or the environment variable CAMBIO_CLIENT_<ID>_SECRET";
+            problems.push(Problem::new(&place, error, fix));
+            None
+        }
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "secrets are what the environment is for")]
+fn secret_from_environment(id: &str) -> Result<Zeroizing<String>, String> {
+    let plain: String =
+        id.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
+    let name = format!("CAMBIO_CLIENT_{plain}_SECRET");
+    std::env::var(&name).map(Zeroizing::new).map_err(|_| format!("no secret: `{name}` is not set"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    const GOOD: &str = "
+issuer: https://cambio.example.com
+issuers:
+  - name: gitlab
+    platform: gitlab
+    issuer: https://gitlab.example.com
+    audiences: [https://cambio.example.com]
+";
+
+    fn problems(text: &str) -> String {
+        match Config::parse(text, Path::new("/etc/cambio")) {
+            Ok(_) => String::new(),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn a_short_file_is_enough_and_paths_are_relative_to_it() {
+        let config = Config::parse(GOOD, Path::new("/etc/cambio")).unwrap();
+        assert_eq!(config.policies, Path::new("/etc/cambio/policies"));
+        assert_eq!(config.data, Path::new("/etc/cambio/cambio-data"));
+        assert_eq!(config.issuer_names().len(), 1);
+    }
+
+    #[rstest]
+    #[case("issuer: https://cambio.example.com", "issuer: nonsense", "issuer: ")]
+    #[case("issuer: https://cambio.example.com", "isuer: https://cambio.example.com", "isuer")]
+    #[case("platform: gitlab", "platform: gitlabb", "gitlab")]
+    #[case("issuer: https://gitlab.example.com", "issuer: https://cambio.example.com", "its own tokens")]
+    #[case("audiences: [https://cambio.example.com]", "audiences: []", "audience")]
+    #[case("    audiences", "    extra: 1\n    audiences", "extra")]
+    #[case("issuers:", "tokens: {algorithm: HS256}\nissuers:", "HS256")]
+    #[case("issuers:", "clients: [{id: rs, targets: [a]}]\nissuers:", "CAMBIO_CLIENT_RS_SECRET")]
+    fn one_mistake_is_said(#[case] good: &str, #[case] bad: &str, #[case] said: &str) {
+        let text = GOOD.replacen(good, bad, 1);
+        assert_ne!(text, GOOD);
+        let problems = problems(&text);
+        assert!(problems.contains(said), "{problems}");
+    }
+
+    #[test]
+    fn several_mistakes_are_said_at_once() {
+        let text = GOOD.replace("platform: gitlab", "platform: x").replacen("https://cambio", "ftp://cambio", 1);
+        let problems = problems(&text);
+        assert!(problems.contains("ftp") && problems.contains("`x`"), "{problems}");
+    }
+}

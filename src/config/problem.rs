@@ -1,0 +1,57 @@
+//! What is wrong with a configuration, and what to do about it.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    place: String,
+    fault: String,
+    fix: String,
+}
+
+/// Why a configuration is no good.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file can not be read.
+    #[error("cannot read `{0}`: {1}")]
+    Unreadable(PathBuf, io::Error),
+    /// The file is larger than 4 MiB.
+    #[error("`{0}` is larger than 4 MiB")]
+    TooLarge(PathBuf),
+    /// Not YAML, or not of the shape of a configuration.
+    #[error("{0}")]
+    Shape(String),
+    /// Of the right shape, and wrong.
+    #[error("{}", listed(.0))]
+    Problems(Vec<Problem>),
+    /// The same, with the file's name.
+    #[error("{path}: {error}", path = .0.display(), error = .1)]
+    InFile(PathBuf, Box<ConfigError>),
+}
+
+impl Problem {
+    pub(super) fn new(place: &str, fault: impl fmt::Display, fix: &str) -> Self {
+        Self { place: place.to_owned(), fault: fault.to_string(), fix: fix.to_owned() }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.fault)?;
+        if self.fix.is_empty() { Ok(()) } else { write!(f, "\n    {}", self.fix) }
+    }
+}
+
+impl ConfigError {
+    pub(super) fn in_file(self, path: &Path) -> Self {
+        Self::InFile(path.to_owned(), Box::new(self))
+    }
+}
+
+fn listed(problems: &[Problem]) -> String {
+    let lines: Vec<String> = problems.iter().map(|problem| format!("\n  {problem}")).collect();
+    lines.concat()
+}

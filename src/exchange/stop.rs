@@ -1,0 +1,87 @@
+//! Why an exchange stopped: the precise reason for the audit record, the class for the caller.
+
+use std::time::Duration;
+
+use super::RefusedClass;
+use crate::audit::AuditUnavailable;
+use crate::mint::MintError;
+use crate::policy::Denial;
+use crate::replay::ReplayError;
+use crate::trust::{KeysUnavailable, Untrusted};
+use crate::verify::Refusal;
+
+/// How long a caller should wait before it tries again when cambio can not decide.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// Why an exchange stopped.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Stop {
+    /// The surface could not read the request; the word is the surface's own.
+    #[error("the request was not well-formed")]
+    Malformed(&'static str),
+    /// The token is not good.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// No trusted issuer goes with the token.
+    #[error(transparent)]
+    Issuer(#[from] Untrusted),
+    /// The issuer's keys are not to be had.
+    #[error(transparent)]
+    Keys(#[from] KeysUnavailable),
+    /// No target goes by that name, or several were asked for.
+    #[error("{0}")]
+    Target(&'static str),
+    /// The policy denies.
+    #[error("{}", .0.reason())]
+    Denied(Denial),
+    /// Nothing of the scope that was asked for is granted.
+    #[error("none of the scope words that were asked for is granted")]
+    Scope,
+    /// The token was presented before, or nobody can tell.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+    /// Nothing could be minted.
+    #[error(transparent)]
+    Mint(#[from] MintError),
+    /// What is decided could not be recorded, so nothing is decided.
+    #[error(transparent)]
+    Audit(#[from] AuditUnavailable),
+}
+
+impl Stop {
+    /// A stable name of the reason.
+    pub(super) fn code(&self) -> &'static str {
+        match self {
+            Self::Malformed(code) => code,
+            Self::Refused(refusal) => refusal.code(),
+            Self::Issuer(Untrusted::UnknownIssuer) => "issuer_unknown",
+            Self::Issuer(Untrusted::Ambiguous) => "issuer_ambiguous",
+            Self::Issuer(Untrusted::NameMismatch) => "issuer_not_the_named",
+            Self::Keys(_) => "keys_unavailable",
+            Self::Target(_) => "target_unknown",
+            Self::Denied(denial) => denial.reason_code(),
+            Self::Scope => "scope_not_granted",
+            Self::Replay(ReplayError::Replayed) => "token_replayed",
+            Self::Replay(_) => "replay_memory_unavailable",
+            Self::Mint(MintError::Lifetime(_)) => "token_expires_too_soon",
+            Self::Mint(MintError::TooLong(_)) => "claims_too_long",
+            Self::Mint(_) => "mint_failed",
+            Self::Audit(_) => "audit_unavailable",
+        }
+    }
+
+    /// What the caller learns.
+    pub(super) fn class(&self) -> RefusedClass {
+        match self {
+            Self::Malformed(_) => RefusedClass::Request,
+            Self::Refused(_) | Self::Issuer(_) | Self::Denied(_) => RefusedClass::Token,
+            Self::Target(_) => RefusedClass::Target,
+            Self::Scope => RefusedClass::Scope,
+            Self::Keys(_) | Self::Audit(_) => RefusedClass::Unavailable(RETRY_AFTER),
+            Self::Replay(ReplayError::Replayed) => RefusedClass::Token,
+            Self::Replay(_) => RefusedClass::Unavailable(RETRY_AFTER),
+            Self::Mint(MintError::Lifetime(_) | MintError::TooLong(_)) => RefusedClass::Token,
+            Self::Mint(_) => RefusedClass::Fault,
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! What is counted while exchanges happen: plain atomics, read at scrape time. A counter never costs an exchange a lock.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::identity::IssuerName;
+
+/// The upper bounds of the latency buckets, in microseconds; the last bucket has none.
+pub const LATENCY_BOUNDS_US: [u64; 12] =
+    [50, 100, 200, 400, 800, 1_600, 3_200, 6_400, 25_000, 100_000, 1_000_000, 5_000_000];
+
+/// How an exchange ended, as metrics name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// A token was issued.
+    Allowed,
+    /// Refused or denied.
+    Denied,
+}
+
+#[derive(Debug, Default)]
+struct PerIssuer {
+    allowed: AtomicU64,
+    denied: AtomicU64,
+}
+
+/// Counters of one engine.
+#[derive(Debug, Default)]
+pub struct Tally {
+    issuers: HashMap<IssuerName, PerIssuer>,
+    unknown: PerIssuer,
+    reasons: Mutex<BTreeMap<&'static str, u64>>,
+    buckets: [AtomicU64; LATENCY_BOUNDS_US.len() + 1],
+    latency_sum_us: AtomicU64,
+    cache_hits: AtomicU64,
+    cache_misses: AtomicU64,
+}
+
+impl Tally {
+    /// Counters for these issuers. Tokens of no known issuer share one, so that a caller can not grow the metrics.
+    pub fn new(issuers: impl IntoIterator<Item = IssuerName>) -> Self {
+        let issuers = issuers.into_iter().map(|name| (name, PerIssuer::default())).collect();
+        Self { issuers, ..Self::default() }
+    }
+
+    pub(super) fn allowed(&self, issuer: Option<&IssuerName>) {
+        self.of(issuer).allowed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn denied(&self, issuer: Option<&IssuerName>, reason: &'static str) {
+        self.of(issuer).denied.fetch_add(1, Ordering::Relaxed);
+        let mut reasons = self.reasons.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *reasons.entry(reason).or_default() += 1;
+    }
+
+    fn of(&self, issuer: Option<&IssuerName>) -> &PerIssuer {
+        issuer.and_then(|name| self.issuers.get(name)).unwrap_or(&self.unknown)
+    }
+
+    pub(super) fn took(&self, latency: Duration) {
+        let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
+        let bucket = LATENCY_BOUNDS_US.partition_point(|bound| *bound < micros);
+        if let Some(bucket) = self.buckets.get(bucket) {
+            bucket.fetch_add(1, Ordering::Relaxed);
+        }
+        self.latency_sum_us.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    pub(super) fn cache(&self, hit: bool) {
+        let counter = if hit { &self.cache_hits } else { &self.cache_misses };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Exchanges by issuer (`None`: of no known issuer) and outcome.
+    pub fn exchanges(&self) -> impl Iterator<Item = (Option<&IssuerName>, Outcome, u64)> {
+        let known = self.issuers.iter().map(|(name, counters)| (Some(name), counters));
+        known.chain([(None, &self.unknown)]).flat_map(|(name, counters)| {
+            [
+                (name, Outcome::Allowed, counters.allowed.load(Ordering::Relaxed)),
+                (name, Outcome::Denied, counters.denied.load(Ordering::Relaxed)),
+            ]
+        })
+    }
+
+    /// Refusals and denials by reason.
+    pub fn reasons(&self) -> BTreeMap<&'static str, u64> {
+        self.reasons.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    /// How many exchanges fell into each latency bucket, and the sum of all latencies.
+    pub fn latency(&self) -> ([u64; LATENCY_BOUNDS_US.len() + 1], Duration) {
+        let counts = self.buckets.each_ref().map(|bucket| bucket.load(Ordering::Relaxed));
+        (counts, Duration::from_micros(self.latency_sum_us.load(Ordering::Relaxed)))
+    }
+
+    /// Hits and misses of the verified-token cache.
+    pub fn cache_use(&self) -> (u64, u64) {
+        (self.cache_hits.load(Ordering::Relaxed), self.cache_misses.load(Ordering::Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_latency_falls_into_the_first_bucket_that_holds_it() {
+        let tally = Tally::new([]);
+        for micros in [0, 50, 51, 5_000_001] {
+            tally.took(Duration::from_micros(micros));
+        }
+        let (buckets, sum) = tally.latency();
+        assert_eq!((buckets[0], buckets[1], buckets[12]), (2, 1, 1));
+        assert_eq!(sum, Duration::from_micros(5_000_102));
+    }
+
+    #[test]
+    fn an_unknown_issuer_grows_nothing() {
+        let known = IssuerName::new("a").unwrap();
+        let tally = Tally::new([known.clone()]);
+        tally.denied(Some(&IssuerName::new("b").unwrap()), "x");
+        tally.denied(None, "x");
+        tally.allowed(Some(&known));
+        assert_eq!(tally.exchanges().count(), 4);
+        assert_eq!(tally.reasons()["x"], 2);
+    }
+}

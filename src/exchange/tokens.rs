@@ -1,0 +1,53 @@
+//! What becomes of an issued token: whether it is still good, and how it ends.
+
+use std::sync::Arc;
+
+use super::Counter;
+use crate::mint::OwnToken;
+use crate::state::StateError;
+
+/// Why a revocation was not recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum RevokeError {
+    /// The journal of revocations did not take it.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The server is going down.
+    #[error("the revocation was cut off")]
+    CutOff,
+}
+
+impl Counter {
+    /// Our own token, if it is good now: signed by a published key, in its times, not revoked, and the rule that granted
+    /// it stands unchanged. Deleting or changing a rule ends what it granted.
+    #[must_use]
+    pub fn introspect(&self, token: &str) -> Option<OwnToken> {
+        let token = self.own(token)?;
+        let standing =
+            self.rules().policies.rule_is_current(token.target().as_str(), token.rule(), token.rule_digest());
+        standing.then_some(token)
+    }
+
+    /// Ends one of our tokens before its time. A token that is not ours, or no longer good, needs no ending.
+    ///
+    /// # Errors
+    /// [`RevokeError`] where the revocation could not be recorded: the token is still good.
+    pub async fn revoke(&self, token: &str) -> Result<(), RevokeError> {
+        match self.own(token) {
+            // The journal is on a disk, which may be slow: no worker of the runtime waits for it.
+            Some(token) => {
+                let revocations = Arc::clone(self.revocations());
+                let now = self.clock().now();
+                let revoked = move || revocations.revoke(token.jti(), token.expires_at(), now);
+                Ok(tokio::task::spawn_blocking(revoked).await.map_err(|_| RevokeError::CutOff)??)
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn own(&self, token: &str) -> Option<OwnToken> {
+        let now = self.clock().now();
+        let token = self.own_tokens().verify(token, now).ok()?;
+        (!self.revocations().is_revoked(token.jti())).then_some(token)
+    }
+}

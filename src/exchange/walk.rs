@@ -1,0 +1,192 @@
+//! One exchange, step by step; each step consumes the value of the step before.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::counter::{Counter, Rules};
+use super::outcome::{Exchanged, Presentation, Refused, RefusedClass, Source};
+use super::stop::Stop;
+use crate::audit::{Outcome, Trail};
+use crate::clock::Timestamp;
+use crate::identity::{DecisionId, IssuerName};
+use crate::mint::{IssuedToken, Wish};
+use crate::oauth::{Scope, ScopeToken, SubjectToken};
+use crate::policy::{Permit, Target};
+use crate::trust::{Issuer, Reason, Refresh, ReplayRule};
+use crate::verify::{Refusal, SeenKey, SignedToken, UntrustedToken, VerifiedToken};
+
+/// An exchange that has begun: it has an id and a trail, and ends as exactly one record, whatever happens to it.
+pub struct Walk<'a> {
+    counter: &'a Counter,
+    trail: Trail,
+    id: DecisionId,
+    now: Timestamp,
+    began: Instant,
+    issuer: Option<IssuerName>,
+}
+
+impl<'a> Walk<'a> {
+    #[allow(clippy::disallowed_methods, reason = "measures latency; decides nothing")]
+    pub(super) fn begin(counter: &'a Counter, source: Source) -> Self {
+        let now = counter.clock().now();
+        let id = counter.decision_id(now);
+        let trail = Trail::begin(counter.journal(), id, now, source.surface, Some(source.address));
+        Self { counter, trail, id, now, began: Instant::now(), issuer: None }
+    }
+
+    /// The exchange: parse, trust, verify, decide, admit, mint, record.
+    ///
+    /// # Errors
+    /// [`Refused`] says as much as the caller may learn.
+    pub async fn exchange(mut self, presented: Presentation) -> Result<Exchanged, Refused> {
+        let rules = self.counter.rules();
+        match self.steps(&rules, presented).await {
+            Ok((token, scope)) => {
+                self.counter.tally().allowed(self.issuer.as_ref());
+                let took = self.took();
+                self.trail.close(Outcome::Issued(&token), took);
+                Ok(Exchanged { decision: self.id, token, scope })
+            }
+            Err(stop) => Err(self.stop(&stop)),
+        }
+    }
+
+    /// Ends the walk of a request that its surface could not read; `code` is a stable word for the audit record.
+    #[must_use]
+    pub fn malformed(self, code: &'static str) -> Refused {
+        self.stop(&Stop::Malformed(code))
+    }
+
+    async fn steps(
+        &mut self,
+        rules: &Arc<Rules>,
+        presented: Presentation,
+    ) -> Result<(IssuedToken, Option<Scope>), Stop> {
+        let Presentation { subject_token, targets, issuer, scope, lifetime } = presented;
+        if let Some(target) = targets.first() {
+            self.trail.asked(target);
+        }
+        self.trail.policy_set(rules.policies.digest());
+        self.trail.admit()?;
+        let token = self.verified(rules, subject_token, issuer).await?;
+        let target = rules.target(&targets)?;
+        let permit = self.decided(rules, token, target)?;
+        let granted = granted_scope(&permit, target, scope.as_ref())?;
+        let differs = scope.is_some_and(|asked| !asked.equals(&granted)).then(|| granted.clone());
+        let admitted = self.counter.replay().admit_permit(permit, self.now)?;
+        let wish = Wish { scope: &granted, lifetime, decision: self.id, policy_digest: rules.policies.digest() };
+        Ok((self.counter.minter().issue(&admitted, wish, self.now)?, differs))
+    }
+
+    /// The token, verified: by its issuer's keys, or because it was verified before and everything still holds.
+    async fn verified(
+        &mut self,
+        rules: &Rules,
+        token: SubjectToken,
+        named: Option<IssuerName>,
+    ) -> Result<VerifiedToken, Stop> {
+        let seen = SeenKey { digest: crate::jose::sha256(token.as_bytes()), declared: token.declared(), named };
+        self.trail.claimed(None, None, seen.digest);
+        let known = self.counter.seen().find(&seen, &rules.issuers, self.now);
+        self.counter.tally().cache(known.is_some());
+        if let Some(token) = known {
+            self.trusts(token.issuer());
+            self.trail.verified(token.subject(), token.claims().iter().map(|(name, value)| (name.as_str(), value)));
+            return Ok(token);
+        }
+        let token = UntrustedToken::parse(token, seen.digest)?;
+        let claimed = token.claimed_issuer()?;
+        self.trail.claimed(Some(&claimed), token.key_id_hint(), seen.digest);
+        let issuer = rules.issuers.find(&claimed, seen.named.as_ref())?;
+        self.trusts(issuer.name());
+        let token = signed(issuer, token, self.now).await?.check_claims(self.now)?;
+        self.trail.verified(token.subject(), token.claims().iter().map(|(name, value)| (name.as_str(), value)));
+        if token.trusted_issuer().replay() == ReplayRule::Reusable {
+            // A single-use token comes only once: to remember it would only push out one that comes again.
+            self.counter.seen().remember(seen, &token);
+        }
+        Ok(token)
+    }
+
+    fn decided(&mut self, rules: &Rules, token: VerifiedToken, target: &Target) -> Result<Permit, Stop> {
+        self.trail.asked(target.name().as_str());
+        match rules.policies.decide(token, target, self.now) {
+            Ok(permit) => {
+                self.trail.permitted(permit.rule(), permit.rule_digest(), permit.policies());
+                self.trail.trace(permit.trace().clone());
+                Ok(permit)
+            }
+            Err(denial) => {
+                self.trail.trace(denial.trace().clone());
+                Err(Stop::Denied(denial))
+            }
+        }
+    }
+
+    fn trusts(&mut self, issuer: &IssuerName) {
+        self.trail.issuer(issuer);
+        self.issuer = Some(issuer.clone());
+    }
+
+    fn stop(self, stop: &Stop) -> Refused {
+        let (reason, detail, class) = (stop.code(), Some(stop.to_string()), stop.class());
+        self.counter.tally().denied(self.issuer.as_ref(), reason);
+        let outcome = match class {
+            RefusedClass::Unavailable(_) | RefusedClass::Fault => Outcome::Failed { reason, detail },
+            _ => Outcome::Denied { reason, detail },
+        };
+        let took = self.took();
+        self.trail.close(outcome, took);
+        Refused { decision: self.id, class }
+    }
+
+    fn took(&self) -> Duration {
+        let took = self.began.elapsed();
+        self.counter.tally().took(took);
+        took
+    }
+}
+
+/// The signature, checked with the keys at hand; where those can not have made it, once more with fresh keys, if the
+/// issuer may be asked again by now.
+async fn signed(issuer: &Arc<Issuer>, token: UntrustedToken, now: Timestamp) -> Result<SignedToken, Stop> {
+    let cache = issuer.keys();
+    let failure = match cache.current(now) {
+        Err(_) => {
+            cache.refresh(Reason::Missing, now).await;
+            let current = cache.current(now)?;
+            return token.check_signature(issuer, current.keys()).map_err(|failure| failure.refusal.into());
+        }
+        Ok(current) => match token.check_signature(issuer, current.keys()) {
+            Ok(signed) => return Ok(signed),
+            Err(failure) => {
+                let reason = match failure.refusal {
+                    Refusal::UnknownKey => Reason::UnknownKeyId(current.generation()),
+                    Refusal::Signature => Reason::BadSignature(current.generation()),
+                    other => return Err(other.into()),
+                };
+                (failure, reason)
+            }
+        },
+    };
+    let (failure, reason) = failure;
+    if cache.refresh(reason, now).await != (Refresh::Fetched { changed: true }) {
+        return Err(failure.refusal.into());
+    }
+    let current = cache.current(now)?;
+    failure.token.check_signature(issuer, current.keys()).map_err(|failure| failure.refusal.into())
+}
+
+/// What is granted of the scope that was asked for. Words that the target does not know are ignored, as Google's clients
+/// always send some; words that it knows narrow the grant; nothing left of them is an error.
+fn granted_scope(permit: &Permit, target: &Target, asked: Option<&Scope>) -> Result<Scope, Stop> {
+    let granted: Scope = permit.scopes().filter_map(ScopeToken::new).collect();
+    let Some(asked) = asked else { return Ok(granted) };
+    let known: Vec<_> =
+        asked.words().iter().filter(|word| target.scopes().any(|known| known == word.as_str())).collect();
+    if known.is_empty() {
+        return Ok(granted);
+    }
+    let narrowed: Scope = known.into_iter().filter(|word| granted.words().contains(word)).cloned().collect();
+    if narrowed.is_empty() { Err(Stop::Scope) } else { Ok(narrowed) }
+}

@@ -1,0 +1,13 @@
+//! The surfaces over HTTP: the only module that knows axum.
+//!
+//! Decides how a request is read and how an outcome is said, per protocol. Refuses to know why an exchange was allowed
+//! or denied. Every body, header and wait is bounded before anything is parsed.
+
+mod body;
+pub mod oauth;
+pub mod ops;
+mod server;
+mod tls;
+
+pub use server::{ServerLimits, serve};
+pub use tls::{Tls, TlsError, TlsSettings};

@@ -1,0 +1,99 @@
+//! Answers of the OAuth surface: JSON, never cached, in the shapes of RFC 6749 sections 5.1 and 5.2.
+
+use axum::body::Body;
+use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use serde_json::json;
+
+use crate::exchange::{Exchanged, Refused, RefusedClass};
+use crate::http::body::BodyError;
+use crate::identity::DecisionId;
+use crate::oauth::{ErrorCode, Grant};
+
+/// The response header that names the decision.
+const DECISION: HeaderName = HeaderName::from_static("cambio-decision");
+
+/// A token response (RFC 8693 section 2.2.1). Written by hand into one buffer: this is the hot path, and every field is
+/// of an alphabet that needs no escaping.
+pub(super) fn exchanged(outcome: &Exchanged) -> Response<Body> {
+    let token = &outcome.token;
+    let expires_in = token.expires_in().as_secs();
+    let mut body = String::with_capacity(token.token().len() + 256);
+    body.push_str(r#"{"access_token":""#);
+    body.push_str(token.token());
+    body.push_str(
+        r#"","issued_token_type":"urn:ietf:params:oauth:token-type:access_token","token_type":"Bearer","expires_in":"#,
+    );
+    body.push_str(&expires_in.to_string());
+    if let Some(scope) = &outcome.scope {
+        body.push_str(r#","scope":"#);
+        body.push_str(&serde_json::Value::from(scope.to_string()).to_string());
+    }
+    body.push('}');
+    let mut response = json_response(StatusCode::OK, body);
+    name_decision(&mut response, outcome.decision);
+    response
+}
+
+/// A refusal: the code of the grant, a constant text, and the decision's id, under which the operator finds the reason.
+pub(super) fn refused(outcome: &Refused, grant: Grant, description: Option<&'static str>) -> Response<Body> {
+    let (status, code, text) = match outcome.class {
+        RefusedClass::Request => (StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest, "the request is malformed"),
+        RefusedClass::Token => (StatusCode::BAD_REQUEST, grant.token_refused(), "the token is not acceptable"),
+        RefusedClass::Target => (StatusCode::BAD_REQUEST, ErrorCode::InvalidTarget, "the target is not available"),
+        RefusedClass::Scope => (StatusCode::BAD_REQUEST, ErrorCode::InvalidScope, "the scope is not available"),
+        RefusedClass::Unavailable(_) => {
+            (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::TemporarilyUnavailable, "try again later")
+        }
+        RefusedClass::Fault => (StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::ServerError, "something went wrong here"),
+    };
+    coded(status, code, description.unwrap_or(text), outcome)
+}
+
+/// A refusal of a request that never became one: its own code and text.
+pub(super) fn malformed(code: ErrorCode, text: &str, outcome: &Refused) -> Response<Body> {
+    coded(StatusCode::BAD_REQUEST, code, text, outcome)
+}
+
+/// A body that was not read.
+pub(super) fn unread(error: BodyError, outcome: &Refused) -> Response<Body> {
+    let (status, text) = match error {
+        BodyError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 64 KiB"),
+        BodyError::Slow => (StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time"),
+        BodyError::Broken => (StatusCode::BAD_REQUEST, "the body could not be read"),
+    };
+    coded(status, ErrorCode::InvalidRequest, text, outcome)
+}
+
+fn coded(status: StatusCode, code: ErrorCode, text: &str, outcome: &Refused) -> Response<Body> {
+    let id = outcome.decision;
+    let body = json!({"error": code.as_str(), "error_description": text, "decision_id": id.to_string()});
+    let mut response = json_response(status, body.to_string());
+    name_decision(&mut response, id);
+    if let RefusedClass::Unavailable(wait) = outcome.class {
+        let seconds = HeaderValue::from(wait.as_secs().max(1));
+        response.headers_mut().insert(header::RETRY_AFTER, seconds);
+    }
+    response
+}
+
+/// An error outside an exchange.
+pub(super) fn error(status: StatusCode, code: ErrorCode, text: &str) -> Response<Body> {
+    json_response(status, json!({"error": code.as_str(), "error_description": text}).to_string())
+}
+
+/// A JSON answer that nobody may keep.
+pub(super) fn json_response(status: StatusCode, body: String) -> Response<Body> {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+    response
+}
+
+fn name_decision(response: &mut Response<Body>, id: DecisionId) {
+    if let Ok(value) = HeaderValue::try_from(id.to_string()) {
+        response.headers_mut().insert(DECISION, value);
+    }
+}

@@ -1,0 +1,62 @@
+//! `POST /oauth2/introspect` (RFC 7662): whether one of our tokens is good, said to resource servers only.
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, Response, StatusCode, header};
+use serde_json::{Value, json};
+
+use super::token::media_type;
+use super::{OAuth, answer};
+use crate::http::body;
+use crate::identity::IssuerUrl;
+use crate::mint::OwnToken;
+use crate::oauth::{ErrorCode, Parameters};
+
+pub(super) async fn introspect(State(oauth): State<OAuth>, request: Request) -> Response<Body> {
+    let bad = |text| answer::error(StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest, text);
+    let (head, body) = request.into_parts();
+    if media_type(&head.headers) != Some("application/x-www-form-urlencoded") {
+        return bad("the body must be application/x-www-form-urlencoded");
+    }
+    let Ok(bytes) = body::read(body).await else { return bad("the body could not be read") };
+    let Ok(parameters) = Parameters::from_form(&bytes) else { return bad("a parameter is repeated") };
+    let Some(client) = oauth.clients.authenticate(&head.headers, &parameters) else { return unauthenticated() };
+    let Some(token) = parameters.value("token") else { return bad("the parameter token is missing") };
+    // Unknown, expired, revoked and "not for you" look the same (RFC 7662 section 2.2).
+    let active = oauth.counter.introspect(token).filter(|token| client.may_see(token.target().as_str()));
+    let body = active.map_or_else(|| json!({"active": false}), |token| described(&token, oauth.counter.issuer()));
+    answer::json_response(StatusCode::OK, body.to_string())
+}
+
+/// The members of RFC 7662 section 2.2, and what a resource server decides by.
+fn described(token: &OwnToken, issuer: &IssuerUrl) -> Value {
+    let mut body = json!({
+        "active": true,
+        "token_type": "Bearer",
+        "iss": issuer.as_str(),
+        "sub": token.subject(),
+        "aud": token.target(),
+        "exp": token.expires_at().as_secs(),
+        "iat": token.issued_at().as_secs(),
+        "jti": token.jti(),
+        "client_id": token.client_id(),
+        "policies": token.policies(),
+        "rule": token.rule(),
+    });
+    if let Some(members) = body.as_object_mut() {
+        if !token.scope().is_empty() {
+            members.insert("scope".to_owned(), Value::from(token.scope()));
+        }
+        if let Some(namespace) = token.namespace() {
+            members.insert("namespace".to_owned(), Value::from(namespace.as_str()));
+        }
+    }
+    body
+}
+
+fn unauthenticated() -> Response<Body> {
+    let mut response =
+        answer::error(StatusCode::UNAUTHORIZED, ErrorCode::InvalidClient, "client authentication failed");
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"cambio\""));
+    response
+}

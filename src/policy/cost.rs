@@ -1,0 +1,281 @@
+//! The worst case of an expression: how many steps it may take, and how large its value may grow.
+//!
+//! Decides, from the bounds on claims alone, whether an expression can be evaluated at any time by anybody's token
+//! without hurting the others. Refuses to measure: a cost that is known only while it is being spent comes too late in
+//! an evaluator that can't be stopped.
+//!
+//! A list's elements share its bytes, so inside a comprehension over `n` elements an element counts the `n`th part of
+//! them: exact for every operation whose cost grows linearly with the text, and the guards admit no others (a needle, a
+//! separator and a replacement have to be literals).
+
+use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, operators};
+use cel::parser::Expression;
+
+use super::compile::{Code, CompileError};
+use super::guard::{is_claims, is_operator, qualified, string};
+use super::language::{Effect, function};
+use super::limits::{CLAIM_BYTES, CLAIM_ITEMS, CLAIM_NODES, SUBJECT_BYTES, VALUE_BYTES};
+use super::pattern::Pattern;
+
+/// How large a value may be. Sums saturate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Size {
+    /// Bytes of text; of an element, its share of the list's.
+    bytes: u64,
+    /// Bytes of text of the largest possible element, which bounds how many parts it splits into.
+    most: u64,
+    /// Values, at any depth.
+    nodes: u64,
+    /// Elements, where it is a list or a map.
+    items: u64,
+}
+
+/// What an expression costs, and the size of its value.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Bound {
+    /// Steps: nodes evaluated, with text and elements converted to the same unit.
+    pub(super) steps: u64,
+    /// The value.
+    pub(super) size: Size,
+}
+
+/// A number, a bool, a moment, a short name.
+const SMALL: Size = Size { bytes: 64, most: 64, nodes: 1, items: 0 };
+/// Any claim: of its type nothing is known here.
+const CLAIM: Size =
+    Size { bytes: CLAIM_BYTES as u64, most: CLAIM_BYTES as u64, nodes: CLAIM_NODES as u64, items: CLAIM_ITEMS as u64 };
+/// Bytes that are compared or copied in one step.
+const BYTES_PER_STEP: u64 = 256;
+/// What one round of a comprehension costs besides its body: two variables bound, one value cloned.
+const ROUND: u64 = 4;
+
+/// Bounds a rewritten expression. `lets` holds the size of each visible `let`. Recursive: only after the depth is bounded.
+///
+/// # Errors
+/// [`CompileError::TooLarge`] where a value may outgrow [`VALUE_BYTES`].
+pub(super) fn bound<'a>(code: &'a Code, lets: &[(&'a str, Size)]) -> Result<Bound, CompileError> {
+    Estimate { code, names: lets.to_vec() }.of(code.tree())
+}
+
+impl Size {
+    /// Larger in every respect than either.
+    fn or(self, other: Self) -> Self {
+        Self {
+            bytes: self.bytes.max(other.bytes),
+            most: self.most.max(other.most),
+            nodes: self.nodes.max(other.nodes),
+            items: self.items.max(other.items),
+        }
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            bytes: self.bytes.saturating_add(other.bytes),
+            most: self.most.saturating_add(other.most),
+            nodes: self.nodes.saturating_add(other.nodes),
+            items: self.items.saturating_add(other.items),
+        }
+    }
+
+    fn times(self, count: u64) -> Self {
+        Self {
+            bytes: self.bytes.saturating_mul(count),
+            most: self.most.saturating_mul(count),
+            nodes: self.nodes.saturating_mul(count),
+            items: self.items,
+        }
+    }
+
+    /// One element of this list, in the comprehension over all of them.
+    fn element(self) -> Self {
+        let share = |whole: u64| whole.div_ceil(self.items.max(1));
+        Self { bytes: share(self.bytes), most: self.most, nodes: share(self.nodes), items: self.items }
+    }
+
+    fn of_text(bytes: usize) -> Self {
+        let bytes = bytes as u64;
+        Self { bytes, most: bytes, nodes: 1, items: 0 }
+    }
+
+    /// Steps to copy it.
+    fn copy(self) -> u64 {
+        self.nodes.saturating_add(self.bytes / BYTES_PER_STEP)
+    }
+}
+
+struct Estimate<'a> {
+    code: &'a Code,
+    names: Vec<(&'a str, Size)>,
+}
+
+impl<'a> Estimate<'a> {
+    fn of(&mut self, tree: &'a Expression) -> Result<Bound, CompileError> {
+        let inner = match &tree.expr {
+            Expr::Literal(LiteralValue::String(text)) => Bound { steps: 0, size: Size::of_text(text.inner().len()) },
+            Expr::Literal(LiteralValue::Bytes(bytes)) => Bound { steps: 0, size: Size::of_text(bytes.inner().len()) },
+            Expr::Literal(_) => Bound { steps: 0, size: SMALL },
+            Expr::Ident(name) => Bound { steps: 0, size: self.variable(name) },
+            Expr::Select(select) => {
+                let operand = self.of(&select.operand)?;
+                Bound { steps: operand.steps, size: if select.test { SMALL } else { operand.size } }
+            }
+            Expr::List(list) => self.collect(list.elements.iter(), list.elements.len())?,
+            Expr::Map(map) => {
+                let parts = map.entries.iter().filter_map(|entry| match &entry.expr {
+                    EntryExpr::MapEntry(entry) => Some([&entry.key, &entry.value]),
+                    EntryExpr::StructField(_) => None,
+                });
+                self.collect(parts.flatten(), map.entries.len())?
+            }
+            Expr::Comprehension(comprehension) => self.comprehension(comprehension)?,
+            Expr::Call(call) if call.target.is_none() && is_operator(&call.func_name) => self.operator(call)?,
+            Expr::Call(call) => self.call(call)?,
+            Expr::Struct(_) | Expr::Unspecified => Bound::default(),
+        };
+        if inner.size.bytes > VALUE_BYTES || inner.size.nodes > VALUE_BYTES {
+            return Err(CompileError::TooLarge);
+        }
+        Ok(Bound { steps: inner.steps.saturating_add(1), size: inner.size })
+    }
+
+    fn variable(&self, name: &str) -> Size {
+        match self.names.iter().rev().find(|(bound, _)| *bound == name) {
+            Some((_, size)) => *size,
+            None if self.code.claims().iter().any(|(variable, _)| **variable == *name) => CLAIM,
+            None => SMALL,
+        }
+    }
+
+    /// A list or map literal, which copies its elements.
+    fn collect(&mut self, elements: impl Iterator<Item = &'a Expression>, items: usize) -> Result<Bound, CompileError> {
+        let mut whole = Bound { steps: 0, size: Size { nodes: 1, ..Size::default() } };
+        let mut within = 0;
+        for element in elements {
+            let part = self.of(element)?;
+            within = within.max(part.size.items);
+            whole.steps = whole.steps.saturating_add(part.steps).saturating_add(part.size.copy());
+            whole.size = whole.size.and(part.size);
+        }
+        whole.size.items = within.max(items as u64);
+        Ok(whole)
+    }
+
+    fn operator(&mut self, call: &'a CallExpr) -> Result<Bound, CompileError> {
+        match (call.func_name.as_str(), call.args.as_slice()) {
+            (operators::INDEX | operators::OPT_INDEX | operators::OPT_SELECT, [operand, index]) => {
+                let of_claims = is_claims(operand);
+                let operand = if of_claims { Bound { steps: 0, size: CLAIM } } else { self.of(operand)? };
+                let index = self.of(index)?;
+                let optional = call.func_name != operators::INDEX;
+                // A claim by a computed name is converted on each mention; what an optional holds is copied.
+                let copied = if of_claims || optional { operand.size.copy() } else { 0 };
+                Ok(Bound {
+                    steps: operand.steps.saturating_add(index.steps).saturating_add(copied),
+                    size: operand.size,
+                })
+            }
+            (operators::IN, [element, container]) => {
+                let element = self.of(element)?;
+                if is_claims(container) {
+                    return Ok(Bound { steps: element.steps.saturating_add(1), size: SMALL });
+                }
+                let container = self.of(container)?;
+                let each = element.size.copy().saturating_mul(container.size.items).min(container.size.copy());
+                let steps = element.steps.saturating_add(container.steps);
+                Ok(Bound { steps: steps.saturating_add(container.size.items).saturating_add(each), size: SMALL })
+            }
+            (operators::CONDITIONAL, [condition, yes, no]) => {
+                let (condition, yes, no) = (self.of(condition)?, self.of(yes)?, self.of(no)?);
+                let steps = condition.steps.saturating_add(yes.steps.max(no.steps));
+                Ok(Bound { steps, size: yes.size.or(no.size) })
+            }
+            (operators::ADD, [left, right]) => {
+                let (left, right) = (self.of(left)?, self.of(right)?);
+                let size = left.size.and(right.size);
+                let steps = left.steps.saturating_add(right.steps).saturating_add(size.copy());
+                Ok(Bound { steps, size })
+            }
+            (_, args) => {
+                let mut steps = 0_u64;
+                let mut compared = u64::MAX;
+                for arg in args {
+                    let arg = self.of(arg)?;
+                    steps = steps.saturating_add(arg.steps);
+                    compared = compared.min(arg.size.copy());
+                }
+                Ok(Bound { steps: steps.saturating_add(compared), size: SMALL })
+            }
+        }
+    }
+
+    fn call(&mut self, call: &'a CallExpr) -> Result<Bound, CompileError> {
+        let name = call.target.as_ref().and_then(|target| qualified(target, &call.func_name));
+        let member = call.target.is_some() && name.is_none();
+        let effect = function(name.as_deref().unwrap_or(&call.func_name), member).map_or(Effect::Copy, |f| f.effect);
+        let target = call.target.as_deref().filter(|_| member);
+        let mut steps = 2_u64;
+        let mut whole = Size::default();
+        let mut largest = Size::default();
+        for part in target.into_iter().chain(&call.args) {
+            let part = self.of(part)?;
+            steps = steps.saturating_add(part.steps);
+            whole = whole.and(part.size);
+            largest = largest.or(part.size);
+        }
+        let scanned = whole.bytes / BYTES_PER_STEP;
+        let (extra, size) = match effect {
+            Effect::Small => (scanned, SMALL),
+            // A number as text has up to 330 bytes.
+            Effect::Copy => (scanned, whole.and(Size::of_text(330))),
+            Effect::Part => (largest.copy(), largest),
+            Effect::Hex => (scanned.saturating_mul(8), Size { items: 0, ..whole.times(2) }),
+            Effect::Replace => {
+                let with = call.args.get(1).and_then(string).map_or(0, str::len) as u64;
+                let size = Size { items: 0, ..whole.times(with.saturating_add(1)) };
+                (size.copy(), size)
+            }
+            Effect::Split => {
+                let items = whole.most.saturating_add(1);
+                let nodes = whole.bytes.saturating_add(1);
+                (nodes, Size { nodes, items, ..whole })
+            }
+            Effect::Join => {
+                let between = call.args.first().and_then(string).map_or(0, str::len) as u64;
+                let size =
+                    whole.and(Size::of_text(0).and(Size { bytes: between, most: between, ..SMALL }.times(whole.items)));
+                (whole.nodes.saturating_add(size.bytes / BYTES_PER_STEP), Size { nodes: 1, items: 0, ..size })
+            }
+            Effect::Pattern => (self.pattern(call, whole.bytes), SMALL),
+        };
+        Ok(Bound { steps: steps.saturating_add(extra), size })
+    }
+
+    fn pattern(&self, call: &CallExpr, bytes: u64) -> u64 {
+        let pattern = call.args.last().and_then(|arg| match &arg.expr {
+            Expr::Ident(name) => self.code.patterns().iter().find(|pattern| pattern.name() == name),
+            _ => None,
+        });
+        let weight = pattern.map_or(4, Pattern::weight);
+        8_u64.saturating_add(bytes.min(SUBJECT_BYTES as u64).saturating_mul(weight) / 4)
+    }
+
+    /// The macros' shapes: a bool or a count that is folded, or an empty list that is appended to in place.
+    fn comprehension(&mut self, inner: &'a ComprehensionExpr) -> Result<Bound, CompileError> {
+        let range = self.of(&inner.iter_range)?;
+        let init = self.of(&inner.accu_init)?;
+        let rounds = range.size.items;
+        let collects = matches!(inner.accu_init.expr, Expr::List(_));
+        let outer = self.names.len();
+        self.names.push((&inner.accu_var, if collects { Size::default() } else { SMALL }));
+        self.names.push((&inner.iter_var, range.size.element()));
+        let condition = self.of(&inner.loop_cond);
+        let step = self.of(&inner.loop_step);
+        self.names.truncate(outer);
+        let (condition, step) = (condition?, step?);
+        let round = condition.steps.saturating_add(step.steps).saturating_add(ROUND);
+        let size =
+            if collects { Size { items: rounds.max(step.size.items), ..step.size.times(rounds) } } else { SMALL };
+        let steps = range.steps.saturating_add(init.steps).saturating_add(range.size.copy());
+        Ok(Bound { steps: steps.saturating_add(round.saturating_mul(rounds)), size })
+    }
+}

@@ -1,0 +1,293 @@
+//! What was decided: a permit, or a denial with its reason.
+//!
+//! Decides who may hold a permit: whoever called [`PolicySet::decide`](super::PolicySet::decide), because nothing else
+//! constructs one. Refuses to know how a reason is told to the caller: reasons are for the operator.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::claims::ClaimsFault;
+use super::fault::Fault;
+use super::trace::{Part, Trace};
+use crate::identity::{Namespace, PolicyName, PolicyNameError, TargetName};
+use crate::jose::Sha256;
+use crate::verify::VerifiedToken;
+
+/// What a rule grants, once its conditions held.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Grant {
+    pub(super) rule: Arc<str>,
+    pub(super) rule_digest: Sha256,
+    pub(super) policies: Vec<PolicyName>,
+    pub(super) ttl: Option<Duration>,
+    pub(super) outlive_subject: bool,
+    pub(super) scopes: Arc<[Arc<str>]>,
+    pub(super) metadata: Vec<(Arc<str>, String)>,
+}
+
+impl Grant {
+    /// The rule that granted it.
+    #[must_use]
+    pub fn rule(&self) -> &str {
+        &self.rule
+    }
+
+    /// The digest of that rule's content, its target and its namespace.
+    #[must_use]
+    pub fn rule_digest(&self) -> Sha256 {
+        self.rule_digest
+    }
+
+    /// One to 64 policies, each once, in the order in which the rule names them.
+    #[must_use]
+    pub fn policies(&self) -> &[PolicyName] {
+        &self.policies
+    }
+
+    /// The longest that the token may live, 60 s to 24 h, where the rule says so.
+    #[must_use]
+    pub fn ttl(&self) -> Option<Duration> {
+        self.ttl
+    }
+
+    /// Whether the token may outlive the subject token.
+    #[must_use]
+    pub fn outlive_subject(&self) -> bool {
+        self.outlive_subject
+    }
+
+    /// The scope words (RFC 6749 section 3.3) that the rule grants.
+    pub fn scopes(&self) -> impl Iterator<Item = &str> {
+        self.scopes.iter().map(AsRef::as_ref)
+    }
+
+    /// Names and values for the audit record and the token. The values come from claims.
+    pub fn metadata(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.metadata.iter().map(|(name, value)| (name.as_ref(), value.as_str()))
+    }
+}
+
+/// The proof that a target's rules granted something to a verified token.
+///
+/// Neither `Clone` nor `Deserialize`, with private fields: holding it means that the rules ran, once, on this token.
+///
+/// ```compile_fail
+/// fn twice(permit: cambio::policy::Permit) -> (cambio::policy::Permit, cambio::policy::Permit) {
+///     (permit.clone(), permit)
+/// }
+/// ```
+///
+/// ```compile_fail
+/// fn forge(text: &str) -> cambio::policy::Permit {
+///     serde_json::from_str(text).unwrap()
+/// }
+/// ```
+///
+/// ```compile_fail
+/// fn forge(token: cambio::verify::VerifiedToken) -> cambio::policy::Permit {
+///     cambio::policy::Permit { token, grant: todo!(), target: todo!(), namespace: None, trace: Default::default() }
+/// }
+/// ```
+#[derive(Debug)]
+#[must_use = "a permit that nobody admits mints nothing"]
+pub struct Permit {
+    pub(super) token: VerifiedToken,
+    pub(super) target: TargetName,
+    pub(super) namespace: Option<Namespace>,
+    pub(super) grant: Grant,
+    pub(super) trace: Trace,
+}
+
+impl Permit {
+    /// The token that it was granted to.
+    #[must_use]
+    pub fn token(&self) -> &VerifiedToken {
+        &self.token
+    }
+
+    /// The target that was asked for.
+    #[must_use]
+    pub fn target(&self) -> &TargetName {
+        &self.target
+    }
+
+    /// Where the target's secrets live.
+    #[must_use]
+    pub fn namespace(&self) -> Option<&Namespace> {
+        self.namespace.as_ref()
+    }
+
+    /// What was granted.
+    #[must_use]
+    pub fn grant(&self) -> &Grant {
+        &self.grant
+    }
+
+    /// The rule that granted it.
+    #[must_use]
+    pub fn rule(&self) -> &str {
+        self.grant.rule()
+    }
+
+    /// The digest of that rule's content, its target and its namespace.
+    #[must_use]
+    pub fn rule_digest(&self) -> Sha256 {
+        self.grant.rule_digest
+    }
+
+    /// One to 64 policies, each once.
+    #[must_use]
+    pub fn policies(&self) -> &[PolicyName] {
+        &self.grant.policies
+    }
+
+    /// The longest that the token may live, where the rule says so.
+    #[must_use]
+    pub fn ttl(&self) -> Option<Duration> {
+        self.grant.ttl
+    }
+
+    /// Whether the token may outlive the subject token.
+    #[must_use]
+    pub fn outlive_subject(&self) -> bool {
+        self.grant.outlive_subject
+    }
+
+    /// The scope words that the rule grants.
+    pub fn scopes(&self) -> impl Iterator<Item = &str> {
+        self.grant.scopes()
+    }
+
+    /// Names and values for the audit record and the token.
+    pub fn metadata(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.grant.metadata()
+    }
+
+    /// Which rules were tried.
+    #[must_use]
+    pub fn trace(&self) -> &Trace {
+        &self.trace
+    }
+}
+
+/// A decision against a request. Not an error: the rules ran, or could not be run safely, and the answer is no.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Denial {
+    inner: Box<(Reason, Trace)>,
+}
+
+impl Denial {
+    pub(super) fn new(reason: Reason, trace: Trace) -> Self {
+        Self { inner: Box::new((reason, trace)) }
+    }
+
+    /// Why, for the operator. Never holds a claim's value.
+    #[must_use]
+    pub fn reason(&self) -> &Reason {
+        &self.inner.0
+    }
+
+    /// Why, as a stable word for metrics and for searching the audit trail.
+    #[must_use]
+    pub fn reason_code(&self) -> &'static str {
+        self.inner.0.code()
+    }
+
+    /// Which rules were tried.
+    #[must_use]
+    pub fn trace(&self) -> &Trace {
+        &self.inner.1
+    }
+}
+
+/// Why a request was denied.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The target has no rule for the token's issuer.
+    #[error("the target has no rule for this issuer")]
+    NoRuleForIssuer,
+    /// No rule applied. Tells of the one that came furthest; the first of them where several did.
+    #[error("rule `{rule}`, require[{condition}]: {message}")]
+    ConditionsNotMet {
+        /// The rule that came furthest.
+        rule: Arc<str>,
+        /// Its condition that did not hold, by index from 0.
+        condition: u16,
+        /// That condition's message.
+        message: Arc<str>,
+    },
+    /// An expression failed.
+    #[error("rule `{rule}`, {at}: {fault}")]
+    EvaluationError {
+        /// The rule.
+        rule: Arc<str>,
+        /// The expression.
+        at: Part,
+        /// What went wrong.
+        fault: Fault,
+    },
+    /// An expression's value is of another type.
+    #[error("rule `{rule}`, {at}: the value is of type `{got}`, not {expected}")]
+    WrongType {
+        /// The rule.
+        rule: Arc<str>,
+        /// The expression.
+        at: Part,
+        /// What was expected.
+        expected: &'static str,
+        /// The CEL type of the value.
+        got: Box<str>,
+    },
+    /// A granted name is no policy name: a claim's value that was put into it has a character that names don't have.
+    #[error("rule `{rule}`, {at}: {error}")]
+    BadPolicyName {
+        /// The rule.
+        rule: Arc<str>,
+        /// The expression.
+        at: Part,
+        /// Why.
+        error: PolicyNameError,
+    },
+    /// All entries of the grant came out empty.
+    #[error("rule `{rule}` granted no policies")]
+    NoPolicies {
+        /// The rule.
+        rule: Arc<str>,
+    },
+    /// More policies than a token carries.
+    #[error("rule `{rule}` granted more than {} policies", super::limits::POLICIES)]
+    TooManyPolicies {
+        /// The rule.
+        rule: Arc<str>,
+    },
+    /// A metadata value longer than its bound.
+    #[error("rule `{rule}`, {at}: the value has more than {} bytes", super::limits::METADATA_BYTES)]
+    MetadataTooLong {
+        /// The rule.
+        rule: Arc<str>,
+        /// The expression.
+        at: Part,
+    },
+    /// The claims exceed the bounds that costs are computed from.
+    #[error("{0}")]
+    ClaimsOutOfBounds(ClaimsFault),
+}
+
+impl Reason {
+    /// A stable word, in snake case.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NoRuleForIssuer => "no_rule_for_issuer",
+            Self::ConditionsNotMet { .. } => "conditions_not_met",
+            Self::EvaluationError { .. } => "evaluation_error",
+            Self::WrongType { .. } => "wrong_type",
+            Self::BadPolicyName { .. } => "bad_policy_name",
+            Self::NoPolicies { .. } => "no_policies",
+            Self::TooManyPolicies { .. } => "too_many_policies",
+            Self::MetadataTooLong { .. } => "metadata_too_long",
+            Self::ClaimsOutOfBounds(_) => "claims_out_of_bounds",
+        }
+    }
+}

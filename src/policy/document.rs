@@ -1,0 +1,158 @@
+//! A policy file as it is written.
+//!
+//! Decides the shape: which keys exist, which are required, how many of each. Refuses to know whether an expression
+//! compiles. Every name and expression keeps its place in the file, so that a finding can point at it.
+
+mod case;
+mod shape;
+
+use serde::Deserialize;
+use serde_saphyr::Spanned;
+
+pub(super) use case::{CaseDocument, ExpectDenial, ExpectPermit};
+pub(super) use shape::{Entries, OneOrMany, PolicyItem, Ttl};
+
+use crate::identity::{IssuerName, Namespace, TargetName};
+
+/// A place in a policy file. Lines and columns count from 1, in characters; the span in bytes from 0, where known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Line, from 1; 0 where the place is unknown.
+    pub line: u32,
+    /// Column, from 1; 0 where the place is unknown.
+    pub column: u32,
+    /// Bytes from the start of the file.
+    pub offset: u32,
+    /// Bytes of the YAML node.
+    pub len: u32,
+}
+
+/// One policy file: one target.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Document {
+    /// What the token is asked for.
+    pub(super) target: Spanned<TargetName>,
+    /// Other values of `audience` and `resource` that ask for it.
+    #[serde(default)]
+    pub(super) aliases: Vec<Spanned<String>>,
+    /// Where its secrets live.
+    #[serde(default)]
+    pub(super) namespace: Option<Spanned<Namespace>>,
+    /// For people.
+    #[serde(default)]
+    pub(super) description: Option<Spanned<String>>,
+    /// In the order in which they are tried.
+    pub(super) rules: Vec<RuleDocument>,
+    /// What the file promises about itself.
+    #[serde(default)]
+    pub(super) cases: Vec<CaseDocument>,
+}
+
+/// One rule.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RuleDocument {
+    /// Unique in the file.
+    pub(super) name: Spanned<String>,
+    /// Whose tokens it judges.
+    pub(super) issuer: Spanned<OneOrMany<IssuerName>>,
+    /// Variables, in order.
+    #[serde(default, rename = "let")]
+    pub(super) lets: Entries<String>,
+    /// Conditions, in order.
+    pub(super) require: Vec<ConditionDocument>,
+    /// What it grants where all hold.
+    pub(super) grant: GrantDocument,
+}
+
+/// One condition.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ConditionDocument {
+    /// CEL, a bool.
+    pub(super) that: Spanned<String>,
+    /// What the operator reads where it does not hold.
+    pub(super) message: Spanned<String>,
+}
+
+/// What a rule grants.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GrantDocument {
+    /// Names of policies.
+    pub(super) policies: Vec<Spanned<PolicyItem>>,
+    /// The longest that the token lives.
+    #[serde(default)]
+    pub(super) ttl: Option<Spanned<Ttl>>,
+    /// Whether it may live longer than the subject token.
+    #[serde(default)]
+    pub(super) outlive_subject: bool,
+    /// Words of `scope` (RFC 6749 section 3.3).
+    #[serde(default)]
+    pub(super) scopes: Vec<Spanned<String>>,
+    /// Values for the audit record and the token, each CEL.
+    #[serde(default)]
+    pub(super) metadata: Entries<String>,
+}
+
+impl Document {
+    /// Reads a file's text.
+    ///
+    /// No anchors, aliases and merge keys: a reviewer should see a rule where it stands. No `yes` and `no` for bools: a
+    /// claim's value in a case is what a reader of JSON would take it for.
+    ///
+    /// # Errors
+    /// What the reader complains about, and where.
+    pub(super) fn parse(text: &str) -> Result<Self, (String, Place)> {
+        let options = serde_saphyr::options! {
+            budget: serde_saphyr::budget! {
+                max_documents: 1,
+                max_depth: 32,
+                flow_nesting_limit: 32,
+                max_nodes: 50_000,
+                max_events: 100_000,
+                max_anchors: 0,
+                max_aliases: 0,
+                max_merge_keys: 0,
+            },
+            merge_keys: serde_saphyr::MergeKeyPolicy::Error,
+            duplicate_keys: serde_saphyr::DuplicateKeyPolicy::Error,
+            strict_booleans: true,
+            reject_unsupported_tags: true,
+            with_snippet: false,
+        };
+        serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+            let place = error.location().map(Place::from).unwrap_or_default();
+            (message(&error), place)
+        })
+    }
+}
+
+impl From<serde_saphyr::Location> for Place {
+    fn from(location: serde_saphyr::Location) -> Self {
+        let small = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
+        let span = location.span();
+        Self {
+            line: small(location.line()),
+            column: small(location.column()),
+            offset: small(span.byte_offset().unwrap_or_default()),
+            len: small(span.byte_len().unwrap_or_default()),
+        }
+    }
+}
+
+/// Where a value stands.
+pub(super) fn place<T>(spanned: &Spanned<T>) -> Place {
+    Place::from(spanned.referenced)
+}
+
+/// The complaint without its place, which is kept apart.
+fn message(error: &serde_saphyr::Error) -> String {
+    let text = error.without_snippet().to_string();
+    let line = text.lines().next().unwrap_or_default();
+    match line.rfind(" at line ") {
+        Some(end) => line.get(..end).unwrap_or(line).to_owned(),
+        None => line.to_owned(),
+    }
+}

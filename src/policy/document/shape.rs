@@ -1,0 +1,172 @@
+//! The YAML shapes that `serde` has no derive for: one or many, ordered entries, an item that is text or a map, a span
+//! of time. Decides how they read; refuses to know what they are for.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use serde::de::{Deserialize, Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor, value};
+use serde_saphyr::Spanned;
+
+/// One value, or a list of them.
+#[derive(Debug)]
+pub(in crate::policy) struct OneOrMany<T>(pub(in crate::policy) Vec<T>);
+
+/// A map whose order counts.
+#[derive(Debug)]
+pub(in crate::policy) struct Entries<T>(pub(in crate::policy) Vec<(Spanned<String>, Spanned<T>)>);
+
+impl<T> Default for Entries<T> {
+    fn default() -> Self {
+        Self(vec![])
+    }
+}
+
+/// One entry of a grant's `policies`.
+#[derive(Debug)]
+pub(in crate::policy) enum PolicyItem {
+    /// CEL: a policy's name, or a list of names.
+    Always(String),
+    /// The same, where a condition holds.
+    When {
+        /// CEL, a bool.
+        when: Spanned<String>,
+        /// CEL: a name or a list of names.
+        policy: Spanned<String>,
+    },
+}
+
+/// A span of time: whole numbers with `s`, `m`, `h`, e.g. `90s`, `10m`, `1h30m`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::policy) struct Ttl(pub(in crate::policy) Duration);
+
+impl Ttl {
+    fn parse(text: &str) -> Option<Self> {
+        let mut total = 0_u64;
+        let mut rest = text;
+        while !rest.is_empty() {
+            let unit = rest.find(|c: char| !c.is_ascii_digit())?;
+            let (digits, tail) = rest.split_at_checked(unit)?;
+            let (seconds, tail) = match tail.split_at_checked(1)? {
+                ("s", tail) => (1, tail),
+                ("m", tail) => (60, tail),
+                ("h", tail) => (3600, tail),
+                _ => return None,
+            };
+            total = total.checked_add(digits.parse::<u64>().ok()?.checked_mul(seconds)?)?;
+            rest = tail;
+        }
+        (!text.is_empty()).then_some(Self(Duration::from_secs(total)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Ttl {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text)
+            .ok_or_else(|| D::Error::custom(format!("`{text}` is no span of time such as `90s`, `10m`, `1h30m`")))
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneOrManyVisitor<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for OneOrManyVisitor<T> {
+            type Value = OneOrMany<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a name, or a list of names")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+                T::deserialize(text.into_deserializer()).map(|one| OneOrMany(vec![one]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Self::Value, A::Error> {
+                Vec::deserialize(value::SeqAccessDeserializer::new(seq)).map(OneOrMany)
+            }
+        }
+
+        deserializer.deserialize_any(OneOrManyVisitor(PhantomData))
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Entries<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct EntriesVisitor<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for EntriesVisitor<T> {
+            type Value = Entries<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map of names to expressions")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut entries = vec![];
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Entries(entries))
+            }
+        }
+
+        deserializer.deserialize_map(EntriesVisitor(PhantomData))
+    }
+}
+
+impl<'de> Deserialize<'de> for PolicyItem {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Conditional {
+            when: Spanned<String>,
+            policy: Spanned<String>,
+        }
+
+        struct ItemVisitor;
+
+        impl<'de> Visitor<'de> for ItemVisitor {
+            type Value = PolicyItem;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an expression, or a map of `when` and `policy`")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(PolicyItem::Always(text.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                let Conditional { when, policy } = Conditional::deserialize(value::MapAccessDeserializer::new(map))?;
+                Ok(PolicyItem::When { when, policy })
+            }
+        }
+
+        deserializer.deserialize_any(ItemVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("90s", Some(90))]
+    #[case("10m", Some(600))]
+    #[case("1h30m", Some(5400))]
+    #[case("", None)]
+    #[case("10", None)]
+    #[case("m", None)]
+    #[case("-1m", None)]
+    #[case("1.5h", None)]
+    #[case("10 m", None)]
+    #[case("é", None)]
+    #[case("99999999999999999999h", None)]
+    #[case("9999999999999999999h", None)]
+    fn a_span_of_time_has_numbers_and_units(#[case] text: &str, #[case] seconds: Option<u64>) {
+        assert_eq!(Ttl::parse(text).map(|ttl| ttl.0.as_secs()), seconds);
+    }
+}

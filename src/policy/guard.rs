@@ -1,0 +1,231 @@
+//! What an expression may look like, judged on its syntax tree before anything else walks it.
+//!
+//! Decides by an iterative walk: depth, number of nodes, nesting of comprehensions, known names and functions, literal
+//! patterns. Refuses to recurse, because it is what makes recursion safe for everything after it: `cel` evaluates
+//! recursively, and a stack overflow ends the process and can't be caught.
+//!
+//! Unknown names are refused here because `undefined_var || true` evaluates to `true`.
+
+use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, operators};
+use cel::parser::Expression;
+
+use super::compile::CompileError;
+use super::language::{CLAIMS, ISSUER, NOW, TYPES, function, is_reserved};
+use super::limits::{COMPREHENSION_DEPTH, TREE_DEPTH, TREE_NODES};
+use super::pattern::PatternKind;
+
+/// Judges `tree`, in which the variables `lets` are visible besides `claims`, `now` and `issuer`.
+///
+/// # Errors
+/// [`CompileError`] names the first fault.
+pub(super) fn judge(tree: &Expression, lets: &[&str]) -> Result<(), CompileError> {
+    let mut walk = Walk { lets, scopes: vec![], stack: vec![], nodes: 0 };
+    walk.push(tree, &Place::default())?;
+    while let Some((node, place)) = walk.stack.pop() {
+        walk.visit(node, &place)?;
+    }
+    Ok(())
+}
+
+/// Where a node stands: how deep, inside how many comprehensions, and which variables they bind (an index into the
+/// scopes, counted from 1; 0 is the outermost).
+#[derive(Clone, Copy, Default)]
+struct Place {
+    depth: usize,
+    comprehensions: usize,
+    scope: usize,
+}
+
+/// The variables that one comprehension binds, and the scope around it.
+struct Scope<'a> {
+    outer: usize,
+    names: [&'a str; 2],
+}
+
+struct Walk<'a> {
+    lets: &'a [&'a str],
+    scopes: Vec<Scope<'a>>,
+    stack: Vec<(&'a Expression, Place)>,
+    nodes: usize,
+}
+
+impl<'a> Walk<'a> {
+    /// Enters a node one level below `outer`.
+    fn push(&mut self, node: &'a Expression, outer: &Place) -> Result<(), CompileError> {
+        let place = Place { depth: outer.depth + 1, ..*outer };
+        self.nodes += 1;
+        if self.nodes > TREE_NODES {
+            return Err(CompileError::TooManyNodes);
+        }
+        if place.depth > TREE_DEPTH {
+            return Err(CompileError::TooDeep);
+        }
+        self.stack.push((node, place));
+        Ok(())
+    }
+
+    fn visit(&mut self, node: &'a Expression, place: &Place) -> Result<(), CompileError> {
+        match &node.expr {
+            Expr::Literal(_) => Ok(()),
+            Expr::Ident(name) => self.name(name, place),
+            Expr::Select(select) => self.member_of_claims(&select.operand, place),
+            Expr::Call(call) => self.call(call, place),
+            Expr::Comprehension(comprehension) => self.comprehension(comprehension, place),
+            Expr::List(list) => list.elements.iter().try_for_each(|element| self.push(element, place)),
+            Expr::Map(map) => map.entries.iter().try_for_each(|entry| match &entry.expr {
+                EntryExpr::MapEntry(entry) => {
+                    self.push(&entry.key, place)?;
+                    self.push(&entry.value, place)
+                }
+                EntryExpr::StructField(_) => Err(CompileError::Unsupported("a message literal")),
+            }),
+            Expr::Struct(_) => Err(CompileError::Unsupported("a message literal")),
+            Expr::Unspecified => Err(CompileError::Unsupported("an empty expression")),
+        }
+    }
+
+    fn name(&self, name: &str, place: &Place) -> Result<(), CompileError> {
+        if name == CLAIMS {
+            // The root is lazy and equal to nothing; as a list's element or an operand of `==` it would mislead.
+            return Err(CompileError::Unsupported("`claims` itself as a value: name one of its members"));
+        }
+        let known = [NOW, ISSUER].contains(&name) || TYPES.contains(&name) || self.lets.contains(&name);
+        if known || self.bound(name, place.scope) { Ok(()) } else { Err(CompileError::UnknownName(name.into())) }
+    }
+
+    fn bound(&self, name: &str, mut scope: usize) -> bool {
+        while let Some(bindings) = scope.checked_sub(1).and_then(|index| self.scopes.get(index)) {
+            if bindings.names.contains(&name) {
+                return true;
+            }
+            scope = bindings.outer;
+        }
+        false
+    }
+
+    /// Enters an operand that may be `claims`: what selects or looks up a member of it.
+    fn member_of_claims(&mut self, operand: &'a Expression, place: &Place) -> Result<(), CompileError> {
+        if is_claims(operand) { Ok(()) } else { self.push(operand, place) }
+    }
+
+    fn call(&mut self, call: &'a CallExpr, place: &Place) -> Result<(), CompileError> {
+        let name = call.func_name.as_str();
+        if let Some(target) = &call.target {
+            if let Some(qualified) = qualified(target, name) {
+                self.signature(call, &qualified, false)?;
+            } else {
+                self.signature(call, name, true)?;
+                self.push(target, place)?;
+            }
+        } else if !is_operator(name) {
+            self.signature(call, name, false)?;
+        }
+        match (name, call.args.as_slice()) {
+            (operators::INDEX | operators::OPT_INDEX | operators::OPT_SELECT, [operand, index]) => {
+                self.member_of_claims(operand, place)?;
+                self.push(index, place)
+            }
+            (operators::IN, [element, container]) => {
+                self.push(element, place)?;
+                self.member_of_claims(container, place)
+            }
+            (_, args) => args.iter().try_for_each(|arg| self.push(arg, place)),
+        }
+    }
+
+    fn signature(&self, call: &CallExpr, name: &str, member: bool) -> Result<(), CompileError> {
+        let Some(signature) = function(name, member).filter(|_| !name.starts_with('@')) else {
+            return Err(match function(name, !member) {
+                Some(_) if member => CompileError::NotAMember(name.into()),
+                Some(_) => CompileError::NotAFunction(name.into()),
+                None => CompileError::UnknownFunction(name.into()),
+            });
+        };
+        let given = call.args.len();
+        if given < signature.least || given > signature.most {
+            return Err(CompileError::Arguments { function: name.into(), given });
+        }
+        if signature.literals && !call.args.iter().all(is_literal) {
+            return Err(CompileError::NotLiteral(name.into()));
+        }
+        if PatternKind::of(name).is_some() && !call.args.last().is_some_and(is_string) {
+            return Err(CompileError::NotLiteral(name.into()));
+        }
+        Ok(())
+    }
+
+    fn comprehension(&mut self, inner: &'a ComprehensionExpr, place: &Place) -> Result<(), CompileError> {
+        if inner.iter_var2.is_some() {
+            return Err(CompileError::Unsupported("a comprehension over two variables"));
+        }
+        if is_reserved(&inner.iter_var) || self.lets.contains(&inner.iter_var.as_str()) {
+            return Err(CompileError::Shadows(inner.iter_var.as_str().into()));
+        }
+        let comprehensions = place.comprehensions + 1;
+        if comprehensions > COMPREHENSION_DEPTH {
+            return Err(CompileError::TooNested);
+        }
+        self.push(&inner.iter_range, place)?;
+        self.push(&inner.accu_init, place)?;
+        self.scopes.push(Scope { outer: place.scope, names: [&inner.iter_var, &inner.accu_var] });
+        let within = Place { depth: place.depth, comprehensions, scope: self.scopes.len() };
+        [&inner.loop_cond, &inner.loop_step, &inner.result].into_iter().try_for_each(|part| self.push(part, &within))
+    }
+}
+
+/// Whether this is the variable `claims`. No comprehension can rebind it.
+pub(super) fn is_claims(node: &Expression) -> bool {
+    matches!(&node.expr, Expr::Ident(name) if name == CLAIMS)
+}
+
+/// `optional.of` and its like: a function whose name looks like a member of `optional`.
+pub(super) fn qualified(target: &Expression, name: &str) -> Option<String> {
+    match &target.expr {
+        Expr::Ident(namespace) if namespace == "optional" => Some(format!("{namespace}.{name}")),
+        _ => None,
+    }
+}
+
+/// The text of a string literal.
+pub(super) fn string(node: &Expression) -> Option<&str> {
+    match &node.expr {
+        Expr::Literal(LiteralValue::String(text)) => Some(text.inner()),
+        _ => None,
+    }
+}
+
+fn is_string(node: &Expression) -> bool {
+    string(node).is_some()
+}
+
+fn is_literal(node: &Expression) -> bool {
+    matches!(node.expr, Expr::Literal(_))
+}
+
+/// Operators are calls of functions whose names no source can spell.
+pub(super) fn is_operator(name: &str) -> bool {
+    [
+        operators::CONDITIONAL,
+        operators::LOGICAL_AND,
+        operators::LOGICAL_OR,
+        operators::LOGICAL_NOT,
+        operators::SUBSTRACT,
+        operators::ADD,
+        operators::MULTIPLY,
+        operators::DIVIDE,
+        operators::MODULO,
+        operators::EQUALS,
+        operators::NOT_EQUALS,
+        operators::GREATER_EQUALS,
+        operators::LESS_EQUALS,
+        operators::GREATER,
+        operators::LESS,
+        operators::NEGATE,
+        operators::INDEX,
+        operators::OPT_INDEX,
+        operators::OPT_SELECT,
+        operators::NOT_STRICTLY_FALSE,
+        operators::IN,
+    ]
+    .contains(&name)
+}

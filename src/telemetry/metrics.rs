@@ -1,0 +1,139 @@
+//! Metrics in the OpenMetrics text format, collected when they are asked for: the engine counts in plain atomics, and
+//! nothing here is touched while an exchange runs. Labels are issuers, outcomes and reasons, all from closed sets.
+
+use std::fmt;
+use std::sync::Arc;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _, MetricEncoder, NoLabelSet, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+
+use crate::exchange::{Counter, LATENCY_BOUNDS_US, Outcome};
+
+/// Writes all metrics of an engine.
+#[must_use]
+pub fn render(counter: &Arc<Counter>) -> String {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Engine(Arc::clone(counter))));
+    let mut out = String::new();
+    match text::encode(&mut out, &registry) {
+        Ok(()) => out,
+        Err(fmt::Error) => String::from("# EOF\n"),
+    }
+}
+
+struct Engine(Arc<Counter>);
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Engine")
+    }
+}
+
+impl Collector for Engine {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let counter = &self.0;
+        exchanges(counter, &mut encoder)?;
+        latency(counter, &mut encoder)?;
+        cache(counter, &mut encoder)?;
+        keys(counter, &mut encoder)?;
+        audit(counter, &mut encoder)?;
+        information(counter, &mut encoder)
+    }
+}
+
+fn exchanges(counter: &Counter, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let help = "Exchanges by issuer and outcome; the issuer is empty where none was trusted";
+    let mut family = encoder.encode_descriptor("cambio_exchanges", help, None, MetricType::Counter)?;
+    for (issuer, outcome, count) in counter.tally().exchanges() {
+        let outcome = match outcome {
+            Outcome::Allowed => "allowed",
+            Outcome::Denied => "denied",
+        };
+        let issuer = issuer.map_or("", |name| name.as_str());
+        one(&mut family, &[("issuer", issuer), ("outcome", outcome)], count)?;
+    }
+    let help = "Refused and denied exchanges by reason";
+    let mut family = encoder.encode_descriptor("cambio_refusals", help, None, MetricType::Counter)?;
+    for (reason, count) in counter.tally().reasons() {
+        one(&mut family, &[("reason", reason)], count)?;
+    }
+    Ok(())
+}
+
+fn latency(counter: &Counter, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let (counts, sum) = counter.tally().latency();
+    let bounds = LATENCY_BOUNDS_US.iter().map(|micros| seconds(*micros)).chain([f64::MAX]);
+    let buckets: Vec<(f64, u64)> = bounds.zip(counts).collect();
+    let help = "Time from the start of an exchange to its decision";
+    let mut metric =
+        encoder.encode_descriptor("cambio_exchange_duration_seconds", help, None, MetricType::Histogram)?;
+    metric.encode_histogram::<NoLabelSet>(sum.as_secs_f64(), counts.iter().sum(), &buckets, None)
+}
+
+fn cache(counter: &Counter, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let (hits, misses) = counter.tally().cache_use();
+    let help = "Look-ups in the cache of verified tokens";
+    let mut family =
+        encoder.encode_descriptor("cambio_verified_token_cache_lookups", help, None, MetricType::Counter)?;
+    one(&mut family, &[("result", "hit")], hits)?;
+    one(&mut family, &[("result", "miss")], misses)
+}
+
+fn keys(counter: &Counter, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let rules = counter.rules();
+    let now = counter.clock().now();
+    let statuses: Vec<_> = rules.issuers.iter().map(|issuer| (issuer.name(), issuer.keys().status())).collect();
+    let help = "Time since an issuer's keys were last fetched with success";
+    let mut family = encoder.encode_descriptor("cambio_jwks_age_seconds", help, None, MetricType::Gauge)?;
+    for (name, status) in &statuses {
+        if let Some(at) = status.fetched {
+            let age = ConstGauge::new(now.since(at).as_secs_f64());
+            age.encode(family.encode_family(&[("issuer", name.as_str())])?)?;
+        }
+    }
+    let help = "Usable keys of an issuer";
+    let mut family = encoder.encode_descriptor("cambio_jwks_keys", help, None, MetricType::Gauge)?;
+    for (name, status) in &statuses {
+        let usable = ConstGauge::new(i64::try_from(status.keys).unwrap_or(i64::MAX));
+        usable.encode(family.encode_family(&[("issuer", name.as_str())])?)?;
+    }
+    let help = "Fetches of an issuer's keys by result";
+    let mut family = encoder.encode_descriptor("cambio_jwks_fetches", help, None, MetricType::Counter)?;
+    for (name, status) in &statuses {
+        one(&mut family, &[("issuer", name.as_str()), ("result", "ok")], status.fetches - status.failures)?;
+        one(&mut family, &[("issuer", name.as_str()), ("result", "failed")], status.failures)?;
+    }
+    Ok(())
+}
+
+fn audit(counter: &Counter, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let journal = counter.journal();
+    let help = "Audit records by result";
+    let mut family = encoder.encode_descriptor("cambio_audit_records", help, None, MetricType::Counter)?;
+    one(&mut family, &[("result", "written")], journal.counters().written)?;
+    one(&mut family, &[("result", "lost")], journal.counters().lost)?;
+    let help = "Whether the audit journal takes records";
+    let family = encoder.encode_descriptor("cambio_audit_healthy", help, None, MetricType::Gauge)?;
+    ConstGauge::new(i64::from(journal.healthy())).encode(family)
+}
+
+fn information(counter: &Counter, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let digest = counter.rules().policies.digest().to_string();
+    let help = "The version that runs and the digest of the policy set that decides";
+    let mut family = encoder.encode_descriptor("cambio_build", help, None, MetricType::Gauge)?;
+    let labels = [("version", env!("CARGO_PKG_VERSION")), ("policy_set", digest.as_str())];
+    ConstGauge::new(1_i64).encode(family.encode_family(&labels)?)
+}
+
+fn one(family: &mut MetricEncoder<'_>, labels: &[(&str, &str)], count: u64) -> fmt::Result {
+    ConstCounter::new(count).encode(family.encode_family(&labels)?)
+}
+
+#[allow(clippy::cast_precision_loss, reason = "bucket bounds are far below 2^53")]
+fn seconds(micros: u64) -> f64 {
+    micros as f64 / 1e6
+}

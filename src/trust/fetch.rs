@@ -1,0 +1,258 @@
+//! The one HTTP client: bounded in time, size, redirects and addresses. Decides what may be asked and how much of the
+//! answer is read; refuses to know what the answer means.
+//!
+//! What each bound stops: no redirect, and a bearer token only for the configured origin: a document that points
+//! elsewhere does not get the cluster's token (Fulcio #2354, 2026). Names are resolved by us and connected to as
+//! resolved: a private address behind a public name is refused at the moment of use, not at the moment of configuration
+//! (CVE-2026-41413). No decompression and a cap on the streamed body: no bomb. No proxy from the environment: nobody but
+//! the operator's file decides where keys come from.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
+use std::time::Duration;
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderValue};
+use reqwest::{Certificate, Client, redirect};
+use url::{Host, Url};
+
+use super::address::{Reach, reach};
+use super::cache_control;
+use super::fetch_error::FetchError;
+use super::local_file::{self, Bearer};
+
+/// The most that is read of an answer or of a file, in bytes.
+pub(super) const MAX_BODY_BYTES: usize = 256 * 1024;
+/// The most that is read of a file with certificates, in bytes.
+const MAX_CA_BYTES: usize = 1024 * 1024;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The bounded HTTP client. Cheap to clone; issuers that trust the machine's certificates share connections.
+#[derive(Clone, Default)]
+pub struct Fetcher(Arc<Mutex<Shared>>);
+
+/// One client for each kind of server that the machine's certificates (or none) suffice for. Those with a `ca_file` are
+/// made for each fetch, so that a replaced file counts at once and a thousand clusters hold no thousand clients.
+#[derive(Default)]
+struct Shared(Vec<(Kind, Client)>);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Kind {
+    plain: bool,
+    private: bool,
+}
+
+/// What to fetch, and what is allowed on the way.
+#[derive(Clone, Copy)]
+pub(super) struct Request<'a> {
+    pub(super) url: &'a Url,
+    pub(super) private_addresses: bool,
+    pub(super) insecure_http: bool,
+    pub(super) ca_file: Option<&'a Path>,
+    pub(super) bearer: Option<&'a Bearer>,
+    pub(super) timeout: Duration,
+}
+
+/// A whole answer with status 200.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) body: Vec<u8>,
+    pub(super) max_age: Option<Duration>,
+}
+
+impl Fetcher {
+    /// A client that has connected to nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Gets `request.url`, once.
+    pub(super) async fn get(&self, request: Request<'_>) -> Result<Answer, FetchError> {
+        let host = host_text(request.url);
+        let answer = tokio::time::timeout(request.timeout, self.get_unhurried(request, &host));
+        answer.await.unwrap_or(Err(FetchError::Timeout(host.clone())))
+    }
+
+    async fn get_unhurried(&self, request: Request<'_>, host: &str) -> Result<Answer, FetchError> {
+        check_literal(&request, host)?;
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json, application/jwk-set+json"));
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        if let Some(bearer) = request.bearer.filter(|bearer| bearer.origin == request.url.origin()) {
+            let unusable = |_| local_file::error(&bearer.file, "it holds no bearer token");
+            let mut value = HeaderValue::from_str(&bearer.header().await?).map_err(unusable)?;
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
+        let client = self.client(&request).await?;
+        let sent = client.get(request.url.clone()).headers(headers).send().await;
+        let mut response = sent.map_err(|error| describe(&error, host))?;
+        match response.status().as_u16() {
+            200 => {}
+            300..=399 => return Err(FetchError::Redirect(host.to_owned())),
+            status => return Err(FetchError::Status { host: host.to_owned(), status }),
+        }
+        let cache_control = response.headers().get_all(CACHE_CONTROL).iter();
+        let max_age = cache_control::max_age(cache_control.filter_map(|value| value.to_str().ok()));
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| describe(&error, host))? {
+            if body.len() + chunk.len() > MAX_BODY_BYTES {
+                return Err(FetchError::TooLarge(host.to_owned()));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer { body, max_age })
+    }
+
+    async fn client(&self, request: &Request<'_>) -> Result<Client, FetchError> {
+        let kind = Kind { plain: request.url.scheme() == "http", private: request.private_addresses };
+        if let (Some(path), false) = (request.ca_file, kind.plain) {
+            let pem = local_file::read(path, MAX_CA_BYTES).await?;
+            let certificates = Certificate::from_pem_bundle(&pem).map_err(|fault| local_file::error(path, fault))?;
+            if certificates.is_empty() {
+                return Err(local_file::error(path, "it holds no certificate"));
+            }
+            return build(kind, Some(certificates)).map_err(|fault| local_file::error(path, innermost(&fault)));
+        }
+        if let Some(client) = self.shared().find(kind) {
+            return Ok(client);
+        }
+        // A server without TLS needs no certificates: then a machine without any still serves its tests.
+        let client = build(kind, kind.plain.then(Vec::new))
+            .map_err(|error| FetchError::Unreachable { host: host_text(request.url), fault: innermost(&error) })?;
+        let mut shared = self.shared();
+        if shared.find(kind).is_none() {
+            shared.0.push((kind, client.clone()));
+        }
+        Ok(client)
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shared {
+    fn find(&self, kind: Kind) -> Option<Client> {
+        self.0.iter().find(|(known, _)| *known == kind).map(|(_, client)| client.clone())
+    }
+}
+
+impl fmt::Debug for Fetcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Fetcher")
+    }
+}
+
+fn build(kind: Kind, only: Option<Vec<Certificate>>) -> Result<Client, reqwest::Error> {
+    static PROVIDER: Once = Once::new();
+    PROVIDER.call_once(|| {
+        // The process default: the server's own TLS takes the same. Whoever was first stays.
+        #[cfg(feature = "aws-lc")]
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        #[cfg(all(feature = "ring", not(feature = "aws-lc")))]
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    });
+    let builder = Client::builder()
+        .redirect(redirect::Policy::none())
+        .referer(false)
+        .no_proxy()
+        .https_only(!kind.plain)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .pool_idle_timeout(Duration::from_secs(10))
+        .pool_max_idle_per_host(1)
+        .dns_resolver(Arc::new(BoundedResolver { private: kind.private }));
+    match only {
+        Some(certificates) => builder.tls_certs_only(certificates),
+        None => builder,
+    }
+    .build()
+}
+
+/// What the URL alone shows; names are checked by [`BoundedResolver`] when they are resolved.
+fn check_literal(request: &Request<'_>, host: &str) -> Result<(), FetchError> {
+    match request.url.scheme() {
+        "https" => {}
+        "http" if request.insecure_http => {}
+        _ => return Err(FetchError::Scheme(host.to_owned())),
+    }
+    let reach = match request.url.host() {
+        Some(Host::Ipv4(v4)) => reach(v4.into()),
+        Some(Host::Ipv6(v6)) => reach(v6.into()),
+        Some(Host::Domain(_)) => return Ok(()),
+        None => Reach::Never,
+    };
+    match reach {
+        Reach::Public => Ok(()),
+        Reach::Private if request.private_addresses => Ok(()),
+        Reach::Private => Err(FetchError::PrivateAddress(host.to_owned())),
+        Reach::Never => Err(FetchError::ForbiddenAddress(host.to_owned())),
+    }
+}
+
+/// Resolves names, and gives only addresses that may be connected to.
+struct BoundedResolver {
+    private: bool,
+}
+
+/// Every address of a name is of a kind that is not allowed.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("no address that is allowed")]
+struct Blocked {
+    never: bool,
+}
+
+impl Resolve for BoundedResolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let private = self.private;
+        Box::pin(async move {
+            let all: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let allowed = |address: &SocketAddr| match reach(address.ip()) {
+                Reach::Public => true,
+                Reach::Private => private,
+                Reach::Never => false,
+            };
+            let (good, bad): (Vec<_>, Vec<_>) = all.into_iter().partition(allowed);
+            if good.is_empty() && !bad.is_empty() {
+                let never = bad.iter().all(|address| reach(address.ip()) == Reach::Never);
+                return Err(Box::new(Blocked { never }).into());
+            }
+            Ok(Box::new(good.into_iter()) as Addrs)
+        })
+    }
+}
+
+fn describe(error: &reqwest::Error, host: &str) -> FetchError {
+    let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(one) = cause {
+        if let Some(blocked) = one.downcast_ref::<Blocked>() {
+            let host = host.to_owned();
+            return if blocked.never { FetchError::ForbiddenAddress(host) } else { FetchError::PrivateAddress(host) };
+        }
+        cause = one.source();
+    }
+    if error.is_timeout() {
+        return FetchError::Timeout(host.to_owned());
+    }
+    FetchError::Unreachable { host: host.to_owned(), fault: innermost(error) }
+}
+
+/// The last cause, which says what happened; bounded, because a server may have a say in it.
+fn innermost(error: &dyn StdError) -> String {
+    let mut last = error;
+    while let Some(cause) = last.source() {
+        last = cause;
+    }
+    last.to_string().chars().filter(|c| !c.is_control()).take(200).collect()
+}
+
+fn host_text(url: &Url) -> String {
+    match (url.host_str(), url.port()) {
+        (Some(host), Some(port)) => format!("{host}:{port}"),
+        (host, _) => host.unwrap_or_default().to_owned(),
+    }
+}

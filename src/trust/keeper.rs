@@ -1,0 +1,63 @@
+//! The one who keeps keys fresh. Decides how many issuers are asked at once; each cache decides when it is due.
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+
+use crate::clock::Timestamp;
+
+use super::issuers::Issuers;
+use super::keys::KeyCache;
+use super::refresh::Reason;
+
+/// How many issuers are asked at once.
+const AT_ONCE: usize = 32;
+
+/// Fetches keys before they are stale: at start, after a failure, at four fifths of their freshness. One for the process.
+#[derive(Debug)]
+pub struct Keeper(Arc<Semaphore>);
+
+impl Default for Keeper {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(AT_ONCE)))
+    }
+}
+
+impl Keeper {
+    /// One that has done nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Begins every fetch that is due at `now`. To be called about once a second, within a Tokio runtime; returns at once.
+    /// The fetches go on if the handles are dropped; waiting for them is for start and for tests.
+    pub fn tick(&self, issuers: &Issuers, now: Timestamp) -> Vec<JoinHandle<()>> {
+        let due = issuers.iter().filter_map(|issuer| Due::take(issuer.keys(), now));
+        due.map(|due| {
+            let permits = Arc::clone(&self.0);
+            tokio::spawn(async move {
+                // The semaphore is never closed; a closed one would only let the fetch go ahead.
+                let _permit = permits.acquire().await;
+                due.0.refresh(Reason::Due, now).await;
+            })
+        })
+        .collect()
+    }
+}
+
+/// A due fetch that somebody has taken on; dropping it gives it back.
+struct Due(KeyCache);
+
+impl Due {
+    fn take(cache: &KeyCache, now: Timestamp) -> Option<Self> {
+        cache.take_due(now).then(|| Self(cache.clone()))
+    }
+}
+
+impl Drop for Due {
+    fn drop(&mut self) {
+        self.0.release_due();
+    }
+}
