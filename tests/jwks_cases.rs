@@ -1,6 +1,8 @@
 //! The JWKS cases J1 to J24, and the shapes of real issuers: which keys of a set are usable, exactly why the others are
 //! not, and that a usable key verifies what an independent implementation signed.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test says so")]
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
