@@ -72,7 +72,7 @@ fn the_operator_overrides_what_the_platform_says() {
 #[case("platform: generic, issuer: 'spiffe://a.example', keys: {jwks_url: 'https://a.example'}", "belong together")]
 #[case("platform: spiffe, issuer: 'https://a.example', keys: {jwks_url: 'https://a.example'}", "belong together")]
 #[case("platform: spiffe, issuer: 'spiffe://a.example'", "`keys` is missing; this platform has no discovery")]
-#[case("platform: spiffe, issuer: 'spiffe://a.example', keys: discovery", "needs an https issuer")]
+#[case("platform: spiffe, issuer: 'spiffe://a.example', keys: discovery", "a trust domain has no discovery document")]
 #[case("platform: github, leeway: 6m", "`leeway` is 6m; it must be from 0s to 5m")]
 #[case("platform: github, jwks: {fresh_min: 2h}", "`jwks.fresh_min` is 2h")]
 #[case("platform: github, jwks: {stale_for: 10m}", "`jwks.stale_for` is 10m")]

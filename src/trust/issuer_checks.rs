@@ -163,13 +163,11 @@ impl<'a> Checks<'a> {
                 }
                 KeySource::File(path)
             }
+            KeysSettings::Discovery | KeysSettings::DiscoveryUrl(_) if url.as_str().starts_with("spiffe://") => {
+                self.fault("a trust domain has no discovery document; say `keys: {jwks_url: ...}`, `file` or `inline`");
+                return None;
+            }
             KeysSettings::Discovery => {
-                if url.as_str().starts_with("spiffe://") {
-                    self.fault(
-                        "`keys: discovery` needs an https issuer; say `keys: {discovery_url: ...}` or `jwks_url`",
-                    );
-                    return None;
-                }
                 let at = self.place("issuer", &url.discovery_url())?;
                 KeySource::Discovery { web: self.web(&at, fetcher), at, issuer: url.clone() }
             }
