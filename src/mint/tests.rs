@@ -1,5 +1,4 @@
 //! Minted tokens: what they say, that an independent implementation takes them, and what is not one of them.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,12 +6,13 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cambio::clock::Timestamp;
-use cambio::identity::{DecisionId, IssuerName, Namespace, PolicyName, TargetName};
-use cambio::jose::{Algorithm, CompactError, SigningKey, sha256};
-use cambio::mint::{
-    IssuedToken, KeyRing, KeySettings, KeySource, LifetimeInput, MintError, MintInput, Minter, OwnTokenError,
-    OwnTokens, SubjectExpiresTooSoon,
+use crate::clock::Timestamp;
+use crate::identity::{DecisionId, IssuerName, Namespace, PolicyName, TargetName};
+use crate::jose::{Algorithm, CompactError, SigningKey, sha256};
+use crate::mint::minter::MintInput;
+use crate::mint::{
+    IssuedToken, KeyRing, KeySettings, KeySource, LifetimeInput, MintError, Minter, OwnTokenError, OwnTokens,
+    SubjectExpiresTooSoon,
 };
 use rstest::rstest;
 use serde_json::{Value, json};
