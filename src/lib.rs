@@ -14,7 +14,9 @@
 //! `cli` > `app` > `config` > `telemetry` > `http` > `exchange` > `audit` > `mint` > `replay` > `policy` > `verify` >
 //! `trust` > `jose` > `oauth` > `state` > `identity` > `clock`
 
+pub mod app;
 pub mod audit;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod exchange;

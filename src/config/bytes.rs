@@ -5,18 +5,18 @@ use serde::de::{Deserializer, Error as _};
 
 /// A number of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ByteSize(u64);
+pub(super) struct ByteSize(u64);
 
 impl ByteSize {
     /// That many MiB.
     #[must_use]
-    pub const fn mebibytes(count: u64) -> Self {
+    pub(super) const fn mebibytes(count: u64) -> Self {
         Self(count * 1024 * 1024)
     }
 
     /// The number of bytes.
     #[must_use]
-    pub const fn bytes(self) -> u64 {
+    pub(super) const fn bytes(self) -> u64 {
         self.0
     }
 

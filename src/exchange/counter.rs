@@ -10,7 +10,7 @@ use super::tally::Tally;
 use super::walk::Walk;
 use crate::audit::Journal;
 use crate::clock::{Clock, Timestamp};
-use crate::identity::{DecisionId, IssuerUrl};
+use crate::identity::{DecisionId, IssuerUrl, TargetName};
 use crate::jose;
 use crate::mint::{KeyRing, Minter, OwnTokens};
 use crate::policy::{PolicySet, Target};
@@ -26,7 +26,7 @@ pub struct Rules {
     /// The policies.
     pub policies: PolicySet,
     /// The target of a request that names none.
-    pub default_target: Option<String>,
+    pub default_target: Option<TargetName>,
 }
 
 /// The parts of a [`Counter`].
@@ -158,8 +158,10 @@ impl Counter {
 impl Rules {
     /// The one target that all of `asked` select, or the default where nothing was asked for.
     pub(super) fn target(&self, asked: &[String]) -> Result<&Target, Stop> {
-        let mut names =
-            asked.iter().map(String::as_str).chain(self.default_target.as_deref().filter(|_| asked.is_empty()));
+        let mut names = asked
+            .iter()
+            .map(String::as_str)
+            .chain(self.default_target.as_ref().map(TargetName::as_str).filter(|_| asked.is_empty()));
         let first = names.next().ok_or(Stop::Target("no target was asked for, and there is no default"))?;
         let unknown = Stop::Target("there is no target of the name that was asked for");
         let target = self.policies.target(first).ok_or(unknown)?;

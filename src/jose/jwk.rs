@@ -14,6 +14,7 @@ pub struct VerifyingKey {
     algorithm: Algorithm,
     key_id: Option<Box<str>>,
     thumbprint: Sha256,
+    is_exposed: bool,
     key: PublicKey,
 }
 
@@ -71,7 +72,7 @@ pub enum SkipReason {
 }
 
 impl VerifyingKey {
-    /// Reads one key. `x5c`, `x5u` and unknown members are ignored; private members are not read.
+    /// Reads one key. `x5c`, `x5u` and unknown members are ignored; private members are not read, only noticed.
     ///
     /// # Errors
     /// [`SkipReason`].
@@ -91,7 +92,8 @@ impl VerifyingKey {
         let algorithm = members.algorithm(candidates, rules)?;
         let key = PublicKey::new(algorithm, &material.encoded()).ok_or(SkipReason::Parameters)?;
         let key_id = members.text("kid").filter(|kid| !kid.is_empty()).map(Box::from);
-        Ok(Self { algorithm, key_id, thumbprint: sha256(material.canonical().as_bytes()), key })
+        let is_exposed = PRIVATE_MEMBERS.iter().any(|name| !members.absent(name));
+        Ok(Self { algorithm, key_id, thumbprint: sha256(material.canonical().as_bytes()), is_exposed, key })
     }
 
     /// The one algorithm that this key verifies.
@@ -112,6 +114,12 @@ impl VerifyingKey {
         self.thumbprint
     }
 
+    /// Whether its issuer published private members beside the public ones: then anybody can sign by it.
+    #[must_use]
+    pub fn is_exposed(&self) -> bool {
+        self.is_exposed
+    }
+
     /// Whether `signature` is this key's over `message`.
     #[must_use]
     pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
@@ -124,6 +132,9 @@ impl fmt::Debug for VerifyingKey {
         write!(f, "VerifyingKey({} {:?} {})", self.algorithm, self.key_id, self.thumbprint)
     }
 }
+
+/// What only the holder of a private key should have (RFC 7518 sections 6.2.2 and 6.3.2, RFC 8037 section 2).
+const PRIVATE_MEMBERS: [&str; 7] = ["d", "p", "q", "dp", "dq", "qi", "oth"];
 
 /// The public parameters of a key.
 pub(super) enum Material {

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::clock::Timestamp;
-use crate::jose::KeySet;
+use crate::jose::{Algorithm, KeySet, Sha256};
 
 use super::keys::{Inner, Refresh, Snapshot, State};
 use super::local_file::Stamp;
@@ -106,23 +106,42 @@ impl Inner {
         };
         let fresh_until = state.schedule.succeeded(begun, freshness);
         state.last_error = None;
-        let same = |keys: &KeySet| before.as_ref().is_some_and(|old| old.keys.digest() == keys.digest());
-        let changed = keys.as_ref().is_some_and(|keys| !same(keys));
-        let (keys, generation) = match (keys, before) {
-            (Some(keys), before) if changed => {
-                let generation = before.map(|old| old.generation).unwrap_or_default().next();
-                tracing::info!(issuer = %self.issuer, keys = %keys, digest = %keys.digest(), "keys changed");
-                for skipped in keys.skipped() {
-                    tracing::warn!(issuer = %self.issuer, index = skipped.index, reason = %skipped.reason, "key skipped");
-                }
-                (Arc::new(keys), generation)
+        let (keys, generation, changed) = match (keys, before) {
+            (Some(keys), Some(old)) if keys.digest() == old.keys.digest() => {
+                (Arc::clone(&old.keys), old.generation, false)
             }
-            (_, Some(old)) => (Arc::clone(&old.keys), old.generation),
-            (_, None) => return Refresh::Fetched { changed: false },
+            (Some(keys), before) => {
+                // Another text may hold the same keys: an issuer may shuffle them, and GKE adds the time.
+                let same = before.as_ref().is_some_and(|old| identities(&old.keys) == identities(&keys));
+                let generation = before.map(|old| old.generation).unwrap_or_default();
+                if !same {
+                    self.report(&keys);
+                }
+                (Arc::new(keys), if same { generation } else { generation.next() }, !same)
+            }
+            (None, Some(old)) => (Arc::clone(&old.keys), old.generation, false),
+            (None, None) => return Refresh::Fetched { changed: false },
         };
         let usable_until = begun.plus(self.stale_for);
         let snapshot = Snapshot { keys, generation, fetched: begun, fresh_until, usable_until };
         self.snapshot.store(Some(Arc::new(snapshot)));
         Refresh::Fetched { changed }
     }
+
+    fn report(&self, keys: &KeySet) {
+        tracing::info!(issuer = %self.issuer, %keys, digest = %keys.digest(), "keys changed");
+        for skipped in keys.skipped() {
+            tracing::warn!(issuer = %self.issuer, index = skipped.index, reason = %skipped.reason, "key skipped");
+        }
+        for key in keys.keys().iter().filter(|key| key.is_exposed()) {
+            tracing::error!(issuer = %self.issuer, thumbprint = %key.thumbprint(), "the issuer publishes a private key");
+        }
+    }
+}
+
+/// What makes a set the same as another, whatever its text: its usable keys, in any order.
+fn identities(keys: &KeySet) -> Vec<(Algorithm, Option<&str>, Sha256)> {
+    let mut all: Vec<_> = keys.keys().iter().map(|key| (key.algorithm(), key.key_id(), key.thumbprint())).collect();
+    all.sort_unstable();
+    all
 }

@@ -15,6 +15,8 @@ pub struct KeyStatus {
     pub source: String,
     /// How many are usable; 0 also if there never were any.
     pub keys: usize,
+    /// How many of them were published together with their private half. More than 0 is an emergency at the issuer.
+    pub exposed: usize,
     /// Those that were left out of the last good answer.
     pub skipped: Vec<Skipped>,
     /// SHA-256 of the last good answer.
@@ -52,6 +54,7 @@ impl KeyCache {
         KeyStatus {
             source: self.0.source.describe(),
             keys: snapshot.map_or(0, |one| one.keys.keys().len()),
+            exposed: snapshot.map_or(0, |one| one.keys.keys().iter().filter(|key| key.is_exposed()).count()),
             skipped: snapshot.map(|one| one.keys.skipped().to_vec()).unwrap_or_default(),
             digest: snapshot.map(|one| one.keys.digest()),
             fetched: snapshot.map(|one| one.fetched),

@@ -85,7 +85,9 @@ impl IssuerSettings {
         self.ca_file.iter_mut().for_each(below);
         match &mut self.keys {
             Some(KeysSettings::File(file)) => below(file),
-            Some(KeysSettings::Cluster(cluster)) => [&mut cluster.ca_file, &mut cluster.token_file].into_iter().for_each(below),
+            Some(KeysSettings::Cluster(cluster)) => {
+                [&mut cluster.ca_file, &mut cluster.token_file].into_iter().for_each(below)
+            }
             _ => {}
         }
         self

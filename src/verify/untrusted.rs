@@ -26,7 +26,7 @@ pub struct SignatureFailure {
     /// Why.
     pub refusal: Refusal,
     /// The token.
-    pub token: UntrustedToken,
+    pub token: Box<UntrustedToken>,
 }
 
 impl UntrustedToken {
@@ -81,7 +81,7 @@ impl UntrustedToken {
     pub fn check_signature(self, issuer: &Arc<Issuer>, keys: &KeySet) -> Result<SignedToken, SignatureFailure> {
         match self.signing_key(issuer, keys) {
             Ok(thumbprint) => Ok(SignedToken::new(self.jws, self.digest, Arc::clone(issuer), thumbprint)),
-            Err(refusal) => Err(SignatureFailure { refusal, token: self }),
+            Err(refusal) => Err(SignatureFailure { refusal, token: Box::new(self) }),
         }
     }
 

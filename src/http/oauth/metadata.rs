@@ -10,8 +10,9 @@ use crate::identity::IssuerUrl;
 use crate::jose::Algorithm;
 use crate::oauth::Grant;
 
-/// How long our documents may be cached, in seconds. Keys are published at least that long before they are used.
-pub const MAX_AGE_SECS: u64 = 3600;
+/// How long our documents may be cached. Signing keys are published for that long before they sign
+/// (`mint::KeySettings::publish_ahead`).
+const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("public, max-age=3600");
 
 /// The metadata documents, written once.
 pub struct Metadata {
@@ -58,6 +59,6 @@ fn public(media_type: &'static str, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
+    headers.insert(header::CACHE_CONTROL, CACHE_CONTROL);
     response
 }

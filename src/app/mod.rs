@@ -1,0 +1,103 @@
+//! The composition root: from a checked configuration to a running counter.
+//!
+//! Decides what is opened in which order, and what runs beside the requests. Refuses to decide anything about a token.
+
+mod readiness;
+mod running;
+mod upkeep;
+
+use std::sync::Arc;
+
+pub use running::{ListenError, Running};
+
+use crate::audit::{AuditError, Journal};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::exchange::{Counter, CounterParts, Rules};
+use crate::http::oauth::{Clients, Metadata, OAuth};
+use crate::http::{ServerLimits, Tls, TlsError};
+use crate::identity::TargetName;
+use crate::mint::{KeyError, KeyRing};
+use crate::policy::{LoadErrors, PolicySet};
+use crate::replay::{JournalError, ReplayGuard, ReplaySettings};
+use crate::state::{PrivateDir, Revocations, StateError};
+use crate::verify::VerifiedTokens;
+
+/// A counter that is put together and does not listen yet.
+pub struct App {
+    pub(crate) counter: Arc<Counter>,
+    pub(crate) oauth: OAuth,
+    pub(crate) tls: Option<Arc<Tls>>,
+    pub(crate) limits: ServerLimits,
+    pub(crate) addresses: [std::net::SocketAddr; 2],
+}
+
+/// Why a counter can not be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The data directory.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The policies.
+    #[error("{0}")]
+    Policies(#[from] LoadErrors),
+    /// The target of requests that name none does not exist.
+    #[error("default_target: there is no target `{0}` among the policies")]
+    DefaultTarget(TargetName),
+    /// The signing keys.
+    #[error("signing keys: {0}")]
+    Keys(#[from] KeyError),
+    /// The memory of single-use tokens.
+    #[error("replay: {0}")]
+    Replay(#[from] JournalError),
+    /// The audit journal.
+    #[error("audit: {0}")]
+    Audit(#[from] AuditError),
+    /// The certificate.
+    #[error("tls: {0}")]
+    Tls(#[from] TlsError),
+}
+
+impl App {
+    /// Opens everything that the configuration names: data directory, signing keys, policies with their cases, journals.
+    /// No issuer is asked for its keys yet, so one that is down keeps nothing from starting.
+    ///
+    /// # Errors
+    /// [`AppError`]; nothing was started.
+    pub fn open(config: Config, clock: Clock) -> Result<Self, AppError> {
+        let now = clock.now();
+        let policies = PolicySet::load(&config.policies, &config.issuer_names())?;
+        if let Some(target) = &config.default_target
+            && policies.target(target.as_str()).is_none()
+        {
+            return Err(AppError::DefaultTarget(target.clone()));
+        }
+        let tls = config.tls.map(Tls::open).transpose()?.map(Arc::new);
+        let data = PrivateDir::open(&config.data)?;
+        let keys = Arc::new(KeyRing::open(&config.keys, now)?);
+        let algorithms: Vec<_> = keys.keys().iter().map(|key| key.algorithm).collect();
+        let replay = ReplaySettings { capacity: config.replay_capacity, journal: Some(data.clone()) };
+        let counter = Arc::new(Counter::new(CounterParts {
+            rules: Rules { issuers: config.issuers, policies, default_target: config.default_target },
+            replay: ReplayGuard::open(&replay, now)?,
+            revocations: Arc::new(Revocations::open(&data, now)?),
+            journal: Journal::open(config.audit)?,
+            seen: VerifiedTokens::new(config.verified_token_cache),
+            issuer: config.issuer.clone(),
+            keys,
+            clock,
+        }));
+        let oauth = OAuth {
+            metadata: Arc::new(Metadata::new(&config.issuer, &algorithms)),
+            clients: Arc::new(Clients::new(config.clients)),
+            counter: Arc::clone(&counter),
+        };
+        Ok(Self { counter, oauth, tls, limits: config.limits, addresses: [config.listen, config.ops_listen] })
+    }
+
+    /// The engine.
+    #[must_use]
+    pub fn counter(&self) -> &Arc<Counter> {
+        &self.counter
+    }
+}

@@ -1,0 +1,72 @@
+//! `cambio serve`: run the counter, or only check what it would run with.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Answer, CliError};
+use crate::app::App;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::telemetry::start_logs;
+
+/// Run the counter until it is told to stop (SIGTERM or SIGINT); requests in flight then finish.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cambio serve --config cambio.yaml
+  cambio serve --config cambio.yaml --check        say everything that is wrong, and stop")]
+pub(super) struct Serve {
+    /// The configuration file.
+    #[arg(long, short, value_name = "FILE", default_value = "cambio.yaml")]
+    config: PathBuf,
+    /// Check configuration, policies and their cases, keys and certificate; listen to nothing.
+    #[arg(long)]
+    check: bool,
+    /// Worker threads; default one per core.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    workers: Option<u16>,
+}
+
+impl Serve {
+    pub(super) fn run(self) -> Answer {
+        let config = Config::load(&self.config).map_err(CliError::new)?;
+        start_logs(&config.log).map_err(CliError::new)?;
+        let app = App::open(config, Clock::System).map_err(CliError::new)?;
+        if self.check {
+            let rules = app.counter().rules();
+            let (issuers, targets) = (rules.issuers.len(), rules.policies.targets().len());
+            println!("ok: {issuers} issuers, {targets} targets, all cases hold");
+            return Ok(ExitCode::SUCCESS);
+        }
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        if let Some(workers) = self.workers {
+            runtime.worker_threads(usize::from(workers));
+        }
+        let runtime = runtime.enable_all().build().map_err(CliError::new)?;
+        runtime.block_on(serve(app))
+    }
+}
+
+async fn serve(app: App) -> Answer {
+    let mut terminate = signal(SignalKind::terminate()).map_err(CliError::new)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::new)?;
+    let running = app.listen().await.map_err(CliError::new)?;
+    let rules = running.counter().rules();
+    tracing::info!(
+        address = %running.address(),
+        ops = %running.ops_address(),
+        issuers = rules.issuers.len(),
+        targets = rules.policies.targets().len(),
+        policy_set = %rules.policies.digest(),
+        "cambio is listening"
+    );
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping; requests in flight finish first");
+    running.stop().await;
+    Ok(ExitCode::SUCCESS)
+}
