@@ -60,7 +60,7 @@ fn input<'a>(names: &'a Names, subject: &'a str) -> MintInput<'a> {
         issuer: &names.issuer,
         subject,
         target: &names.target,
-        namespace: &names.namespace,
+        namespace: Some(&names.namespace),
         rule: "protected pipelines",
         rule_digest: sha256(b"rule"),
         policy_digest: sha256(b"set"),
@@ -142,7 +142,10 @@ fn a_subject_comes_back_as_it_was_whatever_is_in_it(#[case] subject: &str) {
     assert_eq!(own.rule_digest(), sha256(b"rule").to_string());
     assert_eq!(own.policy_digest(), sha256(b"set").to_string());
     assert_eq!(own.decision(), DecisionId::new(NOW, [7; 10]));
-    assert_eq!((own.target().as_str(), own.namespace().as_str()), ("deploy/prod", "group_100/group_200"));
+    assert_eq!(
+        (own.target().as_str(), own.namespace().map(Namespace::as_str)),
+        ("deploy/prod", Some("group_100/group_200"))
+    );
 }
 
 #[test]

@@ -11,8 +11,9 @@ use std::time::Duration;
 use cambio::clock::Timestamp;
 use cambio::identity::{IssuerName, TargetName};
 use cambio::jose::{Sha256, sha256};
-use cambio::replay::{AdmitInput, MARGIN, ReplayError, ReplayGuard, ReplayRule, ReplaySettings};
+use cambio::replay::{AdmitInput, MARGIN, ReplayError, ReplayGuard, ReplaySettings};
 use cambio::state::{PrivateDir, StateError};
+use cambio::trust::ReplayRule;
 use mint_support::SmallDisk;
 use rstest::rstest;
 

@@ -18,6 +18,7 @@ mod operator_keys;
 mod own;
 mod snapshot;
 
+pub(crate) use claims::as_hex;
 pub use issue::Wish;
 pub use issued::IssuedToken;
 pub use key_ring::{KeyRing, TICK_EVERY, list, rotate};
