@@ -3,6 +3,7 @@
 //! Decides what is printed, and the exit code: 0 done, 1 the answer is no, 2 the command could not be carried out.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a command line is for")]
 
+mod demo;
 mod serve;
 
 use std::process::ExitCode;
@@ -44,6 +45,8 @@ const EXAMPLES: &str = "Examples:
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// See it work: real issuers on loopback, exchanges, and denials explained.
+    Demo(demo::Demo),
     /// Run the counter.
     Serve(serve::Serve),
 }
@@ -51,6 +54,7 @@ enum Command {
 /// Runs the program.
 pub fn run() -> ExitCode {
     let answer = match Cli::parse().command {
+        Command::Demo(demo) => demo.run(),
         Command::Serve(serve) => serve.run(),
     };
     answer.unwrap_or_else(|error| {
