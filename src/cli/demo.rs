@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::interval;
+use tokio::time::sleep;
 
 use self::issuers::Issuers;
 use self::operator::Operator;
@@ -110,15 +110,12 @@ async fn whole(once: bool, mut stage: Stage, screen: &Screen, stops: &mut Stops)
     let walk = Walk::new(screen, &stage, &tokens, operator, secret);
     let walked = tokio::select! {
         walked = walk.run() => walked,
-        () = stops.next() => Err(CliError::new("interrupted")),
+        () = stops.next() => return Err(CliError::new("interrupted")),
     };
-    let (steps, misbehaved) = match walked {
-        Ok(walked) => walked,
-        Err(error) => {
-            stage.keep();
-            return Err(CliError::new(format!("{error}; see {}", stage.path().display())));
-        }
-    };
+    let (steps, misbehaved) = walked.map_err(|error| {
+        stage.keep();
+        CliError::new(format!("{error}; see {}", stage.path().display()))
+    })?;
     if misbehaved.is_empty() {
         screen.result(true, &format!("all {steps} steps behaved"));
     } else {
@@ -128,6 +125,7 @@ async fn whole(once: bool, mut stage: Stage, screen: &Screen, stops: &mut Stops)
         screen.result(false, &format!("of {steps} steps these did not behave: {}; see {place}", which.join(", ")));
     }
     if !once {
+        refresh(&stage, &tokens)?;
         invite(&running, &stage, &tokens, screen);
         stay(&stage, &tokens, stops).await?;
         screen.line("\nstopping");
@@ -206,16 +204,19 @@ fn invite(running: &Running, stage: &Stage, tokens: &Tokens, screen: &Screen) {
 
 /// Keeps the token files fresh until somebody says stop.
 async fn stay(stage: &Stage, tokens: &Tokens, stops: &mut Stops) -> Result<(), CliError> {
-    let mut ticks = interval(FRESH_EVERY);
     loop {
         tokio::select! {
-            _ = ticks.tick() => {}
+            () = sleep(FRESH_EVERY) => refresh(stage, tokens)?,
             () = stops.next() => return Ok(()),
         }
-        for workload in Workload::ALL {
-            stage.write(workload.file(), &tokens.fresh(workload, Clock::System.now())?.token)?;
-        }
     }
+}
+
+fn refresh(stage: &Stage, tokens: &Tokens) -> Result<(), CliError> {
+    Workload::ALL.into_iter().try_for_each(|workload| {
+        let minted = tokens.fresh(workload, Clock::System.now())?;
+        stage.write(workload.file(), &minted.token).map(drop)
+    })
 }
 
 async fn only_issuers(host: &str, audience: String, stage: &Stage, screen: &Screen, stops: &mut Stops) -> Answer {
@@ -224,6 +225,7 @@ async fn only_issuers(host: &str, audience: String, stage: &Stage, screen: &Scre
         screen.row(issuer.name(), &format!("{} at {}", issuer.iss(), issuer.base()));
     }
     screen.row("tokens", &format!("{}, new every {} s", stage.path().display(), FRESH_EVERY.as_secs()));
+    refresh(stage, &tokens)?;
     stay(stage, &tokens, stops).await?;
     tokens.issuers.stop().await;
     Ok(ExitCode::SUCCESS)

@@ -62,11 +62,11 @@ fn explain_rule(tried: &Value, target: &Target, record: &Record, screen: &Screen
     };
     let source = rule.source_of(unmet).unwrap_or_default();
     let line = rule.place_of(unmet).unwrap_or(rule.place()).line;
-    screen.row("rule", &format!("`{named}`: {held} conditions held, then this one did not"));
-    screen.row("", &format!("policies/{}:{line}", target.file()));
+    let place = format!("policies/{}:{line}", target.file());
+    screen.row("rule", &format!("`{named}`: {held} conditions held, the next did not ({place})"));
     screen.row("", source);
     for (claim, value) in claims_of(rule, source, record) {
-        screen.row("the token", &format!("has {claim} {value}"));
+        screen.row("token", &format!("has {claim} {value}"));
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 /// The width that nothing goes beyond, but a single long word.
 const COLUMNS: usize = 100;
 /// Where the text of a row begins.
-const INDENT: usize = 13;
+const INDENT: usize = 16;
 /// How wide the names of claims are.
 const NAME: usize = 19;
 
@@ -73,10 +73,10 @@ impl Screen {
         self.line("");
     }
 
-    /// Whether a step behaved.
-    pub(super) fn verdict(&self, faults: &[String]) {
+    /// Whether a step came to the end that it should come to.
+    pub(super) fn verdict(&self, end: &str, faults: &[String]) {
         if faults.is_empty() {
-            self.line(&format!("   {} as it should be", self.painted(Style::Good, "✓")));
+            self.line(&format!("   {}", self.painted(Style::Good, &format!("✓ {end}, as it should be"))));
         }
         for fault in faults {
             self.line(&format!("   {} {fault}", self.painted(Style::Bad, "✗ NOT as it should be:")));

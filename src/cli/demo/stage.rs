@@ -16,6 +16,9 @@ const POLICIES: [(&str, &str); 4] = [
     ("kubernetes-workload.yaml", include_str!("../../../policies/kubernetes-workload.yaml")),
 ];
 
+/// The file that marks the directory of a demo, which the next demo may use again.
+const MARK: &str = ".cambio-demo";
+
 /// The directory.
 pub(super) struct Stage {
     directory: PrivateDir,
@@ -34,6 +37,12 @@ impl Stage {
             }
         };
         let directory = PrivateDir::open(&path).map_err(CliError::new)?;
+        let names = directory.names().map_err(CliError::new)?;
+        if !names.is_empty() && !names.iter().any(|name| name == MARK) {
+            let path = path.display();
+            return Err(CliError::new(format!("`{path}` is neither empty nor of a demo; name a directory of its own")));
+        }
+        directory.write(MARK, b"").map_err(CliError::new)?;
         Ok(Self { directory, temporary })
     }
 

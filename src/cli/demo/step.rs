@@ -42,8 +42,8 @@ impl Walk<'_> {
         self.screen.title(&format!("{}  {title}", self.steps));
     }
 
-    pub(super) fn ends(&mut self, faults: Faults) {
-        self.screen.verdict(&faults.0);
+    pub(super) fn ends(&mut self, end: &str, faults: &Faults) {
+        self.screen.verdict(end, &faults.0);
         if !faults.0.is_empty() {
             self.misbehaved.push(self.steps);
         }
@@ -86,7 +86,6 @@ impl Walk<'_> {
     /// Shows a refusal from both sides: the caller learns next to nothing, the operator everything.
     pub(super) fn refused(&self, answer: &Answer, record: &Record, reason: &str, faults: &mut Faults) {
         self.screen.row("got", &format!("{} {}", answer.status, answer.body));
-        self.screen.row("", "and nothing more: what a caller need not know, a caller is not told");
         self.operator.explains(record, self.screen);
         faults.expect("the status", &answer.status.to_string(), "400");
         faults.expect("the error", answer.text("error"), "invalid_request");

@@ -66,7 +66,7 @@ impl<'a> Walk<'a> {
         faults.expect("`policies`", &shown(claims.get("policies")), r#"["workloads/payments/api"]"#);
         self.operator.explains(&record, self.screen);
         faults.expect("the record's outcome", &record.outcome, "issued");
-        self.ends(faults);
+        self.ends("allowed", &faults);
         Ok(Zeroizing::new(answer.text("access_token").to_owned()))
     }
 
@@ -80,20 +80,20 @@ impl<'a> Walk<'a> {
         faults.expect("`namespace`", &shown(claims.get("namespace")), "group_100/group_200");
         self.operator.explains(&record, self.screen);
         self.screen.row("note", "70726f64756374696f6e is `production` in hex");
-        self.ends(faults);
+        self.ends("allowed", &faults);
         Ok(minted)
     }
 
     async fn sibling(&mut self) -> Result<(), CliError> {
         self.begins("The same job in a project of a sibling group, 201 instead of 200: denied, and explained");
         let (answer, record, mut faults) = self.asks(Workload::Sibling).await?;
-        self.refused(&answer, &record, "condition_not_met", &mut faults);
+        self.refused(&answer, &record, "conditions_not_met", &mut faults);
         faults.expect(
             "the explanation",
             record.detail.as_deref().unwrap_or_default(),
-            "the project does not belong to group 200",
+            "rule `pipeline`, require[2]: the project does not belong to group 200",
         );
-        self.ends(faults);
+        self.ends("denied", &faults);
         Ok(())
     }
 
@@ -101,7 +101,7 @@ impl<'a> Walk<'a> {
         self.begins("Somebody copied the job's token of step 2 from a log and presents it again");
         let (answer, record, mut faults) = self.presents(Workload::Job, job).await?;
         self.refused(&answer, &record, "token_replayed", &mut faults);
-        self.ends(faults);
+        self.ends("denied", &faults);
         Ok(())
     }
 
@@ -109,7 +109,7 @@ impl<'a> Walk<'a> {
         self.begins("A stranger writes the job's claims and signs them with a key of their own");
         let (answer, record, mut faults) = self.asks(Workload::Stranger).await?;
         self.refused(&answer, &record, "key_unknown", &mut faults);
-        self.ends(faults);
+        self.ends("denied", &faults);
         Ok(())
     }
 
@@ -133,7 +133,7 @@ impl<'a> Walk<'a> {
         self.screen.row("changed", &format!("to policies [\"admin\"]: {changed}"));
         faults.expect("the token", good, said(true));
         faults.expect("the changed token", changed, said(false));
-        self.ends(faults);
+        self.ends("verified", &faults);
         Ok(())
     }
 
@@ -158,7 +158,7 @@ impl<'a> Walk<'a> {
         faults.expect("the first answer", &shown(before.body.get("active")), "true");
         faults.expect("the revocation", &revoked.status.to_string(), "200");
         faults.expect("the last answer", &after.body.to_string(), r#"{"active":false}"#);
-        self.ends(faults);
+        self.ends("revoked", &faults);
         Ok(())
     }
 }
