@@ -27,6 +27,7 @@ use self::operator::Operator;
 use self::screen::Screen;
 use self::stage::Stage;
 use self::walk::{RESOURCE_SERVER, RESOURCE_SERVER_SECRET, Walk};
+use self::wire::quoted;
 use self::workloads::{Tokens, Workload};
 use super::{Answer, CliError, NO};
 use crate::app::{App, Running};
@@ -179,26 +180,26 @@ fn introduce(stage: &Stage, tokens: &Tokens, screen: &Screen) {
         let keys = if issuer.iss() == issuer.base() { String::new() } else { format!(", keys at {}", issuer.base()) };
         screen.row(issuer.name(), &format!("{}{keys}", issuer.iss()));
     }
-    let until = if stage.is_temporary() { " (until the demo ends)" } else { "" };
+    let until = if stage.is_temporary() { ", until the demo ends" } else { "" };
     screen.row("files", &format!("{}{until}", stage.path().display()));
+    screen.row("", "cambio.yaml, policies/, the tokens (*.jwt), and the audit journal below data/");
 }
 
 fn invite(running: &Running, stage: &Stage, tokens: &Tokens, screen: &Screen) {
-    screen.title(&format!(
-        "Your turn: the token files are new every {} s, and lines like these work until Ctrl-C",
-        FRESH_EVERY.as_secs()
-    ));
+    let every = FRESH_EVERY.as_secs();
+    screen.title(&format!("Your turn: the token files are new every {every} s; these lines work until Ctrl-C\n"));
     for (workload, what) in [
         (Workload::Pod, "the pod"),
         (Workload::Job, "the GitLab job; a second time within 30 s is a replay"),
         (Workload::Action, "a GitHub deployment, good for longer than its token"),
         (Workload::Sibling, "the sibling's job, denied"),
     ] {
-        screen.line(&format!("\n   {what}"));
+        screen.line(&format!("   {what}"));
         screen.command(&step::exchange(&tokens.audience, workload, stage.join(workload.file()), "").curl());
     }
-    screen.line("   what was decided, and what was counted");
-    screen.command(&[format!("tail -n 1 {}", stage.join("data/audit/decisions.jsonl").display())]);
+    screen.line("   what was decided last");
+    screen.command(&[format!("tail -n 1 {}", quoted(&stage.join("data/audit/decisions.jsonl").display().to_string()))]);
+    screen.line("   what was counted");
     screen.command(&[format!("curl -s http://{}/metrics", running.ops_address())]);
 }
 

@@ -38,7 +38,7 @@ struct Cli {
 }
 
 const EXAMPLES: &str = "Examples:
-  cambio demo                                      real issuers on loopback, four exchanges, one of them denied
+  cambio demo                                      real issuers on loopback: exchanges, denials, and the reasons
   cambio serve --config cambio.yaml                run the counter
   cambio exchange --url https://cambio.example.com --target group-pipelines
   cambio policy test policies                      run the cases of all policy files";

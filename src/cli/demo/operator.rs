@@ -37,7 +37,7 @@ impl Operator {
 
     /// Says why: the rules that were tried, and where the one that decided stands.
     pub(super) fn explains(&self, record: &Record, screen: &Screen) {
-        screen.row("decision", &record.id);
+        screen.row("operator", &format!("finds the decision {} in the audit journal", record.id));
         if let Some(detail) = &record.detail {
             screen.row("because", &format!("{detail} ({})", record.reason.as_deref().unwrap_or_default()));
         }

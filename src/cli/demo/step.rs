@@ -64,7 +64,7 @@ impl Walk<'_> {
         let file = self.stage.write(workload.file(), &minted.token)?;
         let call = exchange(&self.url, workload, file, &minted.token);
         self.screen.command(&call.curl());
-        self.screen.row("sent", &in_short(&minted.token));
+        self.screen.row("caller", &format!("sends {}", in_short(&minted.token)));
         for (name, path) in workload.telling() {
             self.screen.member(name, &shown(minted.claims.pointer(path)));
         }
@@ -77,7 +77,7 @@ impl Walk<'_> {
     pub(super) fn got(&self, answer: &Answer, names: &[&str], faults: &mut Faults) -> Value {
         faults.expect("the status", &answer.status.to_string(), "200");
         let token = answer.text("access_token");
-        self.screen.row("got", &format!("{} {}", answer.status, in_short(token)));
+        self.screen.row("caller", &format!("gets {} {}", answer.status, in_short(token)));
         let claims = claims(token);
         self.members(&claims, names);
         claims
@@ -85,7 +85,7 @@ impl Walk<'_> {
 
     /// Shows a refusal from both sides: the caller learns next to nothing, the operator everything.
     pub(super) fn refused(&self, answer: &Answer, record: &Record, reason: &str, faults: &mut Faults) {
-        self.screen.row("got", &format!("{} {}", answer.status, answer.body));
+        self.screen.row("caller", &format!("gets {} {}", answer.status, answer.body));
         self.operator.explains(record, self.screen);
         faults.expect("the status", &answer.status.to_string(), "400");
         faults.expect("the error", answer.text("error"), "invalid_request");

@@ -64,10 +64,10 @@ impl Call {
     pub(super) fn curl(&self) -> Vec<String> {
         let mut words = vec!["curl -s".to_owned(), self.url.clone()];
         if let Some((id, file, _)) = &self.credentials {
-            words.push(format!("-u \"{id}:$(cat {})\"", file.display()));
+            words.push(format!("-u \"{id}:$(cat {})\"", quoted(&file.display().to_string())));
         }
         words.extend(self.fields.iter().map(|field| match &field.file {
-            Some(file) => format!("--data-urlencode {}@{}", field.name, file.display()),
+            Some(file) => format!("--data-urlencode {}", quoted(&format!("{}@{}", field.name, file.display()))),
             None => format!("-d {}={}", field.name, field.value),
         }));
         words
@@ -119,5 +119,27 @@ impl Answer {
     pub(super) fn decision(&self) -> &str {
         let header = self.headers.lines().filter_map(|line| line.split_once(": "));
         header.filter(|(name, _)| name.eq_ignore_ascii_case("cambio-decision")).map(|(_, id)| id).next().unwrap_or("")
+    }
+}
+
+/// A word as a shell takes it.
+pub(super) fn quoted(word: &str) -> String {
+    let plain = word.chars().all(|c| c.is_ascii_alphanumeric() || "/._-@:".contains(c));
+    if plain { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_reads_as_a_line_for_curl() {
+        let call =
+            Call::new("http://127.0.0.1:1/a").field("a", "urn:b").file("token", "/tmp/it's/x.jwt".into(), "secret");
+        assert_eq!(
+            call.curl(),
+            ["curl -s", "http://127.0.0.1:1/a", "-d a=urn:b", r"--data-urlencode 'token@/tmp/it'\''s/x.jwt'"]
+        );
+        assert_eq!(quoted("/tmp/a-1/b.jwt"), "/tmp/a-1/b.jwt");
     }
 }
