@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a command line is for")]
 
 mod completions;
+mod demo;
 mod doctor;
 mod environment;
 mod exchange;
@@ -54,7 +55,7 @@ struct Cli {
 const EXAMPLES: &str = "Exit codes: 0 done, 1 the answer is no, 2 the command could not be carried out.
 
 Examples:
-  cambio demo                                      real issuers on loopback, four exchanges, one of them denied
+  cambio demo                                      real issuers on loopback: exchanges, denials, and the reasons
   cambio serve --config cambio.yaml                run the counter
   cambio doctor --config cambio.yaml               is everything that it rests on in order?
   cambio exchange --url https://cambio.example.com --target group-pipelines
@@ -64,6 +65,8 @@ Examples:
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// See it work: real issuers on loopback, exchanges, and denials explained.
+    Demo(demo::Demo),
     /// Run the counter.
     Serve(serve::Serve),
     Exchange(exchange::Exchange),
@@ -78,6 +81,7 @@ enum Command {
 /// Runs the program.
 pub fn run() -> ExitCode {
     let answer = match Cli::try_parse().map(|cli| cli.command) {
+        Ok(Command::Demo(demo)) => demo.run(),
         Ok(Command::Serve(serve)) => serve.run(),
         Ok(Command::Exchange(exchange)) => exchange.run(),
         Ok(Command::Token(token)) => token.run(),
