@@ -74,7 +74,7 @@ fn issued() -> IssuedToken {
         issuer: &IssuerName::new("gitlab").unwrap(),
         subject: "s",
         target: &TargetName::new("prod").unwrap(),
-        namespace: &Namespace::new("a").unwrap(),
+        namespace: Some(&Namespace::new("a").unwrap()),
         rule: "r",
         rule_digest: sha256(b"r"),
         policy_digest: sha256(b"p"),

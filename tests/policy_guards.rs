@@ -4,6 +4,7 @@
 //! process that stays alive; the pitfalls of section 4.4; and arbitrary text and claims.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test says so by failing")]
+#![allow(clippy::disallowed_methods, reason = "how long something took is what is asked")]
 
 use std::collections::BTreeSet;
 use std::thread;

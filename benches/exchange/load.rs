@@ -65,6 +65,7 @@ impl<'a> Load<'a> {
                     if elapsed > WARM_UP {
                         latencies.push((Instant::now() - due).as_secs_f64() * 1e6);
                     }
+                    connection.due = None;
                 }
                 let due = match rate {
                     Rate::Full => Instant::now(),

@@ -3,6 +3,17 @@
 //! The bound of a path is `1 / (its cryptography + the same server answering a constant)`: what a handler would reach
 //! whose parsing, policy, minting, audit and metrics cost nothing. Server and load each have one core of their own; the
 //! load polls its sockets instead of sleeping, so that waking it is not charged to the server.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "a measurement, not a service"
+)]
 
 mod fixture;
 mod load;

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use super::escape;
 use crate::clock::Timestamp;
@@ -23,7 +22,7 @@ pub(super) const MAX_POLICIES: usize = 64;
 /// The most claims that are listed; the longest name, all names, the longest value and all of names and values, in bytes.
 const MAX_CLAIMS: usize = 128;
 const MAX_CLAIM_NAME: usize = 64;
-const MAX_CLAIM_NAMES: usize = 2 * 1024;
+const MAX_CLAIM_NAMES: usize = 4 * 1024;
 const MAX_CLAIM_VALUE: usize = 1024;
 const MAX_CLAIM_VALUES: usize = 8 * 1024;
 /// The longest trace, in bytes of JSON; of a longer one only the length is written.
@@ -71,7 +70,8 @@ pub(super) struct Facts {
     pub(super) token: Option<Sha256>,
     pub(super) issuer: Option<IssuerName>,
     pub(super) subject: Option<Box<str>>,
-    pub(super) claims: Claims,
+    /// JSON, escaped.
+    pub(super) claims: Option<String>,
     pub(super) target: Option<Box<str>>,
     pub(super) policy_set: Option<Sha256>,
     pub(super) rule: Option<Box<str>>,
@@ -96,13 +96,6 @@ pub(super) struct Issued {
     pub(super) lifetime: Duration,
 }
 
-/// Names are kept in one text with the ends of each, so that thirty-six of them cost two allocations.
-pub(super) enum Claims {
-    None,
-    Names { text: String, ends: Vec<usize> },
-    Values(Option<Box<RawValue>>),
-}
-
 impl Facts {
     pub(super) fn new(id: DecisionId, time: Timestamp, surface: Surface, remote: Option<IpAddr>) -> Self {
         Self {
@@ -115,7 +108,7 @@ impl Facts {
             token: None,
             issuer: None,
             subject: None,
-            claims: Claims::None,
+            claims: None,
             target: None,
             policy_set: None,
             rule: None,
@@ -126,80 +119,82 @@ impl Facts {
         }
     }
 
-    /// The trace as JSON within its bound.
-    pub(super) fn take_trace(&mut self) -> Option<Box<RawValue>> {
-        let late = self.trace.take()?;
-        let mut text = Vec::new();
-        if late(&mut text).is_err() {
-            text = br#"{"unwritable":true}"#.to_vec();
-        } else if text.len() > MAX_TRACE {
-            text = format!(r#"{{"cut_bytes":{}}}"#, text.len()).into_bytes();
+    /// Appends the trace within its bound, as JSON; whether there is one.
+    pub(super) fn write_trace(&mut self, out: &mut Vec<u8>) -> bool {
+        let Some(late) = self.trace.take() else { return false };
+        let start = out.len();
+        if late(out).is_err() {
+            out.truncate(start);
+            out.extend_from_slice(br#"{"unwritable":true}"#);
         }
-        RawValue::from_string(String::from_utf8(text).ok()?).ok()
+        let long = out.len() - start;
+        if long > MAX_TRACE {
+            out.truncate(start);
+            out.extend_from_slice(format!(r#"{{"cut_bytes":{long}}}"#).as_bytes());
+        }
+        true
     }
 }
 
-impl Claims {
-    pub(super) fn new<'a>(detail: ClaimDetail, claims: impl Iterator<Item = (&'a str, &'a Value)>) -> Self {
-        let claims = claims.take(MAX_CLAIMS);
-        match detail {
-            ClaimDetail::None => Self::None,
-            ClaimDetail::Names => {
-                let (mut text, mut ends) = (String::with_capacity(512), Vec::with_capacity(48));
-                for (name, _) in claims {
-                    if text.len() + MAX_CLAIM_NAME > MAX_CLAIM_NAMES {
-                        text.push('…');
-                        ends.push(text.len());
-                        break;
-                    }
-                    text.push_str(short_name(name));
-                    ends.push(text.len());
-                }
-                Self::Names { text, ends }
-            }
-            ClaimDetail::Values => Self::Values(values(claims)),
-        }
+/// What is kept of the claims, as JSON: it is made here, within its bounds, because a copy of the claims would cost more.
+pub(super) fn claims_json<'a>(
+    detail: ClaimDetail,
+    claims: impl Iterator<Item = (&'a str, &'a Value)>,
+) -> Option<String> {
+    let mut out = Vec::with_capacity(1024);
+    match detail {
+        ClaimDetail::None => return None,
+        ClaimDetail::Names => names(&mut out, claims.map(|(name, _)| name).take(MAX_CLAIMS)).ok()?,
+        ClaimDetail::Values => values(&mut out, claims.take(MAX_CLAIMS)).ok()?,
     }
-
-    /// The names, where they are kept.
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
-        let (text, ends) = match self {
-            Self::Names { text, ends } => (text.as_str(), ends.as_slice()),
-            _ => ("", [].as_slice()),
-        };
-        let starts = std::iter::once(0).chain(ends.iter().copied());
-        starts.zip(ends).map(|(start, end)| text.get(start..*end).unwrap_or_default())
-    }
+    String::from_utf8(out).ok()
 }
 
-/// A value beyond its bound is written as `"…"`; where all are, the object ends with such a member.
-fn values<'a>(claims: impl Iterator<Item = (&'a str, &'a Value)>) -> Option<Box<RawValue>> {
-    const CUT: &[u8] = "\"…\"".as_bytes();
-    let mut out = vec![b'{'];
+/// A list; where it is cut, it ends with `…`.
+fn names<'a>(out: &mut Vec<u8>, names: impl Iterator<Item = &'a str>) -> serde_json::Result<()> {
+    out.push(b'[');
+    for name in names {
+        if out.len() > 1 {
+            out.push(b',');
+        }
+        if out.len() > MAX_CLAIM_NAMES {
+            escape::write(out, &"…")?;
+            break;
+        }
+        escape::write_text(out, short_name(name))?;
+    }
+    out.push(b']');
+    Ok(())
+}
+
+/// An object; a value beyond its bound is written as `"…"`, and where all are, the object ends with such a member.
+fn values<'a>(out: &mut Vec<u8>, claims: impl Iterator<Item = (&'a str, &'a Value)>) -> serde_json::Result<()> {
+    out.push(b'{');
     for (name, value) in claims {
         if out.len() > 1 {
             out.push(b',');
         }
-        let full = out.len() > MAX_CLAIM_VALUES;
-        escape::write(&mut out, &if full { "…" } else { short_name(name) }).ok()?;
+        if out.len() > MAX_CLAIM_VALUES {
+            out.extend_from_slice(r#""…":"…""#.as_bytes());
+            break;
+        }
+        escape::write_text(out, short_name(name))?;
         out.push(b':');
         let start = out.len();
-        if !full {
-            escape::write(&mut out, value).ok()?;
-        }
-        if full || out.len() - start > MAX_CLAIM_VALUE {
+        escape::write(out, value)?;
+        if out.len() - start > MAX_CLAIM_VALUE {
             out.truncate(start);
-            out.extend_from_slice(CUT);
-        }
-        if full {
-            break;
+            escape::write(out, &"…")?;
         }
     }
     out.push(b'}');
-    RawValue::from_string(String::from_utf8(out).ok()?).ok()
+    Ok(())
 }
 
 fn short_name(name: &str) -> &str {
+    if name.len() <= MAX_CLAIM_NAME {
+        return name;
+    }
     name.get(..name.floor_char_boundary(MAX_CLAIM_NAME)).unwrap_or_default()
 }
 

@@ -3,13 +3,13 @@
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize, Serializer};
-use serde_json::value::RawValue;
 
 use super::escape;
-use super::facts::{Claims, Facts, MAX_POLICIES, Surface};
+use super::facts::{Facts, MAX_POLICIES, Surface};
 use crate::clock::Timestamp;
 use crate::identity::{DecisionId, PolicyName};
 use crate::jose::Sha256;
+use crate::mint::as_hex;
 
 const VERSION: u32 = 1;
 
@@ -62,7 +62,7 @@ pub struct Record {
     pub latency_us: Option<u64>,
 }
 
-/// The members of [`Record`], borrowed from facts.
+/// The members of [`Record`] but `claims` and `trace`, borrowed from facts.
 #[derive(Serialize)]
 struct Line<'a> {
     v: u32,
@@ -87,8 +87,6 @@ struct Line<'a> {
     issuer: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     subject: Option<&'a str>,
-    #[serde(skip_serializing_if = "Claims::is_none")]
-    claims: &'a Claims,
     #[serde(skip_serializing_if = "Option::is_none")]
     target: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "maybe_hex")]
@@ -99,8 +97,6 @@ struct Line<'a> {
     rule_digest: Option<Sha256>,
     #[serde(skip_serializing_if = "<[_]>::is_empty", serialize_with = "texts")]
     policies: &'a [PolicyName],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    trace: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     jti: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -113,7 +109,6 @@ struct Line<'a> {
 
 /// Appends the record of `facts` and a line feed.
 pub(super) fn write_line(out: &mut Vec<u8>, mut facts: Box<Facts>) -> serde_json::Result<()> {
-    let trace = facts.take_trace();
     let end = &facts.end;
     let line = Line {
         v: VERSION,
@@ -129,37 +124,30 @@ pub(super) fn write_line(out: &mut Vec<u8>, mut facts: Box<Facts>) -> serde_json
         token: facts.token,
         issuer: facts.issuer.as_ref().map(|issuer| issuer.as_str()),
         subject: facts.subject.as_deref(),
-        claims: &facts.claims,
         target: facts.target.as_deref(),
         policy_set: facts.policy_set,
         rule: facts.rule.as_deref(),
         rule_digest: facts.rule_digest,
         policies: facts.policies.get(..MAX_POLICIES).unwrap_or(&facts.policies),
-        trace,
         jti: end.issued.as_ref().map(|issued| &*issued.token_id),
         expires: end.issued.as_ref().map(|issued| issued.expires.to_string()),
         lifetime_s: end.issued.as_ref().map(|issued| issued.lifetime.as_secs()),
         latency_us: end.latency.map(|latency| u64::try_from(latency.as_micros()).unwrap_or(u64::MAX)),
     };
     escape::write(out, &line)?;
-    out.push(b'\n');
+    // Two members are JSON already, or write it: they go before the closing brace.
+    out.pop();
+    if let Some(claims) = &facts.claims {
+        out.extend_from_slice(br#","claims":"#);
+        out.extend_from_slice(claims.as_bytes());
+    }
+    let before = out.len();
+    out.extend_from_slice(br#","trace":"#);
+    if !facts.write_trace(out) {
+        out.truncate(before);
+    }
+    out.extend_from_slice(b"}\n");
     Ok(())
-}
-
-impl Claims {
-    fn is_none(&self) -> bool {
-        matches!(self, Self::None | Self::Values(None))
-    }
-}
-
-impl Serialize for Claims {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::None => serializer.serialize_none(),
-            Self::Names { .. } => serializer.collect_seq(self.names()),
-            Self::Values(values) => values.serialize(serializer),
-        }
-    }
 }
 
 fn display<S: Serializer>(value: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
@@ -168,7 +156,7 @@ fn display<S: Serializer>(value: &Timestamp, serializer: S) -> Result<S::Ok, S::
 
 fn maybe_hex<S: Serializer>(digest: &Option<Sha256>, serializer: S) -> Result<S::Ok, S::Error> {
     match digest {
-        Some(digest) => serializer.collect_str(digest),
+        Some(digest) => as_hex(digest, serializer),
         None => serializer.serialize_none(),
     }
 }

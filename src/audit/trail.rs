@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use super::escape;
 use super::facts::{
-    Claims, End, Facts, Issued, MAX_DETAIL, MAX_ISSUER, MAX_KEY_ID, MAX_POLICIES, MAX_SUBJECT, MAX_TARGET, Surface, cut,
+    End, Facts, Issued, MAX_DETAIL, MAX_ISSUER, MAX_KEY_ID, MAX_POLICIES, MAX_SUBJECT, MAX_TARGET, Surface,
+    claims_json, cut,
 };
 use super::journal::{AuditUnavailable, Journal, Slot};
 use crate::clock::Timestamp;
@@ -97,7 +98,7 @@ impl Trail {
         let detail = self.journal.claim_detail();
         self.note(|facts| {
             facts.subject = Some(cut(subject, MAX_SUBJECT));
-            facts.claims = Claims::new(detail, claims.into_iter());
+            facts.claims = claims_json(detail, claims.into_iter());
         });
     }
 

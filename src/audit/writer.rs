@@ -23,7 +23,8 @@ const CHUNK: usize = 256 * 1024;
 
 /// Runs until the journal stops and everything is written.
 pub(super) fn run(shared: &Shared, sink: OpenSink) {
-    let mut writer = Writer { shared, sink, unsynced: false, last_tries: LAST_TRIES };
+    let text = Vec::with_capacity(2 * CHUNK);
+    let mut writer = Writer { shared, sink, text, unsynced: false, last_tries: LAST_TRIES };
     let (mut batch, mut looks) = (Vec::new(), 0);
     loop {
         let stopping = shared.stopping.load(Ordering::SeqCst);
@@ -55,6 +56,8 @@ pub(super) fn run(shared: &Shared, sink: OpenSink) {
 struct Writer<'a> {
     shared: &'a Shared,
     sink: OpenSink,
+    /// Kept, so that its pages are.
+    text: Vec<u8>,
     /// The last sync failed: what was written may be lost, so the sink is not well before one succeeds.
     unsynced: bool,
     last_tries: u32,
@@ -63,7 +66,8 @@ struct Writer<'a> {
 impl Writer<'_> {
     /// Writes records in chunks.
     fn write(&mut self, records: impl Iterator<Item = Box<Facts>>) {
-        let (mut records, mut text) = (records.peekable(), Vec::new());
+        let mut records = records.peekable();
+        let mut text = std::mem::take(&mut self.text);
         while records.peek().is_some() {
             text.clear();
             let (mut count, mut newest) = (0, i64::MIN);
@@ -80,6 +84,7 @@ impl Writer<'_> {
             let taken = self.hand_over(&text, newest);
             self.settle(if taken { &self.shared.written } else { &self.shared.lost }, count);
         }
+        self.text = text;
     }
 
     /// Tries until the sink takes the chunk; once the journal stops, some times more. Whether it was taken.

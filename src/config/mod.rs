@@ -258,7 +258,7 @@ issuers:
     #[case("issuer: https://cambio.example.com", "issuer: nonsense", "issuer: ")]
     #[case("issuer: https://cambio.example.com", "isuer: https://cambio.example.com", "isuer")]
     #[case("platform: gitlab", "platform: gitlabb", "gitlab")]
-    #[case("issuer: https://gitlab.example.com", "issuer: https://cambio.example.com", "its own tokens")]
+    #[case("gitlab\n    issuer: https://gitlab", "generic\n    issuer: https://cambio", "its own tokens")]
     #[case("audiences: [https://cambio.example.com]", "audiences: []", "audience")]
     #[case("    audiences", "    extra: 1\n    audiences", "extra")]
     #[case("issuers:", "tokens: {algorithm: HS256}\nissuers:", "HS256")]

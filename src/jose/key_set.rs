@@ -64,6 +64,10 @@ impl KeySet {
         if body.len() > MAX_SET_BYTES {
             return Err(KeySetError::TooLarge);
         }
+        // serde would also read an array as the members in order.
+        if !body.trim_ascii_start().starts_with(b"{") {
+            return Err(KeySetError::Malformed);
+        }
         let published: Published<'_> = serde_json::from_slice(body).map_err(|_| KeySetError::Malformed)?;
         if published.keys.len() > MAX_KEYS {
             return Err(KeySetError::TooManyKeys);

@@ -59,7 +59,7 @@ fn as_texts<S: Serializer>(names: &[PolicyName], serializer: S) -> Result<S::Ok,
 }
 
 /// As `Display` writes it, without the formatting machinery: two of these stand in every token.
-fn as_hex<S: Serializer>(digest: &Sha256, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn as_hex<S: Serializer>(digest: &Sha256, serializer: S) -> Result<S::Ok, S::Error> {
     let mut text = [0_u8; 64];
     for (pair, byte) in text.as_chunks_mut::<2>().0.iter_mut().zip(digest.bytes()) {
         *pair = [hex_digit(byte >> 4), hex_digit(byte & 0xf)];

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{IssuedToken, LifetimeInput, MintError, MintInput, Minter};
+use super::minter::MintInput;
+use super::{IssuedToken, LifetimeInput, MintError, Minter};
 use crate::clock::Timestamp;
 use crate::identity::DecisionId;
 use crate::jose::Sha256;

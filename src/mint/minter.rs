@@ -22,31 +22,31 @@ pub struct Minter {
 
 /// What a token is minted from: everything in it was verified, or decided.
 #[derive(Clone, Copy, Debug)]
-pub struct MintInput<'a> {
+pub(super) struct MintInput<'a> {
     /// The operator's name of the subject token's issuer.
-    pub issuer: &'a IssuerName,
+    pub(super) issuer: &'a IssuerName,
     /// The verified `sub`.
-    pub subject: &'a str,
+    pub(super) subject: &'a str,
     /// What the token is for.
-    pub target: &'a TargetName,
+    pub(super) target: &'a TargetName,
     /// Where the target's secrets live, if it has secrets.
-    pub namespace: Option<&'a Namespace>,
+    pub(super) namespace: Option<&'a Namespace>,
     /// The name of the rule that decided.
-    pub rule: &'a str,
+    pub(super) rule: &'a str,
     /// The digest of that rule: a token names what it came from, so that deleting the rule revokes it.
-    pub rule_digest: Sha256,
+    pub(super) rule_digest: Sha256,
     /// The digest of the whole policy set.
-    pub policy_digest: Sha256,
+    pub(super) policy_digest: Sha256,
     /// The granted policies.
-    pub policies: &'a [PolicyName],
+    pub(super) policies: &'a [PolicyName],
     /// The granted scope, space-delimited (RFC 6749 section 3.3); empty for none.
-    pub scope: &'a str,
+    pub(super) scope: &'a str,
     /// What the lifetime depends on.
-    pub lifetime: LifetimeInput,
+    pub(super) lifetime: LifetimeInput,
     /// The id of the decision; `txn` in the token.
-    pub decision: DecisionId,
+    pub(super) decision: DecisionId,
     /// The moment of the exchange.
-    pub now: Timestamp,
+    pub(super) now: Timestamp,
 }
 
 /// Why nothing was minted.
@@ -80,7 +80,7 @@ impl Minter {
     ///
     /// # Errors
     /// [`MintError`].
-    pub fn mint(&self, input: &MintInput<'_>) -> Result<IssuedToken, MintError> {
+    pub(super) fn mint(&self, input: &MintInput<'_>) -> Result<IssuedToken, MintError> {
         let lifetime = lifetime(&input.lifetime, input.now)?;
         let expires = Timestamp::from_secs(input.now.as_secs()).plus(lifetime);
         let mut token_id = String::with_capacity(22);

@@ -17,7 +17,10 @@ mod minter;
 mod operator_keys;
 mod own;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 
+pub(crate) use claims::as_hex;
 pub use issue::Wish;
 pub use issued::IssuedToken;
 pub use key_ring::{KeyRing, TICK_EVERY, rotate};
@@ -25,7 +28,7 @@ pub use key_settings::{KeyInfo, KeySettings, KeySource};
 pub use key_store::KeyError;
 pub use lifetime::{DEFAULT_LIFETIME, LifetimeInput, MAX_LIFETIME, MIN_LIFETIME, SubjectExpiresTooSoon, lifetime};
 pub use manifest::{KeyState, Rotation};
-pub use minter::{MAX_CLAIMS_BYTES, MintError, MintInput, Minter};
+pub use minter::{MAX_CLAIMS_BYTES, MintError, Minter};
 pub use own::{OwnToken, OwnTokenError, OwnTokens};
 
 /// The media type of the tokens minted here (RFC 9068 section 2.1).

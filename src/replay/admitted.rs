@@ -1,6 +1,7 @@
 //! The step from a permit to an admitted one.
 
-use super::{AdmitInput, ReplayError, ReplayGuard};
+use super::guard::AdmitInput;
+use super::{ReplayError, ReplayGuard};
 use crate::clock::Timestamp;
 use crate::policy::Permit;
 

@@ -21,32 +21,28 @@ pub struct ReplaySettings {
 
 /// A presentation of a verified token.
 #[derive(Clone, Copy, Debug)]
-pub struct AdmitInput<'a> {
+pub(super) struct AdmitInput<'a> {
     /// The issuer's rule.
-    pub rule: ReplayRule,
+    pub(super) rule: ReplayRule,
     /// The issuer: two of them may use the same `jti`.
-    pub issuer: &'a IssuerName,
+    pub(super) issuer: &'a IssuerName,
     /// The target: a job may need tokens for several.
-    pub target: &'a TargetName,
+    pub(super) target: &'a TargetName,
     /// The verified `jti`.
-    pub token_id: Option<&'a str>,
+    pub(super) token_id: Option<&'a str>,
     /// The token's digest; stands in where there is no `jti`. The strict reader accepts one spelling per token only.
-    pub token_digest: Sha256,
+    pub(super) token_digest: Sha256,
     /// The verified `exp`.
-    pub expires: Timestamp,
+    pub(super) expires: Timestamp,
     /// The leeway that verification granted on `exp`; see the module's description for the attack.
-    pub leeway: Duration,
+    pub(super) leeway: Duration,
     /// The moment of the exchange.
-    pub now: Timestamp,
+    pub(super) now: Timestamp,
 }
 
 /// The proof that a presentation was admitted.
-///
-/// ```compile_fail
-/// let forged = cambio::replay::Admission { remembered: true };
-/// ```
 #[derive(Debug, PartialEq, Eq)]
-pub struct Admission {
+pub(super) struct Admission {
     remembered: bool,
 }
 
@@ -103,7 +99,7 @@ impl ReplayGuard {
     ///
     /// # Errors
     /// [`ReplayError`]; all but [`ReplayError::Replayed`] are no fault of the caller's, and burn nothing.
-    pub fn admit(&self, input: &AdmitInput<'_>) -> Result<Admission, ReplayError> {
+    pub(super) fn admit(&self, input: &AdmitInput<'_>) -> Result<Admission, ReplayError> {
         if input.rule == ReplayRule::Reusable {
             return Ok(Admission { remembered: false });
         }
@@ -146,7 +142,8 @@ impl ReplayGuard {
 impl Admission {
     /// Whether the token was burnt for this target.
     #[must_use]
-    pub fn is_remembered(&self) -> bool {
+    #[cfg(test)]
+    pub(super) fn is_remembered(&self) -> bool {
         self.remembered
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! # The attack that the leeway makes
 //! A verifier that grants 60 s of leeway accepts a token until `exp + 60 s`. A memory that forgets it at `exp` leaves a
-//! minute in which a token seen by anybody (a CI log, a proxy) is good once more, without limit. So [`AdmitInput::leeway`]
+//! minute in which a token seen by anybody (a CI log, a proxy) is good once more, without limit. So the leeway of an admission
 //! must be the very constant that verification used, and an entry lives until `exp + leeway + `[`MARGIN`]; a token whose
 //! memory may be gone is refused, also when the clock was set back meanwhile.
 
@@ -14,8 +14,10 @@ mod admitted;
 mod guard;
 mod journal;
 mod memory;
+#[cfg(test)]
+mod tests;
 
 pub use admitted::AdmittedPermit;
-pub use guard::{Admission, AdmitInput, ReplayError, ReplayGuard, ReplaySettings};
+pub use guard::{ReplayError, ReplayGuard, ReplaySettings};
 pub use journal::JournalError;
 pub use memory::MARGIN;

@@ -219,7 +219,7 @@ impl Resolve for BoundedResolver {
             let (good, bad): (Vec<_>, Vec<_>) = all.into_iter().partition(allowed);
             if good.is_empty() && !bad.is_empty() {
                 let never = bad.iter().all(|address| reach(address.ip()) == Reach::Never);
-                return Err(Box::new(Blocked { never }).into());
+                return Err(Blocked { never }.into());
             }
             Ok(Box::new(good.into_iter()) as Addrs)
         })
@@ -254,5 +254,44 @@ fn host_text(url: &Url) -> String {
     match (url.host_str(), url.port()) {
         (Some(host), Some(port)) => format!("{host}:{port}"),
         (host, _) => host.unwrap_or_default().to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    /// The sources only ever ask the configured origin with a token; this holds even if one of them had a defect.
+    #[rstest]
+    #[case(true)]
+    #[case(false)]
+    #[tokio::test]
+    async fn a_bearer_token_goes_to_its_own_origin_only(#[case] own: bool) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("token");
+        std::fs::write(&file, "secret").unwrap();
+        let origin = if own { url.origin() } else { Url::parse("http://127.0.0.1:1").unwrap().origin() };
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = vec![0; 4096];
+            let read = stream.read(&mut head).await.unwrap();
+            stream.write_all(b"HTTP/1.1 200 x\r\ncontent-length: 2\r\n\r\n{}").await.unwrap();
+            String::from_utf8_lossy(&head[..read]).contains("Bearer secret")
+        });
+        let bearer = Bearer { file, origin };
+        let request = Request {
+            url: &url,
+            private_addresses: true,
+            insecure_http: true,
+            ca_file: None,
+            bearer: Some(&bearer),
+            timeout: Duration::from_secs(5),
+        };
+        assert_eq!(Fetcher::new().get(request).await.unwrap().body, b"{}");
+        assert_eq!(server.await.unwrap(), own);
     }
 }

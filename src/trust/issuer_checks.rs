@@ -1,7 +1,6 @@
 //! What the settings of an issuer must keep. Every fault is found in one go, each with what to do about it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::Value;
 use url::Url;
@@ -107,20 +106,20 @@ impl<'a> Checks<'a> {
     /// Bounds of single values.
     pub(super) fn bounds(&mut self) {
         let (settings, jwks) = (self.settings, self.settings.jwks);
-        let secs = Duration::from_secs;
-        self.within("leeway", settings.leeway, Duration::ZERO, secs(300));
+        let (least, hour, day) = (Span::from_secs(1), Span::from_secs(3600), Span::from_secs(86_400));
+        self.within("leeway", settings.leeway, Span::from_secs(0), Span::from_secs(300));
         if let Some(span) = settings.max_token_lifetime {
-            self.within("max_token_lifetime", span, secs(1), secs(366 * 86_400));
+            self.within("max_token_lifetime", span, least, Span::from_secs(365 * 86_400));
         }
         if let Some(span) = settings.max_issued_ttl {
-            self.within("max_issued_ttl", span, secs(1), secs(86_400));
+            self.within("max_issued_ttl", span, least, day);
         }
-        self.within("jwks.cooldown", jwks.cooldown, secs(1), secs(3600));
-        self.within("jwks.bad_signature_cooldown", jwks.bad_signature_cooldown, secs(1), secs(86_400));
-        self.within("jwks.fresh_min", jwks.fresh_min, secs(1), jwks.fresh_max.duration());
-        self.within("jwks.fresh_max", jwks.fresh_max, secs(1), secs(86_400));
-        self.within("jwks.stale_for", jwks.stale_for, jwks.fresh_max.duration(), secs(7 * 86_400));
-        self.within("jwks.timeout", jwks.timeout, Duration::from_millis(100), secs(30));
+        self.within("jwks.cooldown", jwks.cooldown, least, hour);
+        self.within("jwks.bad_signature_cooldown", jwks.bad_signature_cooldown, least, day);
+        self.within("jwks.fresh_min", jwks.fresh_min, least, jwks.fresh_max);
+        self.within("jwks.fresh_max", jwks.fresh_max, least, day);
+        self.within("jwks.stale_for", jwks.stale_for, jwks.fresh_max, Span::from_secs(7 * 86_400));
+        self.within("jwks.timeout", jwks.timeout, Span::from_millis(100), Span::from_secs(30));
         if settings.algorithms.as_ref().is_some_and(Vec::is_empty) {
             self.fault("`algorithms` is empty; leave it out for those of the platform");
         }
@@ -132,9 +131,9 @@ impl<'a> Checks<'a> {
         }
     }
 
-    fn within(&mut self, what: &str, span: Span, least: Duration, most: Duration) {
-        if span.duration() < least || span.duration() > most {
-            self.fault(format!("`{what}` is {span}; it must be within {least:?} and {most:?}"));
+    fn within(&mut self, what: &str, span: Span, least: Span, most: Span) {
+        if span < least || span > most {
+            self.fault(format!("`{what}` is {span}; it must be from {least} to {most}"));
         }
     }
 
@@ -164,13 +163,11 @@ impl<'a> Checks<'a> {
                 }
                 KeySource::File(path)
             }
+            KeysSettings::Discovery | KeysSettings::DiscoveryUrl(_) if url.as_str().starts_with("spiffe://") => {
+                self.fault("a trust domain has no discovery document; say `keys: {jwks_url: ...}`, `file` or `inline`");
+                return None;
+            }
             KeysSettings::Discovery => {
-                if url.as_str().starts_with("spiffe://") {
-                    self.fault(
-                        "`keys: discovery` needs an https issuer; say `keys: {discovery_url: ...}` or `jwks_url`",
-                    );
-                    return None;
-                }
                 let at = self.place("issuer", &url.discovery_url())?;
                 KeySource::Discovery { web: self.web(&at, fetcher), at, issuer: url.clone() }
             }

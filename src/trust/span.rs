@@ -19,6 +19,12 @@ impl Span {
         Self(Duration::from_secs(secs))
     }
 
+    /// That many milliseconds.
+    #[must_use]
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(Duration::from_millis(millis))
+    }
+
     /// As the standard library has it.
     #[must_use]
     pub const fn duration(self) -> Duration {

@@ -108,3 +108,29 @@ impl std::fmt::Debug for Facts {
         write!(f, "Facts({}, [claims redacted])", self.issuer.name())
     }
 }
+
+#[cfg(test)]
+impl VerifiedToken {
+    /// A token that nothing verified, for the tests of what comes after verification.
+    pub(crate) fn for_tests(issuer: &str, subject: &str, claims: Map<String, Value>, expires: Timestamp) -> Self {
+        let settings = serde_json::json!({
+            "name": issuer,
+            "platform": "generic",
+            "issuer": "https://issuer.example",
+            "audiences": ["https://cambio.example"],
+        });
+        let settings = serde_json::from_value(settings).unwrap();
+        let issuer =
+            Issuer::new(settings, &crate::trust::Platforms::embedded(), &crate::trust::Fetcher::new()).unwrap();
+        Self::new(Facts {
+            issuer: Arc::new(issuer),
+            subject: subject.into(),
+            claims,
+            digest: crate::jose::sha256(subject.as_bytes()),
+            times: Times { expires, not_before: None, issued: None },
+            token_id: None,
+            key: crate::jose::sha256(b"key"),
+            weight: 0,
+        })
+    }
+}

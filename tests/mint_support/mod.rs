@@ -1,4 +1,5 @@
 //! A disk that can be full.
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -15,7 +16,7 @@ impl SmallDisk {
         let options = format!("size={size},mode=0700");
         let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(dir.path()).output();
         if !mounted.is_ok_and(|output| output.status.success()) {
-            println!("not run: mounting a tmpfs needs root");
+            eprintln!("not run: mounting a tmpfs needs root");
             return None;
         }
         Some(Self(dir))

@@ -1,6 +1,6 @@
 //! Single use, under concurrency, over restarts, and when the disk or the memory is full.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+#[path = "../../tests/mint_support/mod.rs"]
 mod mint_support;
 
 use std::fs::{self, OpenOptions};
@@ -8,11 +8,14 @@ use std::io::Write as _;
 use std::sync::Barrier;
 use std::time::Duration;
 
-use cambio::clock::Timestamp;
-use cambio::identity::{IssuerName, TargetName};
-use cambio::jose::{Sha256, sha256};
-use cambio::replay::{AdmitInput, MARGIN, ReplayError, ReplayGuard, ReplayRule, ReplaySettings};
-use cambio::state::{PrivateDir, StateError};
+use crate::clock::Timestamp;
+use crate::identity::{IssuerName, TargetName};
+use crate::jose::{Sha256, sha256};
+use crate::replay::guard::AdmitInput;
+use crate::replay::memory::MARGIN;
+use crate::replay::{ReplayError, ReplayGuard, ReplaySettings};
+use crate::state::{PrivateDir, StateError};
+use crate::trust::ReplayRule;
 use mint_support::SmallDisk;
 use rstest::rstest;
 
@@ -241,7 +244,7 @@ fn two_processes_never_share_a_journal() {
         move || ReplayGuard::open(&ReplaySettings { capacity: 1, journal: Some(dir) }, NOW)
     });
     let error = opener.join().unwrap().err().unwrap();
-    assert!(matches!(error, cambio::replay::JournalError::State(StateError::Busy(_))), "{error}");
+    assert!(matches!(error, crate::replay::JournalError::State(StateError::Busy(_))), "{error}");
     drop(held);
 }
 

@@ -1,5 +1,4 @@
 //! Minted tokens: what they say, that an independent implementation takes them, and what is not one of them.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,12 +6,13 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cambio::clock::Timestamp;
-use cambio::identity::{DecisionId, IssuerName, Namespace, PolicyName, TargetName};
-use cambio::jose::{Algorithm, CompactError, SigningKey, sha256};
-use cambio::mint::{
-    IssuedToken, KeyRing, KeySettings, KeySource, LifetimeInput, MintError, MintInput, Minter, OwnTokenError,
-    OwnTokens, SubjectExpiresTooSoon,
+use crate::clock::Timestamp;
+use crate::identity::{DecisionId, IssuerName, Namespace, PolicyName, TargetName};
+use crate::jose::{Algorithm, CompactError, SigningKey, sha256};
+use crate::mint::minter::MintInput;
+use crate::mint::{
+    IssuedToken, KeyRing, KeySettings, KeySource, LifetimeInput, MintError, Minter, OwnTokenError, OwnTokens,
+    SubjectExpiresTooSoon,
 };
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -60,7 +60,7 @@ fn input<'a>(names: &'a Names, subject: &'a str) -> MintInput<'a> {
         issuer: &names.issuer,
         subject,
         target: &names.target,
-        namespace: &names.namespace,
+        namespace: Some(&names.namespace),
         rule: "protected pipelines",
         rule_digest: sha256(b"rule"),
         policy_digest: sha256(b"set"),
@@ -142,7 +142,10 @@ fn a_subject_comes_back_as_it_was_whatever_is_in_it(#[case] subject: &str) {
     assert_eq!(own.rule_digest(), sha256(b"rule").to_string());
     assert_eq!(own.policy_digest(), sha256(b"set").to_string());
     assert_eq!(own.decision(), DecisionId::new(NOW, [7; 10]));
-    assert_eq!((own.target().as_str(), own.namespace().as_str()), ("deploy/prod", "group_100/group_200"));
+    assert_eq!(
+        (own.target().as_str(), own.namespace().map(Namespace::as_str)),
+        ("deploy/prod", Some("group_100/group_200"))
+    );
 }
 
 #[test]
