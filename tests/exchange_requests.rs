@@ -60,7 +60,7 @@ async fn one_wrong_parameter_is_refused(
     let (token, hits) = (stand.token().sign(), stand.issuer.hits());
     let answer = stand.post("/oauth2/token", &with(exchange(&token), name, value)).await;
     let record = stand.refused(&answer, 400, code, reason);
-    assert_eq!(record.detail.is_some(), true);
+    assert!(record.detail.is_some());
     assert_eq!(stand.issuer.hits(), hits);
 }
 
@@ -140,7 +140,7 @@ async fn a_request_without_a_target_is_for_the_default_one() {
 }
 
 #[rstest]
-#[case("read", Some("read"), "read")]
+#[case("read", None, "read")]
 #[case("list read", None, "read list")]
 #[case("read weather", Some("read"), "read")]
 #[case("read admin", Some("read"), "read")]

@@ -8,7 +8,7 @@ use cambio::jose::Algorithm;
 use rstest::rstest;
 use serde_json::{Value, json};
 use support::key::{encode, encode_standard};
-use support::{AUDIENCE, Key, Stand, bearer, exchange};
+use support::{AUDIENCE, Issuer, Key, Stand, bearer, exchange};
 
 #[tokio::test]
 async fn a_good_token_becomes_a_token_that_an_independent_implementation_takes() {
@@ -71,10 +71,8 @@ async fn what_is_issued_does_not_outlive_the_subject_token(#[case] left: i64, #[
 #[tokio::test]
 async fn any_algorithm_goes_in_and_comes_out(#[case] algorithm: Algorithm) {
     let sections = format!("tokens: {{algorithm: {algorithm}}}");
-    let stand = Stand::open_with("replay: reusable", &sections).await;
-    stand.settled().await;
-    stand.issuer.rotate(Key::new(algorithm), true);
-    stand.advance(31);
+    let issuer = Issuer::start_with(None, Key::new(algorithm)).await;
+    let stand = Stand::open_by(issuer, "replay: reusable", &sections).await;
     let answer = stand.exchange(&stand.token().sign()).await;
     stand.permitted(&answer);
     let header = stand.verified(&answer.token()).await.header;
@@ -273,11 +271,9 @@ async fn what_is_odd_and_good_is_permitted_by_both_grants(#[case] change: Change
 
 #[tokio::test]
 async fn rsa_signatures_are_those_of_their_algorithm() {
-    let stand = Stand::open_with("replay: reusable\nalgorithms: [RS256]", "").await;
-    stand.settled().await;
     let key = Key::new(Algorithm::RS256);
-    stand.issuer.rotate(key.clone(), true);
-    stand.advance(31);
+    let issuer = Issuer::start_with(None, key.clone()).await;
+    let stand = Stand::open_by(issuer, "replay: reusable\nalgorithms: [RS256]", "").await;
     let answer = stand.exchange(&stand.token().sign()).await;
     stand.permitted(&answer);
     let token = stand.token();

@@ -69,7 +69,11 @@ impl Stand {
 
     /// The same, with lines of the issuer's entry, and sections of the configuration.
     pub async fn open_with(issuer_lines: &str, sections: &str) -> Self {
-        let issuer = Issuer::start().await;
+        Self::open_by(Issuer::start().await, issuer_lines, sections).await
+    }
+
+    /// The same, for this issuer.
+    pub async fn open_by(issuer: Issuer, issuer_lines: &str, sections: &str) -> Self {
         let entry = entry("workloads", issuer.name(), issuer_lines);
         Self::open_for(issuer, &entry, sections).await
     }
@@ -176,7 +180,7 @@ impl Stand {
     /// Sends a request; a permit is noted, so that [`Self::refused`] knows what the counter should have counted.
     pub async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
         let answer = Answer::of(request.send().await.unwrap()).await;
-        if answer.text.contains("access_token\"") {
+        if answer.status == 200 && answer.text.contains("\"access_token\"") {
             self.permitted.fetch_add(1, Ordering::Relaxed);
         }
         answer
