@@ -69,7 +69,7 @@ async fn no_secret_is_in_records_logs_metrics_or_answers() {
     // The journal names what is looked for; beginning anew, nothing but the process has written it.
     std::fs::remove_dir_all(stand.path("cambio-data/audit")).unwrap();
     let serving = Serving::start(&stand.path("cambio.yaml"));
-    let client = reqwest_client();
+    let client = reqwest_client(None);
     let post = async |path: &str, form: &[(&str, &str)]| {
         let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
         let request = client.post(format!("{}{path}", serving.url)).body(body);

@@ -58,6 +58,7 @@ pub struct Stand {
     running: Option<Running>,
     directory: tempfile::TempDir,
     client: reqwest::Client,
+    scheme: &'static str,
     permitted: AtomicU64,
 }
 
@@ -80,21 +81,35 @@ impl Stand {
 
     /// One with these entries under `issuers:`; `issuer` is the one whose tokens are presented.
     pub async fn open_for(issuer: Issuer, entries: &str, sections: &str) -> Self {
+        let mut stand = Self::prepare(issuer, entries, sections);
+        stand.start().await;
+        stand
+    }
+
+    /// One that is written and not started; it has the policies above only if it has the issuer that they are for.
+    pub fn prepare(issuer: Issuer, entries: &str, sections: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         std::fs::create_dir(directory.path().join("policies")).unwrap();
         let clock = ManualClock::new(Timestamp::from_secs(Clock::System.now().as_secs()));
-        let client = reqwest_client();
-        let mut stand = Self { issuer, clock, running: None, directory, client, permitted: AtomicU64::new(0) };
+        let client = reqwest_client(None);
+        let stand = Self { issuer, clock, running: None, directory, client, scheme: "http", permitted: AtomicU64::new(0) };
         // A policy may only name issuers that there are.
         let others = if entries.contains("name: others") { ", others" } else { "" };
         let policy = POLICY.replace(", others", others);
         let (head, rules) = policy.split_once("namespace:").unwrap();
-        stand.write("policies/vault.yaml", &format!("{head}namespace:{rules}"));
-        stand.write("policies/deploy.yaml", &format!("target: deploy\nnamespace:{rules}"));
+        if entries.contains("name: workloads") {
+            stand.write("policies/vault.yaml", &format!("{head}namespace:{rules}"));
+            stand.write("policies/deploy.yaml", &format!("target: deploy\nnamespace:{rules}"));
+        }
         stand.write("rs.secret", &format!("{CLIENT_SECRET}\n"));
         stand.write("cambio.yaml", &configuration(entries, sections));
-        stand.start().await;
         stand
+    }
+
+    /// Trusts the certificates in this file, and speaks TLS from now on.
+    pub fn speaks_tls(&mut self, ca: &str) {
+        self.client = reqwest_client(Some(ca));
+        self.scheme = "https";
     }
 
     /// Writes a file into the directory of the configuration.
@@ -121,7 +136,7 @@ impl Stand {
         self.permitted.store(0, Ordering::Relaxed);
     }
 
-    async fn start(&mut self) {
+    pub async fn start(&mut self) {
         let text = std::fs::read_to_string(self.path("cambio.yaml")).unwrap();
         let config = Config::parse(&text, self.directory.path()).unwrap();
         let app = App::open(config, Clock::Manual(self.clock.clone())).unwrap();
@@ -141,7 +156,7 @@ impl Stand {
     }
 
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.running().address())
+        format!("{}://{}{path}", self.scheme, self.running().address())
     }
 
     /// A good token of the issuer, not signed yet.
@@ -305,15 +320,21 @@ fn assert_uncached(answer: &Answer) {
     assert_eq!(answer.header("content-type"), "application/json");
 }
 
-/// A client that takes no proxy and follows no redirect.
-pub fn reqwest_client() -> reqwest::Client {
+/// A client that takes no proxy and follows no redirect, and trusts only the certificates in this file.
+pub fn reqwest_client(ca: Option<&str>) -> reqwest::Client {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let ca = ca.map(|ca| reqwest::Certificate::from_pem_bundle(&std::fs::read(ca).unwrap()).unwrap());
     reqwest::Client::builder()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
-        .tls_certs_only([])
+        .tls_certs_only(ca.unwrap_or_default())
         .build()
         .unwrap()
+}
+
+/// A port that was free a moment ago, for an issuer identifier that has to be known before the counter listens.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// Sends bytes as they are, and reads until the counter closes the connection.
