@@ -91,6 +91,7 @@ fn nested(macro_name: &str, depth: usize, inner: &str) -> String {
 #[case::doubled_30_times(format!("size(['a']{}) > 0", repeat(".map(x,x+x)", 30)))]
 #[case::pairs_of_a_claim("claims.l.all(x, claims.l.exists(y, y == x))".to_owned())]
 #[case::triples_of_a_claim("claims.l.all(x, claims.l.exists(y, claims.l.exists(z, z == x && z == y)))".to_owned())]
+#[case::parts_of_a_claim("claims.a.split('/').exists(part, part == 'x')".to_owned())]
 #[case::pairs_by_in("claims.l.all(x, x in claims.l)".to_owned())]
 #[case::product_of_lists("size(claims.l.map(x, claims.l)) > 0".to_owned())]
 #[case::hex_of_hex(format!("size({}) > 0", around("hex(", "claims.a", ")", 20)))]
@@ -162,6 +163,7 @@ fn a_refusal_says_what_is_wrong(#[case] condition: &str, #[case] expected: Compi
 #[case("{'a':1,'a':2}.a == 2", "evaluation_error")]
 #[case("null < null", "evaluation_error")]
 #[case("'a,b'.split(',') == ['a', 'b']", "permit")]
+#[case("claims.text.split('l', 4).exists(part, part == 'he')", "permit")]
 #[case("type(claims.int) == int", "permit")]
 #[case("claims.int + 1 == 8", "permit")]
 #[case("timestamp(claims.int) < now", "permit")]
@@ -300,6 +302,7 @@ fn what_is_accepted_needs_little_stack(#[case] condition: String) {
 #[case("claims.l == claims.l && claims.l + claims.l != claims.l")]
 #[case("claims.t.matches('(a|b)*a(a|b){12}') || true")]
 #[case("claims.t.split('a').exists(x, x == 'y') || true")]
+#[case("claims.t.split('a', 64).exists(x, x == 'y') || true")]
 fn what_is_accepted_does_not_run_long(#[case] condition: &str) {
     let set = match load(&file(condition)) {
         Ok(set) => set,

@@ -235,9 +235,10 @@ impl<'a> Estimate<'a> {
                 (size.copy(), size)
             }
             Effect::Split => {
-                let items = whole.most.saturating_add(1);
-                let nodes = whole.bytes.saturating_add(1);
-                (nodes, Size { nodes, items, ..whole })
+                let most = call.args.get(1).and_then(count).unwrap_or(u64::MAX);
+                let items = whole.most.saturating_add(1).min(most);
+                let nodes = whole.bytes.saturating_add(1).min(items);
+                (nodes.saturating_add(scanned), Size { nodes, items, ..whole })
             }
             Effect::Join => {
                 let between = call.args.first().and_then(string).map_or(0, str::len) as u64;
@@ -277,5 +278,13 @@ impl<'a> Estimate<'a> {
             if collects { Size { items: rounds.max(step.size.items), ..step.size.times(rounds) } } else { SMALL };
         let steps = range.steps.saturating_add(init.steps).saturating_add(range.size.copy());
         Ok(Bound { steps: steps.saturating_add(round.saturating_mul(rounds)), size })
+    }
+}
+
+/// A literal number of parts; a negative one asks for all.
+fn count(node: &Expression) -> Option<u64> {
+    match &node.expr {
+        Expr::Literal(LiteralValue::Int(number)) => u64::try_from(*number.inner()).ok(),
+        _ => None,
     }
 }

@@ -27,6 +27,7 @@
 //! - `a || b` is true where either is, even if the other fails; `a && b` is false where either is. So says CEL; it is why
 //!   unknown names are refused when a file is loaded.
 //! - `matches` finds its pattern anywhere in the text; `fullMatch` and `glob` want the whole text.
+//! - `split` makes as many parts as a claim has bytes; to look at each of them, say how many at most: `split("/", 8)`.
 //! - In a glob, `*` is any run of characters without `/`, `**` any run, `?` one character other than `/`.
 
 mod build;
