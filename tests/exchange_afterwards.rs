@@ -61,7 +61,9 @@ async fn what_is_no_token_of_ours_is_not_active() {
     let stand = stand().await;
     let token = issued(&stand, "vault").await;
     let (text, _) = token.rsplit_once('.').unwrap();
-    for other in [stand.token().sign(), "rubbish".to_owned(), format!("{text}."), format!("{token}A"), "x".repeat(20_000)] {
+    for other in
+        [stand.token().sign(), "rubbish".to_owned(), format!("{text}."), format!("{token}A"), "x".repeat(20_000)]
+    {
         assert_inactive(&stand, &other).await;
     }
 }
@@ -191,8 +193,12 @@ async fn the_metadata_says_where_everything_is_and_that_clients_need_no_secret()
     assert_eq!(oauth.header("cache-control"), "public, max-age=3600");
     let metadata = oauth.json();
     assert_eq!(metadata["issuer"], AUDIENCE);
-    let endpoints = [("token_endpoint", "token"), ("jwks_uri", "jwks"), ("introspection_endpoint", "introspect"),
-        ("revocation_endpoint", "revoke")];
+    let endpoints = [
+        ("token_endpoint", "token"),
+        ("jwks_uri", "jwks"),
+        ("introspection_endpoint", "introspect"),
+        ("revocation_endpoint", "revoke"),
+    ];
     for (name, path) in endpoints {
         assert_eq!(metadata[name], format!("{AUDIENCE}/oauth2/{path}"));
         let status = stand.get(&format!("/oauth2/{path}")).await.status;

@@ -276,7 +276,8 @@ async fn a_body_that_is_too_large_is_not_read() {
 #[tokio::test]
 async fn a_body_that_does_not_come_is_given_up() {
     let stand = Stand::open().await;
-    let head = format!("POST /oauth2/token HTTP/1.1\r\nhost: x\r\ncontent-type: {FORM}\r\ncontent-length: 100\r\n\r\ngrant");
+    let head =
+        format!("POST /oauth2/token HTTP/1.1\r\nhost: x\r\ncontent-type: {FORM}\r\ncontent-length: 100\r\n\r\ngrant");
     let text = raw(&stand, head.as_bytes()).await;
     assert!(text.starts_with("HTTP/1.1 408 "), "{text}");
     assert!(!text.contains("access_token"));

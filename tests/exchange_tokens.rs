@@ -27,10 +27,19 @@ async fn a_good_token_becomes_a_token_that_an_independent_implementation_takes()
     assert_eq!(token.header.alg, jsonwebtoken::Algorithm::ES256);
     let (claims, now) = (token.claims, stand.now().as_secs());
     assert_eq!((claims["iat"].as_i64(), claims["exp"].as_i64()), (Some(now), Some(now + 600)));
-    let said = [("iss", AUDIENCE), ("sub", "workloads:job-17"), ("client_id", "workloads:job-17"), ("aud", "vault"),
-        ("scope", "read list"), ("namespace", "group_100/group_200"), ("rule", "job"), ("txn", answer.decision()),
-        ("jti", record.jti.as_deref().unwrap()), ("rule_digest", record.rule_digest.as_deref().unwrap()),
-        ("policy_digest", record.policy_set.as_deref().unwrap())];
+    let said = [
+        ("iss", AUDIENCE),
+        ("sub", "workloads:job-17"),
+        ("client_id", "workloads:job-17"),
+        ("aud", "vault"),
+        ("scope", "read list"),
+        ("namespace", "group_100/group_200"),
+        ("rule", "job"),
+        ("txn", answer.decision()),
+        ("jti", record.jti.as_deref().unwrap()),
+        ("rule_digest", record.rule_digest.as_deref().unwrap()),
+        ("policy_digest", record.policy_set.as_deref().unwrap()),
+    ];
     for (name, value) in said {
         assert_eq!(claims[name], value, "{name}");
     }

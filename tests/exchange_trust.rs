@@ -231,7 +231,11 @@ async fn one_of_two_clusters_with_one_issuer_string_is_named(#[case] path: &str,
         let ask = |name: &'static str| {
             let mut form = exchange(&token);
             let mut path = path.to_owned();
-            if in_body { form.push(("subject_issuer", name)) } else { path.push_str(name) }
+            if in_body {
+                form.push(("subject_issuer", name))
+            } else {
+                path.push_str(name)
+            }
             (path, form)
         };
         let (at, form) = ask(name);
@@ -263,7 +267,9 @@ async fn one_of_two_clusters_with_one_issuer_string_is_not_guessed() {
 async fn an_issuer_is_named_once() {
     let (stand, _) = two_clusters().await;
     let token = stand.token().sign();
-    for path in ["/oauth2/token?subject_issuer=workloads&subject_issuer=workloads", "/oauth2/token?subject_issuer=a%20b"] {
+    for path in
+        ["/oauth2/token?subject_issuer=workloads&subject_issuer=workloads", "/oauth2/token?subject_issuer=a%20b"]
+    {
         let answer = stand.post(path, &exchange(&token)).await;
         stand.refused(&answer, 400, "invalid_request", "request_malformed");
     }

@@ -111,18 +111,31 @@ async fn no_secret_is_in_records_logs_metrics_or_answers() {
         answers.push(post("/oauth2/token", &bearer(token)).await);
     }
     // A good token, or another secret, in a wrong place.
-    for (name, value) in [("grant_type", STRAY), ("scope", STRAY), ("scope", &token), ("audience", &token),
-        ("subject_issuer", STRAY), ("subject_issuer", &token), ("actor_token", &token), ("expiration", STRAY),
-        ("subject_token_type", &token), ("requested_token_type", &token), ("client_secret", STRAY), ("made_up", &token)]
-    {
+    for (name, value) in [
+        ("grant_type", STRAY),
+        ("scope", STRAY),
+        ("scope", &token),
+        ("audience", &token),
+        ("subject_issuer", STRAY),
+        ("subject_issuer", &token),
+        ("actor_token", &token),
+        ("expiration", STRAY),
+        ("subject_token_type", &token),
+        ("requested_token_type", &token),
+        ("client_secret", STRAY),
+        ("made_up", &token),
+    ] {
         let mut form = exchange(&token);
         form.retain(|(known, _)| *known != name);
         form.push((name, value));
         answers.push(post("/oauth2/token", &form).await);
     }
-    for path in [format!("/oauth2/token?subject_token={token}"), format!("/oauth2/{STRAY}"), format!("/{token}"),
-        format!("/oauth2/token?subject_issuer={STRAY}")]
-    {
+    for path in [
+        format!("/oauth2/token?subject_token={token}"),
+        format!("/oauth2/{STRAY}"),
+        format!("/{token}"),
+        format!("/oauth2/token?subject_issuer={STRAY}"),
+    ] {
         answers.push(post(&path, &[("grant_type", STRAY)]).await);
     }
     for body in [format!("{{\"subject_token\": \"{token}\", \"x\": {{}}}}"), format!("{{{token}")] {
@@ -151,7 +164,10 @@ async fn no_secret_is_in_records_logs_metrics_or_answers() {
         }
         for answer in &answers {
             let headers = format!("{:?}", answer.headers);
-            assert!(!answer.text.contains(secret.as_str()) && !headers.contains(secret.as_str()), "{secret} in {answer:?}");
+            assert!(
+                !answer.text.contains(secret.as_str()) && !headers.contains(secret.as_str()),
+                "{secret} in {answer:?}"
+            );
         }
         // What names the caller and what it asked for is recorded: its subject, and a target that does not exist.
         for line in journal.lines() {

@@ -69,8 +69,10 @@ async fn a_pods_token_is_exchanged_and_no_exchange_fails_while_the_cluster_rotat
     let token = pod_token(&mut cluster, "api-1");
     let answer = stand.exchange(&token).await;
     let record = stand.permitted(&answer);
-    assert_eq!((record.issuer.as_deref(), record.policies.as_slice()), (Some("cluster"),
-        ["workloads/team-a/deployer".to_owned()].as_slice()));
+    assert_eq!(
+        (record.issuer.as_deref(), record.policies.as_slice()),
+        (Some("cluster"), ["workloads/team-a/deployer".to_owned()].as_slice())
+    );
     let issued = stand.verified(&answer.token()).await;
     assert_eq!(issued.claims["sub"], "cluster:system:serviceaccount:team-a:deployer");
 

@@ -92,7 +92,8 @@ impl Stand {
         std::fs::create_dir(directory.path().join("policies")).unwrap();
         let clock = ManualClock::new(Timestamp::from_secs(Clock::System.now().as_secs()));
         let client = reqwest_client(None);
-        let stand = Self { issuer, clock, running: None, directory, client, scheme: "http", permitted: AtomicU64::new(0) };
+        let stand =
+            Self { issuer, clock, running: None, directory, client, scheme: "http", permitted: AtomicU64::new(0) };
         // A policy may only name issuers that there are.
         let others = if entries.contains("name: others") { ", others" } else { "" };
         let policy = POLICY.replace(", others", others);
@@ -228,8 +229,13 @@ impl Stand {
     pub fn refused(&self, answer: &Answer, status: u16, code: &str, reason: &str) -> Record {
         let json = answer.json();
         let record = self.record(answer);
-        assert_eq!((answer.status, json["error"].as_str(), record.reason.as_deref()), (status, Some(code), Some(reason)),
-            "{} {:?}", answer.text, record.detail);
+        assert_eq!(
+            (answer.status, json["error"].as_str(), record.reason.as_deref()),
+            (status, Some(code), Some(reason)),
+            "{} {:?}",
+            answer.text,
+            record.detail
+        );
         assert_eq!(json["decision_id"].as_str(), Some(answer.decision()));
         assert!(json.get("access_token").is_none() && record.jti.is_none(), "something was minted: {json} {record:?}");
         assert_eq!(record.outcome, if status >= 500 { "failed" } else { "denied" });
@@ -276,12 +282,7 @@ impl Stand {
 
 /// The form of RFC 8693, for the target `vault`.
 pub fn exchange(token: &str) -> Vec<(&str, &str)> {
-    vec![
-        ("grant_type", TOKEN_EXCHANGE),
-        ("subject_token", token),
-        ("subject_token_type", JWT),
-        ("audience", "vault"),
-    ]
+    vec![("grant_type", TOKEN_EXCHANGE), ("subject_token", token), ("subject_token_type", JWT), ("audience", "vault")]
 }
 
 /// The form of RFC 7523, for the target `vault`.
