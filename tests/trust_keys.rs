@@ -207,6 +207,20 @@ async fn an_unknown_key_id_is_told_how_long_to_wait() {
 }
 
 #[tokio::test]
+async fn requests_that_end_in_the_reverse_order_of_their_beginning_cause_one_fetch() {
+    let (server, issuers) = served("").await;
+    let keys = cache(&issuers);
+    let generation = keys.current(START).unwrap().generation();
+    // Two hundred requests, one begun every half second, whose bodies end youngest first.
+    for number in (0..200_u64).rev() {
+        let began = after(60).plus(Duration::from_millis(500 * number));
+        keys.refresh(Reason::UnknownKeyId(generation), began).await;
+    }
+    assert_eq!(server.hits("/jwks"), 2, "one at start, then one for all of them");
+    assert_eq!(keys.status().last_attempt, Some(after(60).plus(Duration::from_millis(500 * 199))));
+}
+
+#[tokio::test]
 async fn a_failed_attempt_starts_the_cooldown_too() {
     let (server, issuers) = served("").await;
     let keys = cache(&issuers);
