@@ -26,7 +26,7 @@ pub(super) async fn run(counter: Arc<Counter>, tls: Option<Arc<Tls>>, mut stop: 
             _ = stop.wait_for(|stop| *stop) => return,
         }
         let now = counter.clock().now();
-        drop(keeper.tick(&counter.rules().issuers, now));
+        drop(keeper.tick(&counter.rules().issuers, counter.clock()));
         let own = Arc::clone(&counter);
         let mut watched = certificate.take();
         // Files may be slow: they are read and written where blocking is in order.
