@@ -10,7 +10,7 @@ use super::{Answer, CliError};
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::telemetry::start_logs;
+use crate::telemetry::{quiet_panics, start_logs};
 
 /// Run the counter until it is told to stop (SIGTERM or SIGINT); requests in flight then finish.
 #[derive(Debug, Args)]
@@ -33,6 +33,7 @@ impl Serve {
     pub(super) fn run(self) -> Answer {
         let config = Config::load(&self.config).map_err(CliError::new)?;
         start_logs(&config.log).map_err(CliError::new)?;
+        quiet_panics();
         let app = App::open(config, Clock::System).map_err(CliError::new)?;
         if self.check {
             let rules = app.counter().rules();
