@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use support::http::free_port;
 use support::real_part::RealPart;
-use support::stand::{entry, eventually, free_port};
+use support::stand::{entry, eventually};
 use support::{AUDIENCE, Issuer, Stand};
 
 const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
