@@ -4,6 +4,7 @@
 //! or denied. Every body, header and wait is bounded before anything is parsed.
 
 mod body;
+pub mod documents;
 pub mod oauth;
 pub mod ops;
 mod server;
