@@ -154,6 +154,11 @@ impl Stand {
         self.clock.advance(Duration::from_secs(seconds));
     }
 
+    /// Moves the clock to the machine's, if that is ahead: real issuers say when a token was issued.
+    pub fn keeps_up(&self) {
+        self.clock.set(self.now().max(Clock::System.now()));
+    }
+
     pub fn url(&self, path: &str) -> String {
         format!("{}://{}{path}", self.scheme, self.running().address())
     }
