@@ -53,10 +53,10 @@ async fn cluster(arguments: &[&str], lines: &str, sections: &str) -> Option<(Rea
 }
 
 fn pod_token(cluster: &mut RealPart, stand: &Stand, pod: &str) -> String {
-    token(cluster, stand, &json!({"pod": pod, "audiences": [AUDIENCE]}))
+    requested(cluster, stand, &json!({"pod": pod, "audiences": [AUDIENCE]}))
 }
 
-fn token(cluster: &mut RealPart, stand: &Stand, asked: &Value) -> String {
+fn requested(cluster: &mut RealPart, stand: &Stand, asked: &Value) -> String {
     let token = cluster.command("token", asked)["token"].as_str().unwrap().to_owned();
     stand.keeps_up();
     token
@@ -89,7 +89,7 @@ async fn a_pods_token_is_exchanged_and_no_exchange_fails_while_the_cluster_rotat
         (json!({"audiences": [AUDIENCE, "another"], "pod": "api-1"}), "audience_not_single"),
         (json!({"audiences": [AUDIENCE, ISSUER], "pod": "api-1"}), "audience_of_platform"),
     ] {
-        let token = token(&mut cluster, &stand, &asked);
+        let token = requested(&mut cluster, &stand, &asked);
         let answer = stand.exchange(&token).await;
         stand.refused(&answer, 400, "invalid_request", reason);
     }
