@@ -187,7 +187,7 @@ async fn what_is_not_one_well_formed_signed_token_is_refused(#[case] change: Cha
 #[case::rs256_with_a_key_for_es256(|s: &Stand| s.token().header("alg", json!("RS256")).sign(), "algorithm_refused")]
 #[case::es384_with_a_key_for_es256(|s: &Stand| s.token().header("alg", json!("ES384")).sign(), "algorithm_refused")]
 #[case::another_key_under_the_same_kid(|s: &Stand| { let id = s.issuer.key().id; Key::new(Algorithm::ES256).named(Some(&id)).sign(&s.token().claims) }, "signature_invalid")]
-#[case::changed_claims(|s: &Stand| { let t = s.token(); let other = t.sign().replacen(&encode(t.claims.to_string()), &encode(s.token().claim("sub", "job-18").claims.to_string()), 1); other }, "signature_invalid")]
+#[case::changed_claims(|s: &Stand| { let t = s.token(); t.sign().replacen(&encode(t.claims.to_string()), &encode(s.token().claim("sub", "job-18").claims.to_string()), 1) }, "signature_invalid")]
 #[case::no_signature(|s: &Stand| format!("{}.", s.token().sign().rsplit_once('.').unwrap().0), "signature_invalid")]
 #[case::signature_cut_off(|s: &Stand| { let t = s.token().sign(); t[..t.len() - 4].to_owned() + "A" }, "signature_invalid")]
 #[case::signature_with_a_tail(|s: &Stand| { let t = s.token().sign(); let (a, b) = t.rsplit_once('.').unwrap(); lengthened(a, b) }, "signature_invalid")]
