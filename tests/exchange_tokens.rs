@@ -17,10 +17,12 @@ async fn a_good_token_becomes_a_token_that_an_independent_implementation_takes()
     let record = stand.permitted(&answer);
     let body = answer.json();
     let members: Vec<_> = body.as_object().unwrap().keys().collect();
-    assert_eq!(members, ["access_token", "expires_in", "issued_token_type", "token_type"]);
+    assert_eq!(members, ["access_token", "expires_in", "issued_token_type", "scope", "token_type"]);
     assert_eq!(body["token_type"], "Bearer");
     assert_eq!(body["issued_token_type"], "urn:ietf:params:oauth:token-type:access_token");
     assert_eq!(body["expires_in"], 600);
+    // None was asked for, so what was granted has to be said (RFC 6749 section 5.1).
+    assert_eq!(body["scope"], "read list");
 
     let token = stand.verified(&answer.token()).await;
     assert_eq!(token.header.typ.as_deref(), Some("at+jwt"));

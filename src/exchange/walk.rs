@@ -78,7 +78,8 @@ impl<'a> Walk<'a> {
             self.counter.seen().remember(seen, permit.token());
         }
         let granted = granted_scope(&permit, target, scope.as_ref())?;
-        let differs = scope.is_some_and(|asked| !asked.equals(&granted)).then(|| granted.clone());
+        let as_asked = scope.is_some_and(|asked| asked.equals(&granted)) || granted.is_empty();
+        let differs = (!as_asked).then(|| granted.clone());
         let admitted = self.counter.replay().admit_permit(permit, self.now)?;
         let wish = Wish { scope: &granted, lifetime, decision: self.id, policy_digest: rules.policies.digest() };
         Ok((self.counter.minter().issue(&admitted, wish, self.now)?, differs))
