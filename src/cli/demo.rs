@@ -176,13 +176,17 @@ fn introduce(stage: &Stage, tokens: &Tokens, screen: &Screen) {
     screen.title("cambio demo: everything on this machine, over HTTP, with keys made a moment ago");
     screen.line("");
     screen.row("counter", &tokens.audience);
-    for issuer in tokens.issuers.iter() {
-        let keys = if issuer.iss() == issuer.base() { String::new() } else { format!(", keys at {}", issuer.base()) };
-        screen.row(issuer.name(), &format!("{}{keys}", issuer.iss()));
-    }
+    list(&tokens.issuers, screen);
     let until = if stage.is_temporary() { ", until the demo ends" } else { "" };
     screen.row("files", &format!("{}{until}", stage.path().display()));
     screen.row("", "cambio.yaml, policies/, the tokens (*.jwt), and the audit journal below data/");
+}
+
+fn list(issuers: &Issuers, screen: &Screen) {
+    for issuer in issuers.iter() {
+        let keys = if issuer.iss() == issuer.base() { String::new() } else { format!(", keys at {}", issuer.base()) };
+        screen.row(issuer.name(), &format!("{}{keys}", issuer.iss()));
+    }
 }
 
 fn invite(running: &Running, stage: &Stage, tokens: &Tokens, screen: &Screen) {
@@ -191,7 +195,7 @@ fn invite(running: &Running, stage: &Stage, tokens: &Tokens, screen: &Screen) {
     for (workload, what) in [
         (Workload::Pod, "the pod"),
         (Workload::Job, "the GitLab job; a second time within 30 s is a replay"),
-        (Workload::Action, "a GitHub deployment, good for longer than its token"),
+        (Workload::Action, "a GitHub deployment, single use as well; what it gets outlives its token"),
         (Workload::Sibling, "the sibling's job, denied"),
     ] {
         screen.line(&format!("   {what}"));
@@ -222,9 +226,7 @@ fn refresh(stage: &Stage, tokens: &Tokens) -> Result<(), CliError> {
 
 async fn only_issuers(host: &str, audience: String, stage: &Stage, screen: &Screen, stops: &mut Stops) -> Answer {
     let tokens = Tokens::new(Issuers::reachable_as(host).await?, audience).await?;
-    for issuer in tokens.issuers.iter() {
-        screen.row(issuer.name(), &format!("{} at {}", issuer.iss(), issuer.base()));
-    }
+    list(&tokens.issuers, screen);
     screen.row("tokens", &format!("{}, new every {} s", stage.path().display(), FRESH_EVERY.as_secs()));
     refresh(stage, &tokens)?;
     stay(stage, &tokens, stops).await?;
