@@ -36,6 +36,20 @@ impl Timestamp {
         self.0
     }
 
+    /// Reads RFC 3339, or whole seconds since the Unix epoch.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let moment = || text.parse::<jiff::Timestamp>().ok().map(|moment| Self(moment.as_millisecond()));
+        text.parse().ok().map(Self::from_secs).or_else(moment)
+    }
+
+    /// Reads the date of HTTP headers (RFC 9110 section 5.6.7).
+    #[must_use]
+    pub fn from_http_date(text: &str) -> Option<Self> {
+        let moment = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
+        Some(Self(moment.as_millisecond()))
+    }
+
     /// This moment plus `span`. Saturates.
     #[must_use]
     pub fn plus(self, span: Duration) -> Self {
@@ -126,6 +140,17 @@ mod tests {
         assert_eq!(clock.now().since(before), Duration::from_millis(1500));
         assert_eq!(clock.now().to_string(), "2026-11-18T11:06:41.500Z");
         assert_eq!(before.since(clock.now()), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_moment_is_read_as_people_and_servers_write_it() {
+        let moment = Some(Timestamp::from_secs(1_795_000_000));
+        assert_eq!(Timestamp::parse("1795000000"), moment);
+        assert_eq!(Timestamp::parse("2026-11-18T11:06:40Z"), moment);
+        assert_eq!(Timestamp::parse("2026-11-18T13:06:40+02:00"), moment);
+        assert_eq!(Timestamp::from_http_date("Wed, 18 Nov 2026 11:06:40 GMT"), moment);
+        assert!(["", "now", "2026-11-18", "yesterday"].iter().all(|text| Timestamp::parse(text).is_none()));
+        assert_eq!(Timestamp::from_http_date("Wed"), None);
     }
 
     #[test]

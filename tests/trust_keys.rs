@@ -156,7 +156,8 @@ async fn the_last_good_keys_serve_for_a_bounded_time() {
 #[case::not_found(Answer::status(404))]
 #[case::no_content(Answer::status(204))]
 #[case::error(Answer::status(500))]
-#[case::partial(Answer::status(206))]
+#[case::accepted(Answer::ok(good_as("accepted")).with_status(202))]
+#[case::partial(Answer::ok(good_as("part")).with_status(206))]
 #[tokio::test]
 async fn an_empty_or_broken_answer_never_replaces_good_keys(#[case] answer: Answer) {
     let (server, issuers) = served("").await;

@@ -61,6 +61,14 @@ impl Server {
         Self { child, address, ready_ms: began.elapsed().as_secs_f64() * 1e3 }
     }
 
+    /// The processor time that the server has used so far, user and system, in microseconds.
+    pub fn cpu_us(&self) -> f64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("stat");
+        let fields: Vec<&str> = stat.rsplit(')').next().expect("fields").split_whitespace().collect();
+        let ticks: f64 = fields[11..=12].iter().map(|field| field.parse::<f64>().expect("ticks")).sum();
+        ticks * 10_000.0 // 100 ticks a second
+    }
+
     /// Resident memory, in KiB.
     pub fn resident_kib(&self) -> u64 {
         let mut status = String::new();

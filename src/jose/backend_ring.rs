@@ -1,6 +1,7 @@
-//! Signatures by ring. The same items as `backend_aws_lc`; what differs: ring parses a public key at each use, has no
-//! ES512, makes no RSA keys, and asks for its random source when it reads an ECDSA key.
+//! Signatures by ring. The same items as `backend_aws_lc`; what differs: ring parses a public key at each use (so
+//! points are checked here by a key agreement), has no ES512, makes no RSA keys, and asks for its random source when it reads an ECDSA key.
 
+use ring::agreement::{self, ECDH_P256, ECDH_P384, EphemeralPrivateKey};
 use ring::rand::SystemRandom;
 use ring::signature::{
     self as sig, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RsaKeyPair, UnparsedPublicKey, VerificationAlgorithm,
@@ -16,12 +17,25 @@ pub(super) struct PublicKey(UnparsedPublicKey<Vec<u8>>);
 impl PublicKey {
     /// `encoded` is a PKCS#1 `RSAPublicKey`, an uncompressed point, or the 32 bytes of Ed25519, as `algorithm` asks.
     pub(super) fn new(algorithm: Algorithm, encoded: &[u8]) -> Option<Self> {
-        Some(Self(UnparsedPublicKey::new(verification(algorithm)?, encoded.to_vec())))
+        let on_curve = match algorithm {
+            Algorithm::ES256 => is_on_curve(&ECDH_P256, encoded),
+            Algorithm::ES384 => is_on_curve(&ECDH_P384, encoded),
+            _ => true,
+        };
+        let verification = verification(algorithm)?;
+        on_curve.then(|| Self(UnparsedPublicKey::new(verification, encoded.to_vec())))
     }
 
     pub(super) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         self.0.verify(message, signature).is_ok()
     }
+}
+
+/// ring reads a verification key only when it verifies. Key agreement does check the point, so one is tried: a key off its
+/// curve must not count as usable.
+fn is_on_curve(curve: &'static agreement::Algorithm, point: &[u8]) -> bool {
+    let Ok(own) = EphemeralPrivateKey::generate(curve, &SystemRandom::new()) else { return false };
+    agreement::agree_ephemeral(own, &agreement::UnparsedPublicKey::new(curve, point), |_| ()).is_ok()
 }
 
 fn verification(algorithm: Algorithm) -> Option<&'static dyn VerificationAlgorithm> {

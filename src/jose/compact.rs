@@ -72,18 +72,15 @@ impl CompactJws {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(CompactError::TooLong);
         }
-        if !token.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.')) {
-            return Err(CompactError::Character);
-        }
         let (header, payload, signature) = three_parts(&token)?;
         if header.len() > MAX_HEADER_BYTES || signature.len() > MAX_SIGNATURE_BYTES {
             return Err(CompactError::TooLong);
         }
-        let decode = |part: &str| base64url::decode(part.as_bytes()).ok_or(CompactError::Encoding);
+        let decode = |part: &str| base64url::decode(part.as_bytes()).ok_or_else(|| encoding_fault(&token));
         let signed_bytes = header.len() + 1 + payload.len();
-        let signature = decode(signature)?;
-        let header = Header::parse(&decode(header)?)?;
-        let claims = json::parse_object(&decode(payload)?).map_err(CompactError::Claims)?;
+        let (header, payload, signature) = (decode(header)?, decode(payload)?, decode(signature)?);
+        let header = Header::parse(&header)?;
+        let claims = json::parse_object(&payload).map_err(CompactError::Claims)?;
         if claims.keys().any(|name| json::looks_like(name, &REGISTERED)) {
             return Err(CompactError::LookAlike);
         }
@@ -151,8 +148,15 @@ fn three_parts(token: &str) -> Result<(&str, &str, &str), CompactError> {
     match (parts.next(), parts.next(), parts.next(), parts.next(), parts.count()) {
         (Some(header), Some(payload), Some(signature), None, 0) => Ok((header, payload, signature)),
         (Some(_), Some(_), Some(_), Some(_), 1) => Err(CompactError::Encrypted),
+        _ if encoding_fault(token) == CompactError::Character => Err(CompactError::Character),
         _ => Err(CompactError::Parts),
     }
+}
+
+/// Decoding refuses other characters as it goes; what a refusal is called is looked up only then.
+fn encoding_fault(token: &str) -> CompactError {
+    let compact = token.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'));
+    if compact { CompactError::Encoding } else { CompactError::Character }
 }
 
 #[cfg(test)]

@@ -168,6 +168,17 @@ pub fn rotate(settings: &KeySettings, how: Rotation, now: Timestamp) -> Result<K
     locked.rotate(how, &rules, now)
 }
 
+/// All keys as they are, for `cambio keys list`: makes none, moves none on; nothing where there are none yet.
+///
+/// # Errors
+/// [`KeyError`].
+pub fn list(settings: &KeySettings) -> Result<Vec<KeyInfo>, KeyError> {
+    match &settings.source {
+        KeySource::Files(files) => Ok(Snapshot::of_files(files)?.infos),
+        KeySource::Managed { data_dir, .. } => KeyStore::look(data_dir),
+    }
+}
+
 fn managed(settings: &KeySettings) -> Result<(KeyStore, Rules), KeyError> {
     let KeySource::Managed { data_dir, algorithm, rotate_every } = &settings.source else {
         return Err(KeyError::OperatorFiles);

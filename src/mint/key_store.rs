@@ -10,6 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::MEDIA_TYPE;
+use super::key_settings::KeyInfo;
 use super::manifest::{Entry, KeyState, Manifest};
 use crate::clock::Timestamp;
 use crate::jose::{Algorithm, SigningError, SigningKey};
@@ -87,6 +88,19 @@ pub(super) struct Locked<'a> {
 impl KeyStore {
     pub(super) fn open(data_dir: &Path) -> Result<Self, KeyError> {
         Ok(Self { dir: PrivateDir::open(&data_dir.join("keys"))? })
+    }
+
+    /// The keys in `data_dir`, without making anything there.
+    pub(super) fn look(data_dir: &Path) -> Result<Vec<KeyInfo>, KeyError> {
+        let path = data_dir.join("keys");
+        if !path.try_exists().map_err(|source| StateError::Io { doing: "look at", path: path.clone(), source })? {
+            return Ok(Vec::new());
+        }
+        let store = Self::open(data_dir)?;
+        match store.fingerprint() {
+            Some(_) => Ok(store.manifest()?.keys.iter().map(Entry::info).collect()),
+            None => Ok(Vec::new()),
+        }
     }
 
     pub(super) fn lock(&self) -> Result<Locked<'_>, KeyError> {

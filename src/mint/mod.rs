@@ -23,7 +23,7 @@ mod tests;
 pub(crate) use claims::as_hex;
 pub use issue::Wish;
 pub use issued::IssuedToken;
-pub use key_ring::{KeyRing, TICK_EVERY, rotate};
+pub use key_ring::{KeyRing, TICK_EVERY, list, rotate};
 pub use key_settings::{KeyInfo, KeySettings, KeySource};
 pub use key_store::KeyError;
 pub use lifetime::{DEFAULT_LIFETIME, LifetimeInput, MAX_LIFETIME, MIN_LIFETIME, SubjectExpiresTooSoon, lifetime};

@@ -15,14 +15,15 @@ use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, HeaderMap, HeaderValue};
-use reqwest::{Certificate, Client, redirect};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, DATE, HeaderMap, HeaderValue};
+use reqwest::{Certificate, Client, Response, redirect};
 use url::{Host, Url};
 
 use super::address::{Reach, reach};
 use super::cache_control;
 use super::fetch_error::FetchError;
 use super::local_file::{self, Bearer};
+use crate::clock::Timestamp;
 
 /// The most that is read of an answer or of a file, in bytes.
 pub(super) const MAX_BODY_BYTES: usize = 256 * 1024;
@@ -61,6 +62,8 @@ pub(super) struct Request<'a> {
 pub(super) struct Answer {
     pub(super) body: Vec<u8>,
     pub(super) max_age: Option<Duration>,
+    /// The server's clock, as it says.
+    pub(super) date: Option<Timestamp>,
 }
 
 impl Fetcher {
@@ -90,7 +93,7 @@ impl Fetcher {
         }
         let client = self.client(&request).await?;
         let sent = client.get(request.url.clone()).headers(headers).send().await;
-        let mut response = sent.map_err(|error| describe(&error, host))?;
+        let response = sent.map_err(|error| describe(&error, host))?;
         match response.status().as_u16() {
             200 => {}
             300..=399 => return Err(FetchError::Redirect(host.to_owned())),
@@ -98,17 +101,11 @@ impl Fetcher {
         }
         let cache_control = response.headers().get_all(CACHE_CONTROL).iter();
         let max_age = cache_control::max_age(cache_control.filter_map(|value| value.to_str().ok()));
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| describe(&error, host))? {
-            if body.len() + chunk.len() > MAX_BODY_BYTES {
-                return Err(FetchError::TooLarge(host.to_owned()));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(Answer { body, max_age })
+        let date = date(response.headers());
+        Ok(Answer { body: bounded_body(response, host).await?, max_age, date })
     }
 
-    async fn client(&self, request: &Request<'_>) -> Result<Client, FetchError> {
+    pub(super) async fn client(&self, request: &Request<'_>) -> Result<Client, FetchError> {
         let kind = Kind { plain: request.url.scheme() == "http", private: request.private_addresses };
         if let (Some(path), false) = (request.ca_file, kind.plain) {
             let pem = local_file::read(path, MAX_CA_BYTES).await?;
@@ -173,8 +170,25 @@ fn build(kind: Kind, only: Option<Vec<Certificate>>) -> Result<Client, reqwest::
     .build()
 }
 
+/// The whole body, up to the bound.
+pub(super) async fn bounded_body(mut response: Response, host: &str) -> Result<Vec<u8>, FetchError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| describe(&error, host))? {
+        if body.len() + chunk.len() > MAX_BODY_BYTES {
+            return Err(FetchError::TooLarge(host.to_owned()));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// The moment in `Date` (RFC 9110 section 6.6.1).
+pub(super) fn date(headers: &HeaderMap) -> Option<Timestamp> {
+    Timestamp::from_http_date(headers.get(DATE)?.to_str().ok()?)
+}
+
 /// What the URL alone shows; names are checked by [`BoundedResolver`] when they are resolved.
-fn check_literal(request: &Request<'_>, host: &str) -> Result<(), FetchError> {
+pub(super) fn check_literal(request: &Request<'_>, host: &str) -> Result<(), FetchError> {
     match request.url.scheme() {
         "https" => {}
         "http" if request.insecure_http => {}
@@ -226,7 +240,7 @@ impl Resolve for BoundedResolver {
     }
 }
 
-fn describe(error: &reqwest::Error, host: &str) -> FetchError {
+pub(super) fn describe(error: &reqwest::Error, host: &str) -> FetchError {
     let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(one) = cause {
         if let Some(blocked) = one.downcast_ref::<Blocked>() {
@@ -250,7 +264,7 @@ fn innermost(error: &dyn StdError) -> String {
     last.to_string().chars().filter(|c| !c.is_control()).take(200).collect()
 }
 
-fn host_text(url: &Url) -> String {
+pub(super) fn host_text(url: &Url) -> String {
     match (url.host_str(), url.port()) {
         (Some(host), Some(port)) => format!("{host}:{port}"),
         (host, _) => host.unwrap_or_default().to_owned(),

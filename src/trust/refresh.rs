@@ -139,10 +139,15 @@ impl Schedule {
 /// How long an answer without `max-age` is fresh.
 const DEFAULT_FRESH: Duration = Duration::from_secs(600);
 
+/// How long ago whoever asks may have begun. A request is judged by the moment at which it began, and its body and the
+/// fetches that it waited for took their time since: it may well have begun before the last attempt did. Taken for a
+/// clock that was set back, each of many requests that were begun early and ended late would cause a fetch.
+const LONGEST_REQUEST: Duration = Duration::from_secs(120);
+
 /// How long it is until `until`; nothing if that is further away than it can be unless the clock was set back.
 fn remaining(until: Timestamp, now: Timestamp, longest: Duration) -> Duration {
     let wait = until.since(now);
-    if wait > longest { Duration::ZERO } else { wait }
+    if wait > longest.saturating_add(LONGEST_REQUEST) { Duration::ZERO } else { wait }
 }
 
 /// `around`, give or take up to `spread`: a thousand issuers must not be asked in one second.
@@ -217,6 +222,16 @@ mod tests {
             assert_eq!(schedule.admits(Reason::Due, now), Err(wait));
             now = now.plus(wait);
             assert_eq!(schedule.admits(Reason::Missing, now), Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_request_that_began_before_the_last_attempt_causes_no_other() {
+        let schedule = fetched();
+        for began in [Duration::from_millis(1), Duration::from_secs(10), Duration::from_secs(60)] {
+            let now = START.minus(began);
+            assert!(schedule.admits(Reason::UnknownKeyId(SEEN), now).is_err(), "{began:?}");
+            assert!(schedule.admits(Reason::BadSignature(SEEN), now).is_err(), "{began:?}");
         }
     }
 

@@ -14,6 +14,7 @@ use super::claim_path::ClaimPath;
 pub struct ClaimSchema {
     claims: BTreeMap<Box<str>, Claim>,
     unknown: UnknownMembers,
+    refuses_below: bool,
 }
 
 /// What members that the schema does not name are.
@@ -45,7 +46,15 @@ pub enum Lookup<'a> {
 
 impl ClaimSchema {
     pub(super) fn new(claims: BTreeMap<Box<str>, Claim>, unknown: UnknownMembers) -> Self {
-        Self { claims, unknown }
+        let members = || claims.values().filter_map(Claim::members);
+        let refuses_below = members().any(|one| one.unknown == UnknownMembers::Refused || one.refuses_below);
+        Self { claims, unknown, refuses_below }
+    }
+
+    /// Whether an object somewhere below refuses members that it does not know.
+    #[must_use]
+    pub fn refuses_below(&self) -> bool {
+        self.refuses_below
     }
 
     /// The claim of that name: by the exact name, else by the longest documented prefix (`repo_property_*`).
@@ -104,8 +113,10 @@ impl ClaimSchema {
     }
 }
 
-static OPEN: ClaimSchema = ClaimSchema { claims: BTreeMap::new(), unknown: UnknownMembers::Allowed };
-static CLOSED: ClaimSchema = ClaimSchema { claims: BTreeMap::new(), unknown: UnknownMembers::Reported };
+static OPEN: ClaimSchema =
+    ClaimSchema { claims: BTreeMap::new(), unknown: UnknownMembers::Allowed, refuses_below: false };
+static CLOSED: ClaimSchema =
+    ClaimSchema { claims: BTreeMap::new(), unknown: UnknownMembers::Reported, refuses_below: false };
 
 /// How many insertions, deletions, replacements and swaps of neighbours lead from one name to the other; case and
 /// the choice between `-` and `_` cost nothing.

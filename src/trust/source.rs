@@ -10,7 +10,7 @@ use crate::identity::IssuerUrl;
 use crate::jose::{KeySet, KeySetError, MAX_SET_BYTES};
 
 use super::discovery::{self, DiscoveryError};
-use super::fetch::{Fetcher, Request};
+use super::fetch::{Answer, Fetcher, Request};
 use super::fetch_error::FetchError;
 use super::local_file::{self, Bearer, Stamp};
 use super::refresh::Freshness;
@@ -116,14 +116,14 @@ async fn from_file(path: &Path, known: Option<Stamp>) -> Result<Fetched, KeyFaul
 }
 
 /// `path` under the server's own path, which API servers behind a proxy have.
-fn on_server(server: &Url, path: &str) -> Url {
+pub(super) fn on_server(server: &Url, path: &str) -> Url {
     let mut url = server.clone();
     url.set_path(&format!("{}{path}", server.path().trim_end_matches('/')));
     url
 }
 
 impl Web {
-    async fn get(&self, url: &Url, written: bool, bearer: Option<&Bearer>) -> Result<super::fetch::Answer, FetchError> {
+    pub(super) async fn get(&self, url: &Url, written: bool, bearer: Option<&Bearer>) -> Result<Answer, FetchError> {
         let request = Request {
             url,
             private_addresses: self.private_addresses || (written && self.private_origin),

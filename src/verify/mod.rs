@@ -6,6 +6,7 @@
 
 mod cache;
 mod checks;
+mod examine;
 mod refusal;
 mod shape;
 mod signed;
@@ -13,6 +14,7 @@ mod untrusted;
 mod verified;
 
 pub use cache::{SeenKey, VerifiedTokens};
+pub use examine::{Examined, examine};
 pub use refusal::Refusal;
 pub use signed::SignedToken;
 pub use untrusted::{SignatureFailure, UntrustedToken};

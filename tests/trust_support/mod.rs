@@ -55,6 +55,10 @@ impl Answer {
         Self { status, ..Self::ok("{}") }
     }
 
+    pub fn with_status(self, status: u16) -> Self {
+        Self { status, ..self }
+    }
+
     pub fn header(mut self, header: &str) -> Self {
         self.headers.push_str(header);
         self.headers.push_str("\r\n");

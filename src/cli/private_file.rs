@@ -1,0 +1,61 @@
+//! A file for this user alone that appears whole or not at all: where an issued token goes.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use super::CliError;
+
+/// Writes `content` to `path`, mode 0600: a reader finds the old file or the new one. Replaces regular files only.
+pub(super) fn write(path: &Path, content: &[u8]) -> Result<(), CliError> {
+    let failed = |error: io::Error| CliError::new(format!("cannot write `{}`: {error}", path.display()));
+    match fs::symlink_metadata(path) {
+        Ok(there) if !there.is_file() => {
+            return Err(CliError::new(format!(
+                "`{}` is there and is no regular file; name another one",
+                path.display()
+            )));
+        }
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    let Some(name) = path.file_name() else { return Err(CliError::new("`--out` names no file")) };
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let temporary = directory.join(format!(".{}.{}.new", name.to_string_lossy(), std::process::id()));
+    let written = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&temporary)
+        .and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()))
+        .and_then(|()| fs::rename(&temporary, path))
+        .and_then(|()| File::open(directory)?.sync_all());
+    written.map_err(|error| {
+        let _ = fs::remove_file(&temporary);
+        failed(error)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    #[test]
+    fn a_file_is_replaced_whole_and_private_and_nothing_else_is_replaced() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("token");
+        fs::write(&path, "old").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        write(&path, b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let link = home.path().join("link");
+        symlink(&path, &link).unwrap();
+        assert!(write(&link, b"x").is_err());
+        assert!(write(home.path(), b"x").is_err());
+        assert!(write(&home.path().join("missing/token"), b"x").is_err());
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 2);
+    }
+}
