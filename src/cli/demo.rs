@@ -191,7 +191,8 @@ fn list(issuers: &Issuers, screen: &Screen) {
 
 fn invite(running: &Running, stage: &Stage, tokens: &Tokens, screen: &Screen) {
     let every = FRESH_EVERY.as_secs();
-    screen.title(&format!("Your turn: the token files are new every {every} s; these lines work until Ctrl-C\n"));
+    screen.title(&format!("Your turn: the token files are new every {every} s; these lines work until Ctrl-C"));
+    screen.line("");
     for (workload, what) in [
         (Workload::Pod, "the pod"),
         (Workload::Job, "the GitLab job; a second time within 30 s is a replay"),
@@ -201,8 +202,14 @@ fn invite(running: &Running, stage: &Stage, tokens: &Tokens, screen: &Screen) {
         screen.line(&format!("   {what}"));
         screen.command(&step::exchange(&tokens.audience, workload, stage.join(workload.file()), "").curl());
     }
-    screen.line("   what was decided last");
-    screen.command(&[format!("tail -n 1 {}", quoted(&stage.join("data/audit/decisions.jsonl").display().to_string()))]);
+    screen.line("   the last decision, as it was recorded");
+    let journal = stage.join("data/audit/decisions.jsonl").display().to_string();
+    screen.command(&["tail -n 1".to_owned(), quoted(&journal)]);
+    screen.line("   why, by the id that the caller got");
+    screen.command(&stage.cambio(&["explain", "DECISION-ID"]));
+    screen.line("   what is wrong with a token, before it is sent");
+    let stranger = stage.join(Workload::Stranger.file()).display().to_string();
+    screen.command(&stage.cambio(&["token", "inspect", &stranger]));
     screen.line("   what was counted");
     screen.command(&[format!("curl -s http://{}/metrics", running.ops_address())]);
 }
