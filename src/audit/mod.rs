@@ -34,6 +34,8 @@ mod find;
 mod journal;
 mod record;
 mod sink;
+#[cfg(test)]
+mod tests;
 mod trail;
 mod writer;
 

@@ -22,31 +22,31 @@ pub struct Minter {
 
 /// What a token is minted from: everything in it was verified, or decided.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct MintInput<'a> {
+pub(crate) struct MintInput<'a> {
     /// The operator's name of the subject token's issuer.
-    pub(super) issuer: &'a IssuerName,
+    pub(crate) issuer: &'a IssuerName,
     /// The verified `sub`.
-    pub(super) subject: &'a str,
+    pub(crate) subject: &'a str,
     /// What the token is for.
-    pub(super) target: &'a TargetName,
+    pub(crate) target: &'a TargetName,
     /// Where the target's secrets live, if it has secrets.
-    pub(super) namespace: Option<&'a Namespace>,
+    pub(crate) namespace: Option<&'a Namespace>,
     /// The name of the rule that decided.
-    pub(super) rule: &'a str,
+    pub(crate) rule: &'a str,
     /// The digest of that rule: a token names what it came from, so that deleting the rule revokes it.
-    pub(super) rule_digest: Sha256,
+    pub(crate) rule_digest: Sha256,
     /// The digest of the whole policy set.
-    pub(super) policy_digest: Sha256,
+    pub(crate) policy_digest: Sha256,
     /// The granted policies.
-    pub(super) policies: &'a [PolicyName],
+    pub(crate) policies: &'a [PolicyName],
     /// The granted scope, space-delimited (RFC 6749 section 3.3); empty for none.
-    pub(super) scope: &'a str,
+    pub(crate) scope: &'a str,
     /// What the lifetime depends on.
-    pub(super) lifetime: LifetimeInput,
+    pub(crate) lifetime: LifetimeInput,
     /// The id of the decision; `txn` in the token.
-    pub(super) decision: DecisionId,
+    pub(crate) decision: DecisionId,
     /// The moment of the exchange.
-    pub(super) now: Timestamp,
+    pub(crate) now: Timestamp,
 }
 
 /// Why nothing was minted.
@@ -114,6 +114,12 @@ impl Minter {
             lifetime,
             expires,
         })
+    }
+
+    /// Mints without a permit, for tests of what comes after.
+    #[cfg(test)]
+    pub(crate) fn mint_for_tests(&self, input: &MintInput<'_>) -> Result<IssuedToken, MintError> {
+        self.mint(input)
     }
 
     /// The `iss` of the tokens.

@@ -28,6 +28,8 @@ pub use key_settings::{KeyInfo, KeySettings, KeySource};
 pub use key_store::KeyError;
 pub use lifetime::{DEFAULT_LIFETIME, LifetimeInput, MAX_LIFETIME, MIN_LIFETIME, SubjectExpiresTooSoon, lifetime};
 pub use manifest::{KeyState, Rotation};
+#[cfg(test)]
+pub(crate) use minter::MintInput;
 pub use minter::{MAX_CLAIMS_BYTES, MintError, Minter};
 pub use own::{OwnToken, OwnTokenError, OwnTokens};
 

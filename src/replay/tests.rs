@@ -1,7 +1,7 @@
 //! Single use, under concurrency, over restarts, and when the disk or the memory is full.
 
-#[path = "../../tests/mint_support/mod.rs"]
-mod mint_support;
+#[path = "../../tests/small_disk/mod.rs"]
+mod small_disk;
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
@@ -16,7 +16,7 @@ use crate::replay::memory::MARGIN;
 use crate::replay::{ReplayError, ReplayGuard, ReplaySettings};
 use crate::state::{PrivateDir, StateError};
 use crate::trust::ReplayRule;
-use mint_support::SmallDisk;
+use small_disk::SmallDisk;
 use rstest::rstest;
 
 const NOW: Timestamp = Timestamp::from_secs(1_795_000_000);

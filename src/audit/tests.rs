@@ -1,7 +1,7 @@
 //! One record per exchange, whatever happens to the exchange, to the disk, or in the texts.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
-mod mint_support;
+#[path = "../../tests/small_disk/mod.rs"]
+mod small_disk;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -9,16 +9,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use cambio::audit::{
+use crate::audit::{
     AuditError, AuditUnavailable, ClaimDetail, Journal, JournalSettings, OnFailure, Outcome, Record, Sink, Surface,
     Trail, find,
 };
-use cambio::clock::Timestamp;
-use cambio::identity::{DecisionId, IssuerName, Namespace, PolicyName, TargetName};
-use cambio::jose::{Algorithm, SigningKey, random, sha256};
-use cambio::mint::{IssuedToken, KeyRing, KeySettings, KeySource, LifetimeInput, MintInput, Minter};
-use cambio::state::StateError;
-use mint_support::SmallDisk;
+use crate::clock::Timestamp;
+use crate::identity::{DecisionId, IssuerName, Namespace, PolicyName, TargetName};
+use crate::jose::{Algorithm, SigningKey, random, sha256};
+use crate::mint::{IssuedToken, KeyRing, KeySettings, KeySource, LifetimeInput, MintInput, Minter};
+use crate::state::StateError;
+use small_disk::SmallDisk;
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -90,7 +90,7 @@ fn issued() -> IssuedToken {
         decision: id(),
         now: NOW,
     };
-    minter.mint(&input).unwrap()
+    minter.mint_for_tests(&input).unwrap()
 }
 
 #[test]
