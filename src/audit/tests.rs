@@ -18,9 +18,9 @@ use crate::identity::{DecisionId, IssuerName, Namespace, PolicyName, TargetName}
 use crate::jose::{Algorithm, SigningKey, random, sha256};
 use crate::mint::{IssuedToken, KeyRing, KeySettings, KeySource, LifetimeInput, MintInput, Minter};
 use crate::state::StateError;
-use small_disk::SmallDisk;
 use rstest::rstest;
 use serde_json::{Value, json};
+use small_disk::SmallDisk;
 
 const NOW: Timestamp = Timestamp::from_secs(1_795_000_000);
 const PATIENCE: Duration = Duration::from_secs(10);

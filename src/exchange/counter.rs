@@ -155,7 +155,27 @@ impl Counter {
     }
 }
 
+/// The target of requests that name none does not exist.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("default_target: there is no target `{0}` among the policies")]
+pub struct NoSuchDefault(TargetName);
+
 impl Rules {
+    /// Puts rules together.
+    ///
+    /// # Errors
+    /// [`NoSuchDefault`].
+    pub fn new(
+        issuers: Issuers,
+        policies: PolicySet,
+        default_target: Option<TargetName>,
+    ) -> Result<Self, NoSuchDefault> {
+        match default_target.as_ref().filter(|name| policies.target(name.as_str()).is_none()) {
+            Some(unknown) => Err(NoSuchDefault(unknown.clone())),
+            None => Ok(Self { issuers, policies, default_target }),
+        }
+    }
+
     /// The one target that all of `asked` select, or the default where nothing was asked for.
     pub(super) fn target(&self, asked: &[String]) -> Result<&Target, Stop> {
         let mut names = asked

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::RefusedClass;
 use crate::audit::AuditUnavailable;
 use crate::mint::MintError;
-use crate::policy::Denial;
+use crate::policy::{Denial, Reason};
 use crate::replay::ReplayError;
 use crate::trust::{KeysUnavailable, Untrusted};
 use crate::verify::Refusal;
@@ -74,8 +74,10 @@ impl Stop {
     pub(super) fn class(&self) -> RefusedClass {
         match self {
             Self::Malformed(_) => RefusedClass::Request,
-            Self::Refused(_) | Self::Issuer(_) | Self::Denied(_) => RefusedClass::Token,
+            // Unknown and forbidden look alike: whoever has any good token could list the targets otherwise.
+            Self::Denied(denial) if matches!(denial.reason(), Reason::NoRuleForIssuer) => RefusedClass::Target,
             Self::Target(_) => RefusedClass::Target,
+            Self::Refused(_) | Self::Issuer(_) | Self::Denied(_) => RefusedClass::Token,
             Self::Scope => RefusedClass::Scope,
             Self::Keys(_) | Self::Audit(_) => RefusedClass::Unavailable(RETRY_AFTER),
             Self::Replay(ReplayError::Replayed) => RefusedClass::Token,

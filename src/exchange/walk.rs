@@ -39,6 +39,8 @@ impl<'a> Walk<'a> {
     /// # Errors
     /// [`Refused`] says as much as the caller may learn.
     pub async fn exchange(mut self, presented: Presentation) -> Result<Exchanged, Refused> {
+        // The request may have taken its time to arrive: what is decided is decided now.
+        self.now = self.counter.clock().now();
         let rules = self.counter.rules();
         match self.steps(&rules, presented).await {
             Ok((token, scope)) => {
@@ -68,9 +70,13 @@ impl<'a> Walk<'a> {
         }
         self.trail.policy_set(rules.policies.digest());
         self.trail.admit()?;
-        let token = self.verified(rules, subject_token, issuer).await?;
+        let (token, new) = self.verified(rules, subject_token, issuer).await?;
         let target = rules.target(&targets)?;
         let permit = self.decided(rules, token, target)?;
+        if let Some(seen) = new {
+            // Only after a permit: on a public issuer anybody has tokens, and could push out those that matter.
+            self.counter.seen().remember(seen, permit.token());
+        }
         let granted = granted_scope(&permit, target, scope.as_ref())?;
         let differs = scope.is_some_and(|asked| !asked.equals(&granted)).then(|| granted.clone());
         let admitted = self.counter.replay().admit_permit(permit, self.now)?;
@@ -78,13 +84,14 @@ impl<'a> Walk<'a> {
         Ok((self.counter.minter().issue(&admitted, wish, self.now)?, differs))
     }
 
-    /// The token, verified: by its issuer's keys, or because it was verified before and everything still holds.
+    /// The token, verified: by its issuer's keys, or because it was verified before and everything still holds. With it,
+    /// where it is worth remembering, how it is found again.
     async fn verified(
         &mut self,
         rules: &Rules,
         token: SubjectToken,
         named: Option<IssuerName>,
-    ) -> Result<VerifiedToken, Stop> {
+    ) -> Result<(VerifiedToken, Option<SeenKey>), Stop> {
         let seen = SeenKey { digest: crate::jose::sha256(token.as_bytes()), declared: token.declared(), named };
         self.trail.claimed(None, None, seen.digest);
         let known = self.counter.seen().find(&seen, &rules.issuers, self.now);
@@ -92,20 +99,21 @@ impl<'a> Walk<'a> {
         if let Some(token) = known {
             self.trusts(token.issuer());
             self.trail.verified(token.subject(), token.claims().iter().map(|(name, value)| (name.as_str(), value)));
-            return Ok(token);
+            return Ok((token, None));
         }
         let token = UntrustedToken::parse(token, seen.digest)?;
         let claimed = token.claimed_issuer()?;
         self.trail.claimed(Some(&claimed), token.key_id_hint(), seen.digest);
         let issuer = rules.issuers.find(&claimed, seen.named.as_ref())?;
         self.trusts(issuer.name());
-        let token = signed(issuer, token, self.now).await?.check_claims(self.now)?;
+        let signed = signed(issuer, token, self.now).await?;
+        // Fresh keys may have taken seconds to come.
+        self.now = self.counter.clock().now();
+        let token = signed.check_claims(self.now)?;
         self.trail.verified(token.subject(), token.claims().iter().map(|(name, value)| (name.as_str(), value)));
-        if token.trusted_issuer().replay() == ReplayRule::Reusable {
-            // A single-use token comes only once: to remember it would only push out one that comes again.
-            self.counter.seen().remember(seen, &token);
-        }
-        Ok(token)
+        // A single-use token comes only once: to remember it would only push out one that comes again.
+        let comes_again = token.trusted_issuer().replay() == ReplayRule::Reusable;
+        Ok((token, comes_again.then_some(seen)))
     }
 
     fn decided(&mut self, rules: &Rules, token: VerifiedToken, target: &Target) -> Result<Permit, Stop> {

@@ -39,7 +39,7 @@ impl ReplayGuard {
             issuer: issuer.name(),
             target: permit.target(),
             token_id: token.token_id(),
-            token_digest: token.digest(),
+            token_digest: token.signed_digest(),
             expires: token.expires(),
             leeway: issuer.leeway(),
             now,

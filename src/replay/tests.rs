@@ -16,8 +16,8 @@ use crate::replay::memory::MARGIN;
 use crate::replay::{ReplayError, ReplayGuard, ReplaySettings};
 use crate::state::{PrivateDir, StateError};
 use crate::trust::ReplayRule;
-use small_disk::SmallDisk;
 use rstest::rstest;
+use small_disk::SmallDisk;
 
 const NOW: Timestamp = Timestamp::from_secs(1_795_000_000);
 const LEEWAY: Duration = Duration::from_secs(60);

@@ -41,10 +41,10 @@ pub(super) struct Facts {
     pub(super) subject: Box<str>,
     pub(super) claims: Map<String, Value>,
     pub(super) digest: Sha256,
+    pub(super) signed_digest: Sha256,
     pub(super) times: Times,
     pub(super) token_id: Option<Box<str>>,
     pub(super) key: Sha256,
-    pub(super) weight: u64,
 }
 
 impl VerifiedToken {
@@ -90,6 +90,12 @@ impl VerifiedToken {
         self.facts.digest
     }
 
+    /// What a spent token without `jti` is known by: SHA-256 of what was signed, the same for every signature that verifies.
+    #[must_use]
+    pub fn signed_digest(&self) -> Sha256 {
+        self.facts.signed_digest
+    }
+
     /// The verified `exp`.
     #[must_use]
     pub fn expires(&self) -> Timestamp {
@@ -127,10 +133,10 @@ impl VerifiedToken {
             subject: subject.into(),
             claims,
             digest: crate::jose::sha256(subject.as_bytes()),
+            signed_digest: crate::jose::sha256(subject.as_bytes()),
             times: Times { expires, not_before: None, issued: None },
             token_id: None,
             key: crate::jose::sha256(b"key"),
-            weight: 0,
         })
     }
 }
