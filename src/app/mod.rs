@@ -14,7 +14,7 @@ use crate::audit::{AuditError, Journal};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::exchange::{Counter, CounterParts, NoSuchDefault, Rules};
-use crate::http::oauth::{Clients, Metadata, OAuth};
+use crate::http::oauth::{Clients, OAuth};
 use crate::http::{ServerLimits, Tls, TlsError};
 use crate::mint::{KeyError, KeyRing};
 use crate::policy::{LoadErrors, PolicySet};
@@ -70,7 +70,6 @@ impl App {
         let tls = config.tls.map(Tls::open).transpose()?.map(Arc::new);
         let data = PrivateDir::open(&config.data)?;
         let keys = Arc::new(KeyRing::open(&config.keys, now)?);
-        let algorithms: Vec<_> = keys.keys().iter().map(|key| key.algorithm).collect();
         let replay = ReplaySettings { capacity: config.replay_capacity, journal: Some(data.clone()) };
         let counter = Arc::new(Counter::new(CounterParts {
             rules,
@@ -78,15 +77,11 @@ impl App {
             revocations: Arc::new(Revocations::open(&data, now)?),
             journal: Journal::open(config.audit)?,
             seen: VerifiedTokens::new(config.verified_token_cache),
-            issuer: config.issuer.clone(),
+            issuer: config.issuer,
             keys,
             clock,
         }));
-        let oauth = OAuth {
-            metadata: Arc::new(Metadata::new(&config.issuer, &algorithms)),
-            clients: Arc::new(Clients::new(config.clients)),
-            counter: Arc::clone(&counter),
-        };
+        let oauth = OAuth { clients: Arc::new(Clients::new(config.clients)), counter: Arc::clone(&counter) };
         Ok(Self { counter, oauth, tls, limits: config.limits, addresses: [config.listen, config.ops_listen] })
     }
 

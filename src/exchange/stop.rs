@@ -16,9 +16,14 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// Why an exchange stopped.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Stop {
-    /// The surface could not read the request; the word is the surface's own.
-    #[error("the request was not well-formed")]
-    Malformed(&'static str),
+    /// The surface could not read the request; both words are the surface's own.
+    #[error("{detail}")]
+    Malformed {
+        /// A stable name.
+        code: &'static str,
+        /// What is wrong with it, without a word of what was sent.
+        detail: String,
+    },
     /// The token is not good.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -52,7 +57,7 @@ impl Stop {
     /// A stable name of the reason.
     pub(super) fn code(&self) -> &'static str {
         match self {
-            Self::Malformed(code) => code,
+            Self::Malformed { code, .. } => code,
             Self::Refused(refusal) => refusal.code(),
             Self::Issuer(Untrusted::UnknownIssuer) => "issuer_unknown",
             Self::Issuer(Untrusted::Ambiguous) => "issuer_ambiguous",
@@ -73,7 +78,7 @@ impl Stop {
     /// What the caller learns.
     pub(super) fn class(&self) -> RefusedClass {
         match self {
-            Self::Malformed(_) => RefusedClass::Request,
+            Self::Malformed { .. } => RefusedClass::Request,
             // Unknown and forbidden look alike: whoever has any good token could list the targets otherwise.
             Self::Denied(denial) if matches!(denial.reason(), Reason::NoRuleForIssuer) => RefusedClass::Target,
             Self::Target(_) => RefusedClass::Target,

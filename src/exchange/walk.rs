@@ -44,7 +44,7 @@ impl<'a> Walk<'a> {
         let rules = self.counter.rules();
         match self.steps(&rules, presented).await {
             Ok((token, scope)) => {
-                self.counter.tally().allowed(self.issuer.as_ref());
+                self.counter.tally().issued(self.issuer.as_ref());
                 let took = self.took();
                 self.trail.close(Outcome::Issued(&token), took);
                 Ok(Exchanged { decision: self.id, token, scope })
@@ -53,10 +53,11 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Ends the walk of a request that its surface could not read; `code` is a stable word for the audit record.
+    /// Ends the walk of a request that its surface could not read: `code` is a stable word for the audit record, `detail`
+    /// says what is wrong, and quotes nothing of the request.
     #[must_use]
-    pub fn malformed(self, code: &'static str) -> Refused {
-        self.stop(&Stop::Malformed(code))
+    pub fn malformed(self, code: &'static str, detail: impl ToString) -> Refused {
+        self.stop(&Stop::Malformed { code, detail: detail.to_string() })
     }
 
     async fn steps(
@@ -98,6 +99,7 @@ impl<'a> Walk<'a> {
         let known = self.counter.seen().find(&seen, &rules.issuers, self.now);
         self.counter.tally().cache(known.is_some());
         if let Some(token) = known {
+            self.trail.claimed(Some(token.trusted_issuer().url().as_str()), token.key_id(), seen.digest);
             self.trusts(token.issuer());
             self.trail.verified(token.subject(), token.claims().iter().map(|(name, value)| (name.as_str(), value)));
             return Ok((token, None));
@@ -139,11 +141,9 @@ impl<'a> Walk<'a> {
 
     fn stop(self, stop: &Stop) -> Refused {
         let (reason, detail, class) = (stop.code(), Some(stop.to_string()), stop.class());
-        self.counter.tally().denied(self.issuer.as_ref(), reason);
-        let outcome = match class {
-            RefusedClass::Unavailable(_) | RefusedClass::Fault => Outcome::Failed { reason, detail },
-            _ => Outcome::Denied { reason, detail },
-        };
+        let failed = matches!(class, RefusedClass::Unavailable(_) | RefusedClass::Fault);
+        self.counter.tally().stopped(self.issuer.as_ref(), failed, reason);
+        let outcome = if failed { Outcome::Failed { reason, detail } } else { Outcome::Denied { reason, detail } };
         let took = self.took();
         self.trail.close(outcome, took);
         Refused { decision: self.id, class }

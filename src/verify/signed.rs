@@ -32,6 +32,7 @@ impl SignedToken {
         // A token without `jti` is known again by what was signed.
         let has_id = self.jws.unverified_claims().contains_key("jti");
         let signed_digest = if has_id { self.digest } else { self.jws.signed_digest() };
+        let key_id = self.jws.unverified_key_id().map(Box::from);
         let claims = self.jws.into_claims();
         if let Some(domain) = issuer.trust_domain() {
             let subject = checks::subject(&claims)?;
@@ -59,6 +60,7 @@ impl SignedToken {
             token_id,
             signed_digest,
             key: self.key,
+            key_id,
             issuer: self.issuer,
         }))
     }

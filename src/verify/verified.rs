@@ -45,6 +45,7 @@ pub(super) struct Facts {
     pub(super) times: Times,
     pub(super) token_id: Option<Box<str>>,
     pub(super) key: Sha256,
+    pub(super) key_id: Option<Box<str>>,
 }
 
 impl VerifiedToken {
@@ -96,6 +97,12 @@ impl VerifiedToken {
         self.facts.signed_digest
     }
 
+    /// The `kid` of the key that verified it, as the token names it.
+    #[must_use]
+    pub fn key_id(&self) -> Option<&str> {
+        self.facts.key_id.as_deref()
+    }
+
     /// The verified `exp`.
     #[must_use]
     pub fn expires(&self) -> Timestamp {
@@ -137,6 +144,7 @@ impl VerifiedToken {
             times: Times { expires, not_before: None, issued: None },
             token_id: None,
             key: crate::jose::sha256(b"key"),
+            key_id: None,
         })
     }
 }

@@ -263,7 +263,7 @@ impl Stand {
     /// Exchanges that the engine counted as allowed.
     pub fn allowed(&self) -> u64 {
         let tally = self.running().counter().tally();
-        tally.exchanges().filter(|(_, outcome, _)| *outcome == Outcome::Allowed).map(|(_, _, count)| count).sum()
+        tally.exchanges().filter(|(_, outcome, _)| *outcome == Outcome::Issued).map(|(_, _, count)| count).sum()
     }
 
     /// Hits and misses of the cache of verified tokens.
