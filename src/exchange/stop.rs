@@ -33,9 +33,9 @@ pub(super) enum Stop {
     /// The issuer's keys are not to be had.
     #[error(transparent)]
     Keys(#[from] KeysUnavailable),
-    /// No target goes by that name, or several were asked for.
-    #[error("{0}")]
-    Target(&'static str),
+    /// There is not one target that was asked for.
+    #[error(transparent)]
+    Target(#[from] TargetFault),
     /// The policy denies.
     #[error("{}", .0.reason())]
     Denied(Denial),
@@ -53,6 +53,20 @@ pub(super) enum Stop {
     Audit(#[from] AuditUnavailable),
 }
 
+/// Why there is no target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum TargetFault {
+    /// None was asked for.
+    #[error("no target was asked for, and there is no default")]
+    Missing,
+    /// None goes by that name.
+    #[error("there is no target of the name that was asked for")]
+    Unknown,
+    /// `audience` and `resource` select different ones.
+    #[error("more than one target was asked for")]
+    Several,
+}
+
 impl Stop {
     /// A stable name of the reason.
     pub(super) fn code(&self) -> &'static str {
@@ -63,7 +77,9 @@ impl Stop {
             Self::Issuer(Untrusted::Ambiguous) => "issuer_ambiguous",
             Self::Issuer(Untrusted::NameMismatch) => "issuer_not_the_named",
             Self::Keys(_) => "keys_unavailable",
-            Self::Target(_) => "target_unknown",
+            Self::Target(TargetFault::Missing) => "target_missing",
+            Self::Target(TargetFault::Unknown) => "target_unknown",
+            Self::Target(TargetFault::Several) => "target_several",
             Self::Denied(denial) => denial.reason_code(),
             Self::Scope => "scope_not_granted",
             Self::Replay(ReplayError::Replayed) => "token_replayed",
