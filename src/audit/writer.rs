@@ -1,5 +1,6 @@
 //! The one thread that serialises records and waits for the disk.
 
+use std::io;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::park_timeout;
@@ -89,7 +90,7 @@ impl Writer<'_> {
 
     /// Tries until the sink takes the chunk; once the journal stops, some times more. Whether it was taken.
     fn hand_over(&mut self, text: &[u8], newest: i64) -> bool {
-        while self.sink.write(text, newest).is_err() {
+        while self.waiting(|sink| sink.write(text, newest)).is_err() {
             self.refused();
             if self.shared.stopping.load(Ordering::SeqCst) {
                 self.last_tries = self.last_tries.saturating_sub(1);
@@ -104,12 +105,20 @@ impl Writer<'_> {
     }
 
     fn sync(&mut self) {
-        self.unsynced = self.sink.sync().is_err();
+        self.unsynced = self.waiting(OpenSink::sync).is_err();
         if self.unsynced {
             self.refused();
         } else {
             self.shared.failing.store(false, Ordering::Relaxed);
         }
+    }
+
+    /// Asks the sink, and lets it be seen how long it takes.
+    fn waiting(&mut self, ask: impl FnOnce(&mut OpenSink) -> io::Result<()>) -> io::Result<()> {
+        self.shared.waits(true);
+        let answer = ask(&mut self.sink);
+        self.shared.waits(false);
+        answer
     }
 
     fn settle(&self, counter: &AtomicU64, records: usize) {

@@ -67,12 +67,14 @@ impl<'a> Walk<'a> {
             self.trail.asked(target);
         }
         self.trail.policy_set(rules.policies.digest());
-        self.trail.admit()?;
+        self.trail.worthwhile()?;
         let token = self.verified(rules, subject_token, issuer).await?;
         let target = rules.target(&targets)?;
         let permit = self.decided(rules, token, target)?;
         let granted = granted_scope(&permit, target, scope.as_ref())?;
         let differs = scope.is_some_and(|asked| !asked.equals(&granted)).then(|| granted.clone());
+        // Room for the record first: nothing is burnt or minted that can not be accounted for. From here on nobody waits.
+        self.trail.admit()?;
         let admitted = self.counter.replay().admit_permit(permit, self.now)?;
         let wish = Wish { scope: &granted, lifetime, decision: self.id, policy_digest: rules.policies.digest() };
         Ok((self.counter.minter().issue(&admitted, wish, self.now)?, differs))

@@ -1,6 +1,7 @@
 //! Single use, under concurrency, over restarts, and when the disk or the memory is full.
 
 #[path = "../../tests/small_disk/mod.rs"]
+#[allow(clippy::duplicate_mod, reason = "shared with another module's tests")]
 mod small_disk;
 
 use std::fs::{self, OpenOptions};
@@ -16,8 +17,8 @@ use crate::replay::memory::MARGIN;
 use crate::replay::{ReplayError, ReplayGuard, ReplaySettings};
 use crate::state::{PrivateDir, StateError};
 use crate::trust::ReplayRule;
-use small_disk::SmallDisk;
 use rstest::rstest;
+use small_disk::SmallDisk;
 
 const NOW: Timestamp = Timestamp::from_secs(1_795_000_000);
 const LEEWAY: Duration = Duration::from_secs(60);
