@@ -158,8 +158,8 @@ impl Journal {
         }
     }
 
-    /// Writes and syncs what is there, and stops the writer. To be called once no exchange is under way; what a failing
-    /// sink does not take within some seconds is lost, and counted. Blocks the thread.
+    /// Lets nothing more be minted, waits some seconds at most for what is being minted, writes and syncs what is there,
+    /// and stops the writer. To be called once no exchange is under way; what a failing sink does not take within some seconds is lost, and counted. Blocks the thread.
     pub fn shutdown(&self) {
         self.shared.stopping.store(true, Ordering::SeqCst);
         self.wake();

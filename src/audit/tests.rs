@@ -183,6 +183,37 @@ fn many_threads_lose_nothing_and_shutdown_writes_the_rest() {
     assert_eq!((journal.counters().lost, home.lines().len()), (1, 4000));
 }
 
+#[test]
+fn shutdown_waits_for_what_was_admitted_and_for_nothing_else() {
+    let home = home();
+    let journal = home.journal();
+    let (mut minting, mut waiting) = (begin(&journal), begin(&journal));
+    minting.admit().unwrap();
+    let shutdown = std::thread::spawn({
+        let journal = Arc::clone(&journal);
+        move || journal.shutdown()
+    });
+    while waiting.worthwhile().is_ok() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(waiting.admit(), Err(AuditUnavailable::Closed));
+    minting.close(Outcome::Issued(&issued()), LATENCY);
+    shutdown.join().unwrap();
+    assert_eq!((home.lines().len(), journal.counters().lost, journal.counters().pending), (1, 0, 0));
+}
+
+#[test]
+fn shutdown_does_not_wait_for_ever() {
+    let home = home();
+    let journal = home.journal();
+    let mut stuck = begin(&journal);
+    stuck.admit().unwrap();
+    journal.shutdown();
+    stuck.close(denied(), LATENCY);
+    assert_eq!((journal.counters().lost, journal.counters().pending), (1, 0));
+}
+
 const TOKEN: &str = "eyJhbGciOiJFUzI1NiIsImtpZCI6IngifQ.eyJpc3MiOiJhIn0.c2lnbmF0dXJlLXBsYW50ZWQ";
 
 /// Plants `text` in every place that a caller, an issuer or an operator's message can reach.

@@ -19,6 +19,9 @@ const LOOKS_PER_SYNC: u32 = 100;
 const RETRY_EVERY: Duration = Duration::from_millis(200);
 /// How often a sink that refuses is tried at shutdown.
 const LAST_TRIES: u32 = 10;
+/// How many looks the writer waits, once the journal stops, for exchanges that were admitted and are not recorded yet. They
+/// have only to sign, so this is ample; it is bounded for the sake of one that never ends.
+const LAST_LOOKS: u32 = 200;
 /// How many bytes are handed over at once, about.
 const CHUNK: usize = 256 * 1024;
 
@@ -26,18 +29,20 @@ const CHUNK: usize = 256 * 1024;
 pub(super) fn run(shared: &Shared, sink: OpenSink) {
     let text = Vec::with_capacity(2 * CHUNK);
     let mut writer = Writer { shared, sink, text, unsynced: false, last_tries: LAST_TRIES };
-    let (mut batch, mut looks) = (Vec::new(), 0);
+    let (mut batch, mut looks, mut last_looks) = (Vec::new(), 0, LAST_LOOKS);
     loop {
         let stopping = shared.stopping.load(Ordering::SeqCst);
+        let last;
         {
             let mut waiting = shared.waiting.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::swap(&mut *waiting, &mut batch);
             shared.busy.store(!batch.is_empty(), Ordering::Relaxed);
-            if stopping && batch.is_empty() {
-                shared.closed.store(true, Ordering::Relaxed);
-            }
+            // A slot that is held will mint, or has minted: a token whose record came too late would be one that nobody
+            // can account for.
+            last = stopping && batch.is_empty() && (last_looks == 0 || shared.pending.load(Ordering::SeqCst) == 0);
+            shared.closed.store(last, Ordering::Relaxed);
         }
-        let last = stopping && batch.is_empty();
+        let idle = batch.is_empty();
         writer.write(batch.drain(..));
         shared.busy.store(false, Ordering::Release);
         looks += 1;
@@ -48,7 +53,10 @@ pub(super) fn run(shared: &Shared, sink: OpenSink) {
         if last {
             return;
         }
-        if !stopping {
+        if stopping && idle {
+            last_looks = last_looks.saturating_sub(1);
+        }
+        if idle || !stopping {
             park_timeout(LOOK_EVERY);
         }
     }
