@@ -41,7 +41,6 @@ impl ReplayGuard {
             token_id: token.token_id(),
             token_digest: token.digest(),
             expires: token.expires(),
-            leeway: issuer.leeway(),
             now,
         })?;
         Ok(AdmittedPermit { permit })

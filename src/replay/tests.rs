@@ -16,7 +16,7 @@ use crate::replay::guard::AdmitInput;
 use crate::replay::memory::MARGIN;
 use crate::replay::{ReplayError, ReplayGuard, ReplaySettings};
 use crate::state::{PrivateDir, StateError};
-use crate::trust::ReplayRule;
+use crate::trust::{MAX_LEEWAY, ReplayRule};
 use rstest::rstest;
 use small_disk::SmallDisk;
 
@@ -48,7 +48,6 @@ impl World {
             token_id,
             token_digest: sha256(b"token"),
             expires: NOW.plus(Duration::from_secs(300)),
-            leeway: LEEWAY,
             now: NOW,
         }
     }
@@ -113,14 +112,15 @@ fn reusable_tokens_are_admitted_freely_and_cost_no_memory() {
     assert_eq!(guard.remembered(), 0);
 }
 
-/// The attack that the leeway makes: present again when a naive memory has forgotten and verification still accepts.
+/// The attack that the leeway makes: present again when a naive memory has forgotten and verification still accepts,
+/// be it with a leeway that was raised meanwhile.
 #[test]
 fn a_token_is_remembered_for_as_long_as_verification_accepts_it() {
     let world = world();
     let guard = memory(100);
     let first = world.job(Some("a"));
     guard.admit(&first).unwrap();
-    let last_accepted = first.expires.plus(LEEWAY).minus(Duration::from_millis(1));
+    let last_accepted = first.expires.plus(MAX_LEEWAY).minus(Duration::from_millis(1));
     for now in [first.expires.minus(LEEWAY), first.expires, last_accepted, last_accepted.plus(MARGIN)] {
         for n in 0..50 {
             // Others come and go meanwhile, so that sweeping has every chance.
