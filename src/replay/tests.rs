@@ -15,7 +15,7 @@ use crate::jose::{Sha256, sha256};
 use crate::replay::guard::AdmitInput;
 use crate::replay::memory::MARGIN;
 use crate::replay::{ReplayError, ReplayGuard, ReplaySettings};
-use crate::state::{PrivateDir, StateError};
+use crate::state::{KEPT_PAST_END, PrivateDir, StateError};
 use crate::trust::{MAX_LEEWAY, ReplayRule};
 use rstest::rstest;
 use small_disk::SmallDisk;
@@ -226,13 +226,50 @@ fn segments_are_removed_once_everything_in_them_is_over() {
     assert_eq!(segments(), 1);
     let later = NOW.plus(Duration::from_secs(900));
     guard.maintain(later).unwrap();
-    assert_eq!(segments(), 1, "the old one is over, a new one was begun");
+    assert_eq!(segments(), 2, "the old one is over, and stays for a day");
     let fresh = AdmitInput { now: later, expires: later.plus(LEEWAY * 60), ..world.job(Some("b")) };
     guard.admit(&fresh).unwrap();
-    guard.maintain(later.plus(Duration::from_secs(900))).unwrap();
-    assert_eq!(segments(), 2);
+    guard.maintain(NOW.plus(Duration::from_secs(300) + MAX_LEEWAY + MARGIN + KEPT_PAST_END)).unwrap();
+    assert_eq!(segments(), 2, "one was removed, one begun");
     drop(guard);
     assert!(replayed(with_journal(&dir, later).admit(&fresh)));
+}
+
+/// The attack: a machine that boots with its clock wrong, and is set right before the next start.
+#[test]
+fn a_clock_that_was_ahead_at_a_start_brings_no_token_back() {
+    let world = world();
+    let home = tempfile::tempdir().unwrap();
+    let dir = PrivateDir::open(&home.path().join("replay")).unwrap();
+    with_journal(&dir, NOW).admit(&world.job(Some("a"))).unwrap();
+    let ahead = with_journal(&dir, NOW.plus(KEPT_PAST_END));
+    ahead.maintain(NOW.plus(KEPT_PAST_END)).unwrap();
+    assert!(matches!(ahead.admit(&world.job(Some("a"))), Err(ReplayError::Forgotten)), "set right while it runs");
+    drop(ahead);
+    assert!(replayed(with_journal(&dir, NOW).admit(&world.job(Some("a")))));
+}
+
+#[test]
+fn a_clock_that_is_far_behind_stops_the_start_and_forgets_nothing() {
+    let world = world();
+    let home = tempfile::tempdir().unwrap();
+    let dir = PrivateDir::open(&home.path().join("replay")).unwrap();
+    with_journal(&dir, NOW).admit(&world.job(Some("a"))).unwrap();
+    let settings = ReplaySettings { capacity: 1000, journal: Some(dir.clone()) };
+    let error = ReplayGuard::open(&settings, Timestamp::from_secs(0)).unwrap_err();
+    assert!(error.to_string().contains("is the clock right?"), "{error}");
+    assert!(replayed(with_journal(&dir, NOW).admit(&world.job(Some("a")))));
+}
+
+#[test]
+fn a_segment_with_a_damaged_record_is_never_removed() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = PrivateDir::open(&home.path().join("replay")).unwrap();
+    let name = "admitted-00000000000000000001.log";
+    dir.write(name, &[0; 48]).unwrap();
+    let guard = with_journal(&dir, NOW);
+    guard.maintain(NOW.plus(KEPT_PAST_END * 9)).unwrap();
+    assert_eq!(dir.read(name, 99).unwrap().unwrap().len(), 48);
 }
 
 #[test]
