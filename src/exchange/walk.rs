@@ -34,7 +34,7 @@ impl<'a> Walk<'a> {
         Self { counter, trail, id, now, began: Instant::now(), issuer: None }
     }
 
-    /// The exchange: parse, trust, verify, decide, admit, mint, record.
+    /// The exchange: parse, trust, verify, decide, draft, admit, mint, record.
     ///
     /// # Errors
     /// [`Refused`] says as much as the caller may learn.
@@ -70,7 +70,7 @@ impl<'a> Walk<'a> {
             self.trail.asked(target);
         }
         self.trail.policy_set(rules.policies.digest());
-        self.trail.admit()?;
+        self.trail.worthwhile()?;
         let (token, new) = self.verified(rules, subject_token, issuer).await?;
         let target = rules.target(&targets)?;
         let permit = self.decided(rules, token, target)?;
@@ -81,9 +81,11 @@ impl<'a> Walk<'a> {
         let granted = granted_scope(&permit, target, scope.as_ref())?;
         let as_asked = scope.is_some_and(|asked| asked.equals(&granted)) || granted.is_empty();
         let differs = (!as_asked).then(|| granted.clone());
-        let admitted = self.counter.replay().admit_permit(permit, self.now)?;
         let wish = Wish { scope: &granted, lifetime, decision: self.id, policy_digest: rules.policies.digest() };
-        Ok((self.counter.minter().issue(&admitted, wish, self.now)?, differs))
+        let draft = self.counter.minter().draft(permit, wish, self.now)?;
+        // Room for the record first: nothing is burnt or minted that can not be accounted for. From here on nobody waits.
+        self.trail.admit()?;
+        Ok((self.counter.replay().admit_permit(draft, self.now)?.issue()?, differs))
     }
 
     /// The token, verified: by its issuer's keys, or because it was verified before and everything still holds. With it,
