@@ -5,8 +5,8 @@
 //! before it, so that none can be skipped:
 //!
 //! ```text
-//! SubjectToken -> UntrustedToken -> SignedToken -> VerifiedToken -> Permit | Denial -> AdmittedPermit -> IssuedToken
-//!   oauth            verify          verify          verify            policy            replay            mint
+//! SubjectToken -> UntrustedToken -> SignedToken -> VerifiedToken -> Permit | Denial -> Draft -> AdmittedPermit -> IssuedToken
+//!   oauth            verify          verify          verify            policy          mint        replay          mint
 //! ```
 //!
 //! Modules stand in strict order and import only downwards; `tests/architecture.rs` holds it:

@@ -109,6 +109,17 @@ async fn a_denial_burns_nothing(#[case] name: &str, #[case] value: &str, #[case]
 }
 
 #[tokio::test]
+async fn what_can_not_be_minted_burns_nothing() {
+    let stand = Stand::open_with(SINGLE_USE, "").await;
+    let late = stand.token().shift("exp", -3570).sign();
+    for _ in 0..2 {
+        let answer = stand.exchange(&late).await;
+        assert_eq!(stand.record(&answer).reason.as_deref(), Some("token_expires_too_soon"));
+    }
+    assert_eq!(stand.running().counter().replay().remembered(), 0);
+}
+
+#[tokio::test]
 async fn a_forged_token_burns_nobodys_jti() {
     let stand = Stand::open_with(SINGLE_USE, "").await;
     let token = stand.token();

@@ -385,6 +385,25 @@ fn the_operators_files_sign_are_read_again_and_are_not_rotated_here() {
 }
 
 #[test]
+fn an_operators_file_that_could_not_be_read_is_tried_again_without_another_change() {
+    let home = home();
+    fs::create_dir(&home.data).unwrap();
+    let path = home.data.join("a.pem");
+    key_file(&path, Algorithm::ES256, 0o600);
+    let ring = KeyRing::open(&KeySettings::new(KeySource::Files(vec![path.clone()])), START).unwrap();
+    let old = ring.signer().key_id().to_owned();
+    key_file(&path, Algorithm::EdDSA, 0o644);
+    let soon = after(Duration::from_secs(5));
+    assert!(ring.tick(soon).is_err());
+    // The mode is no part of what a change is told by.
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    ring.tick(soon).unwrap();
+    assert_eq!(ring.signer().key_id(), old, "not at every tick");
+    ring.tick(soon.plus(Duration::from_secs(30))).unwrap();
+    assert_ne!(ring.signer().key_id(), old);
+}
+
+#[test]
 fn an_operators_file_that_the_world_can_read_is_refused() {
     let home = home();
     fs::create_dir(&home.data).unwrap();

@@ -1,56 +1,16 @@
 //! The journal: takes records without waiting, and says when it can not.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::facts::{ClaimDetail, Facts};
+use super::settings::{JournalSettings, OnFailure};
 use super::sink::OpenSink;
 use super::writer;
 use crate::state::StateError;
-
-/// How records are kept.
-#[derive(Clone, Debug)]
-pub struct JournalSettings {
-    /// Where to.
-    pub sink: Sink,
-    /// How many exchanges may be under way or waiting for the disk at once. Default 8,192, some KiB each.
-    pub capacity: usize,
-    /// What happens while records can not be kept.
-    pub on_failure: OnFailure,
-    /// What of the claims is kept.
-    pub claims: ClaimDetail,
-}
-
-/// Where records go.
-#[derive(Clone, Debug)]
-pub enum Sink {
-    /// A file of JSON lines (mode 0600), or a pipe or device.
-    File {
-        /// Its path. Full files stand beside it as `<stem>-<milliseconds>.<extension>`.
-        path: PathBuf,
-        /// The size at which a file is full, in bytes. Default 64 MiB.
-        rotate_bytes: u64,
-        /// How many full files are kept. Default 10.
-        keep: usize,
-    },
-    /// Standard output, for whoever collects it.
-    Stdout,
-}
-
-/// What happens while records can not be kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OnFailure {
-    /// Nothing is minted.
-    #[default]
-    Deny,
-    /// Exchanges go on; records that find no room are lost, and counted.
-    Drop,
-}
 
 /// Why the journal can not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -88,11 +48,15 @@ pub struct Counters {
     pub failures: u64,
     /// Exchanges refused because their record could not have been kept.
     pub refused: u64,
-    /// Under way or waiting now.
+    /// Admitted and under way, or waiting now.
     pub pending: u64,
 }
 
-/// Room for one record.
+/// How long a sink may keep the writer waiting, without an answer, and count as well: a disk that hangs reports no error.
+const STALLED: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 5 });
+
+/// Room for one record: held from admission, or from the end of an exchange that minted nothing, until it is written.
+/// Never held while waiting for the network: else whoever sends slowly would take everybody's room.
 #[derive(Debug)]
 pub(super) struct Slot(());
 
@@ -117,23 +81,24 @@ pub(super) struct Shared {
     /// The writer holds records that it has not written yet.
     pub(super) busy: AtomicBool,
     pub(super) failing: AtomicBool,
+    /// Since when the sink has kept the writer waiting.
+    pub(super) waits_since: Mutex<Option<Instant>>,
     pub(super) written: AtomicU64,
     pub(super) lost: AtomicU64,
     pub(super) failures: AtomicU64,
     refused: AtomicU64,
 }
 
-impl JournalSettings {
-    /// Records in the file `path`, by the defaults.
-    #[must_use]
-    pub fn file(path: PathBuf) -> Self {
-        Self::new(Sink::File { path, rotate_bytes: 64 * 1024 * 1024, keep: 10 })
+impl Shared {
+    /// Says that the writer now waits for the sink, or does no more.
+    #[allow(clippy::disallowed_methods, reason = "measures how long a disk takes; decides about no token")]
+    pub(super) fn waits(&self, waits: bool) {
+        *self.waits_since.lock().unwrap_or_else(PoisonError::into_inner) = waits.then(Instant::now);
     }
 
-    /// Records to `sink`, by the defaults.
-    #[must_use]
-    pub fn new(sink: Sink) -> Self {
-        Self { sink, capacity: 8192, on_failure: OnFailure::default(), claims: ClaimDetail::default() }
+    fn stalled(&self) -> bool {
+        let since = *self.waits_since.lock().unwrap_or_else(PoisonError::into_inner);
+        since.is_some_and(|since| since.elapsed() > STALLED)
     }
 }
 
@@ -155,11 +120,11 @@ impl Journal {
         Ok(Arc::new(Self { shared, writer: Mutex::new(Some(writer)), settings }))
     }
 
-    /// Whether the sink takes records, and there is room for more.
+    /// Whether the sink takes records: it refused none lately, and keeps none waiting for longer than [`STALLED`]. Being
+    /// full for a moment is no illness: whoever could bring that about could take every replica out of service.
     #[must_use]
     pub fn healthy(&self) -> bool {
-        let shared = &self.shared;
-        !shared.failing.load(Ordering::Relaxed) && shared.pending.load(Ordering::Relaxed) < self.settings.capacity
+        !self.shared.failing.load(Ordering::Relaxed) && !self.shared.stalled()
     }
 
     /// What became of records so far.
@@ -193,8 +158,8 @@ impl Journal {
         }
     }
 
-    /// Writes and syncs what is there, and stops the writer. To be called once no exchange is under way; what a failing
-    /// sink does not take within some seconds is lost, and counted. Blocks the thread.
+    /// Lets nothing more be minted, waits some seconds at most for what is being minted, writes and syncs what is there,
+    /// and stops the writer. To be called once no exchange is under way; what a failing sink does not take within some seconds is lost, and counted. Blocks the thread.
     pub fn shutdown(&self) {
         self.shared.stopping.store(true, Ordering::SeqCst);
         self.wake();
@@ -208,25 +173,15 @@ impl Journal {
         self.settings.claims
     }
 
-    /// Room for one record, until it is written.
-    pub(super) fn reserve(&self) -> Option<Slot> {
-        if self.shared.pending.fetch_add(1, Ordering::Relaxed) < self.settings.capacity {
-            return Some(Slot(()));
-        }
-        self.shared.pending.fetch_sub(1, Ordering::Relaxed);
-        None
-    }
-
-    pub(super) fn admit(&self, has_room: bool) -> Result<(), AuditUnavailable> {
+    /// Whether it would be in vain to go on: nothing is reserved.
+    pub(super) fn open_for_more(&self) -> Result<(), AuditUnavailable> {
         if self.settings.on_failure == OnFailure::Drop {
             return Ok(());
         }
-        let refusal = if self.shared.stopping.load(Ordering::Relaxed) {
+        let refusal = if self.shared.stopping.load(Ordering::SeqCst) {
             AuditUnavailable::Closed
         } else if self.shared.failing.load(Ordering::Relaxed) {
             AuditUnavailable::Sink
-        } else if !has_room {
-            AuditUnavailable::Full
         } else {
             return Ok(());
         };
@@ -234,12 +189,33 @@ impl Journal {
         Err(refusal)
     }
 
-    /// Takes a record into the room that was reserved for it; without room it is lost, and counted.
+    /// Room for the record of an exchange that is about to mint, until it is written; with [`OnFailure::Drop`] perhaps
+    /// none.
+    pub(super) fn admit(&self) -> Result<Option<Slot>, AuditUnavailable> {
+        // Reserved before asking whether the journal stops: either this sees that it does, or the writer waits for the
+        // slot before it looks for the last time. Otherwise a token could be minted whose record nobody writes.
+        let slot = self.reserve(self.settings.capacity);
+        if let Err(refusal) = self.open_for_more() {
+            self.free(slot);
+            return Err(refusal);
+        }
+        if slot.is_none() && self.settings.on_failure == OnFailure::Deny {
+            self.shared.refused.fetch_add(1, Ordering::Relaxed);
+            return Err(AuditUnavailable::Full);
+        }
+        Ok(slot)
+    }
+
+    /// Takes a record into the room that was reserved for it, or into what there is now; without room it is lost, and
+    /// counted.
     pub(super) fn push(&self, slot: Option<Slot>, facts: Box<Facts>) {
-        if slot.is_none() {
+        // The last eighth is for what is minted: else a flood of denials, which costs a caller nothing, would fill the
+        // queue and stop everybody's exchanges.
+        let for_denials = self.settings.capacity - self.settings.capacity / 8;
+        let Some(Slot(())) = slot.or_else(|| self.reserve(for_denials)) else {
             self.shared.lost.fetch_add(1, Ordering::Relaxed);
             return;
-        }
+        };
         let mut waiting = self.shared.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         // Under the lock, under which the writer looks for the last time: a record is either seen by it, or lost here.
         if self.shared.closed.load(Ordering::Relaxed) {
@@ -248,6 +224,20 @@ impl Journal {
             return;
         }
         waiting.push(facts);
+    }
+
+    fn reserve(&self, most: usize) -> Option<Slot> {
+        if self.shared.pending.fetch_add(1, Ordering::SeqCst) < most {
+            return Some(Slot(()));
+        }
+        self.shared.pending.fetch_sub(1, Ordering::SeqCst);
+        None
+    }
+
+    fn free(&self, slot: Option<Slot>) {
+        if let Some(Slot(())) = slot {
+            self.shared.pending.fetch_sub(1, Ordering::SeqCst);
+        }
     }
 
     fn wake(&self) {

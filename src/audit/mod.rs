@@ -33,6 +33,7 @@ mod facts;
 mod find;
 mod journal;
 mod record;
+mod settings;
 mod sink;
 #[cfg(test)]
 mod tests;
@@ -41,6 +42,7 @@ mod writer;
 
 pub use facts::{ClaimDetail, Surface};
 pub use find::find;
-pub use journal::{AuditError, AuditUnavailable, Counters, Journal, JournalSettings, OnFailure, Sink};
+pub use journal::{AuditError, AuditUnavailable, Counters, Journal};
 pub use record::Record;
+pub use settings::{JournalSettings, OnFailure, Sink};
 pub use trail::{Outcome, Trail};

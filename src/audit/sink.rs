@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-use super::journal::Sink;
+use super::settings::Sink;
 use crate::state::{StateError, append_private_file};
 
 /// A group may read the records: those who collect logs.

@@ -1,6 +1,7 @@
 //! One record per exchange, whatever happens to the exchange, to the disk, or in the texts.
 
 #[path = "../../tests/small_disk/mod.rs"]
+#[allow(clippy::duplicate_mod, reason = "shared with another module's tests")]
 mod small_disk;
 
 use std::fs;
@@ -175,10 +176,42 @@ fn many_threads_lose_nothing_and_shutdown_writes_the_rest() {
     assert_eq!(home.lines().len(), 4000);
     assert!(home.lines().iter().all(|line| serde_json::from_str::<Record>(line).is_ok()));
     // Too late: counted, and nothing may be minted any more.
-    let late = begin(&journal);
+    let mut late = begin(&journal);
+    assert_eq!(late.worthwhile(), Err(AuditUnavailable::Closed));
     assert_eq!(late.admit(), Err(AuditUnavailable::Closed));
     late.close(denied(), LATENCY);
     assert_eq!((journal.counters().lost, home.lines().len()), (1, 4000));
+}
+
+#[test]
+fn shutdown_waits_for_what_was_admitted_and_for_nothing_else() {
+    let home = home();
+    let journal = home.journal();
+    let (mut minting, mut waiting) = (begin(&journal), begin(&journal));
+    minting.admit().unwrap();
+    let shutdown = std::thread::spawn({
+        let journal = Arc::clone(&journal);
+        move || journal.shutdown()
+    });
+    while waiting.worthwhile().is_ok() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(waiting.admit(), Err(AuditUnavailable::Closed));
+    minting.close(Outcome::Issued(&issued()), LATENCY);
+    shutdown.join().unwrap();
+    assert_eq!((home.lines().len(), journal.counters().lost, journal.counters().pending), (1, 0, 0));
+}
+
+#[test]
+fn shutdown_does_not_wait_for_ever() {
+    let home = home();
+    let journal = home.journal();
+    let mut stuck = begin(&journal);
+    stuck.admit().unwrap();
+    journal.shutdown();
+    stuck.close(denied(), LATENCY);
+    assert_eq!((journal.counters().lost, journal.counters().pending), (1, 0));
 }
 
 const TOKEN: &str = "eyJhbGciOiJFUzI1NiIsImtpZCI6IngifQ.eyJpc3MiOiJhIn0.c2lnbmF0dXJlLXBsYW50ZWQ";
@@ -373,15 +406,67 @@ fn without_room_nothing_is_minted_or_the_loss_is_counted(
     let home = home();
     let settings = JournalSettings { capacity: 3, on_failure, ..JournalSettings::file(home.path.clone()) };
     let journal = Journal::open(settings).unwrap();
-    let trails: Vec<Trail> = (0..3).map(|_| begin(&journal)).collect();
-    assert!(trails.iter().all(|trail| trail.admit().is_ok()));
-    let fourth = begin(&journal);
+    let mut trails: Vec<Trail> = (0..3).map(|_| begin(&journal)).collect();
+    assert!(trails.iter_mut().all(|trail| trail.admit().is_ok() && trail.admit().is_ok()));
+    let mut fourth = begin(&journal);
     assert_eq!(fourth.admit(), admitted);
+    assert!(journal.healthy(), "full for a moment is no illness");
     fourth.close(denied(), LATENCY);
     drop(trails);
     assert!(journal.flush(PATIENCE));
     assert_eq!((journal.counters().written, journal.counters().lost), (3, 1));
     assert_eq!(begin(&journal).admit(), Ok(()), "there is room again");
+}
+
+/// The attack: thousands of requests whose bodies never come.
+#[rstest]
+fn whoever_only_waits_takes_no_room(#[values(OnFailure::Deny, OnFailure::Drop)] on_failure: OnFailure) {
+    let home = home();
+    let settings = JournalSettings { capacity: 16, on_failure, ..JournalSettings::file(home.path.clone()) };
+    let journal = Journal::open(settings).unwrap();
+    let idle: Vec<Trail> = (0..1000).map(|_| begin(&journal)).collect();
+    assert!(idle.iter().all(|trail| trail.worthwhile().is_ok()));
+    assert!(journal.healthy());
+    let mut trail = begin(&journal);
+    assert_eq!(trail.admit(), Ok(()));
+    trail.close(denied(), LATENCY);
+    assert!(journal.flush(PATIENCE));
+    assert_eq!((journal.counters().written, journal.counters().lost, journal.counters().pending), (1, 0, 0));
+    for trail in idle {
+        trail.close(denied(), LATENCY);
+        assert!(journal.flush(PATIENCE));
+    }
+    assert_eq!((journal.counters().written, journal.counters().lost), (1001, 0));
+}
+
+#[test]
+fn denials_leave_room_for_what_is_minted() {
+    let sink = Sink::File { path: PathBuf::from("/dev/full"), rotate_bytes: 1, keep: 1 };
+    let settings = JournalSettings { capacity: 16, on_failure: OnFailure::Drop, ..JournalSettings::new(sink) };
+    let journal = Journal::open(settings).unwrap();
+    (0..100).for_each(|_| begin(&journal).close(denied(), LATENCY));
+    assert_eq!((journal.counters().pending, journal.counters().lost), (14, 86));
+    begin(&journal).admit().unwrap();
+    assert_eq!((journal.counters().pending, journal.counters().lost), (15, 86));
+}
+
+#[test]
+fn a_sink_that_hangs_is_noticed_without_an_error() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").args(["-m", "600"]).arg(&path).status().unwrap().success());
+    let reader = fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
+    let journal = Journal::open(JournalSettings::file(path)).unwrap();
+    while journal.healthy() {
+        begin(&journal).close(Outcome::Denied { reason: "r", detail: Some("x".repeat(1000)) }, LATENCY);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert_eq!(journal.counters().failures, 0);
+    let drain = std::thread::spawn(move || std::io::copy(&mut { reader }, &mut std::io::sink()));
+    while !journal.healthy() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert!(!drain.is_finished());
 }
 
 #[test]

@@ -59,19 +59,33 @@ impl Trail {
         remote: Option<IpAddr>,
     ) -> Self {
         Self {
-            slot: journal.reserve(),
+            // None yet: thousands of requests whose bodies never come would hold all there is.
+            slot: None,
             journal: Arc::clone(journal),
             facts: Some(Box::new(Facts::new(id, now, surface, remote))),
         }
     }
 
-    /// Whether the record of this exchange can be kept; to be asked before minting, so that nothing is minted that can
-    /// not be accounted for. Always so where the operator chose [`super::OnFailure::Drop`].
+    /// Whether it is worth going on: a sink that refuses records lets nothing be minted. Holds no room; asked early, it
+    /// only spares work.
+    ///
+    /// # Errors
+    /// [`AuditUnavailable`]: the disk refuses records, or the journal is shut down.
+    pub fn worthwhile(&self) -> Result<(), AuditUnavailable> {
+        self.journal.open_for_more()
+    }
+
+    /// Takes room for the record of this exchange; to be asked right before the token is admitted and minted, and not
+    /// across a wait for the network, so that nothing is minted that can not be accounted for. Always granted where the
+    /// operator chose [`super::OnFailure::Drop`].
     ///
     /// # Errors
     /// [`AuditUnavailable`]: the disk refuses records, or too many wait for it.
-    pub fn admit(&self) -> Result<(), AuditUnavailable> {
-        self.journal.admit(self.slot.is_some())
+    pub fn admit(&mut self) -> Result<(), AuditUnavailable> {
+        if self.slot.is_none() {
+            self.slot = self.journal.admit()?;
+        }
+        Ok(())
     }
 
     /// What was asked for, as the caller wrote it.

@@ -1,5 +1,6 @@
 //! The one thread that serialises records and waits for the disk.
 
+use std::io;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::park_timeout;
@@ -18,6 +19,9 @@ const LOOKS_PER_SYNC: u32 = 100;
 const RETRY_EVERY: Duration = Duration::from_millis(200);
 /// How often a sink that refuses is tried at shutdown.
 const LAST_TRIES: u32 = 10;
+/// How many looks the writer waits, once the journal stops, for exchanges that were admitted and are not recorded yet. They
+/// have only to sign, so this is ample; it is bounded for the sake of one that never ends.
+const LAST_LOOKS: u32 = 200;
 /// How many bytes are handed over at once, about.
 const CHUNK: usize = 256 * 1024;
 
@@ -25,18 +29,20 @@ const CHUNK: usize = 256 * 1024;
 pub(super) fn run(shared: &Shared, sink: OpenSink) {
     let text = Vec::with_capacity(2 * CHUNK);
     let mut writer = Writer { shared, sink, text, unsynced: false, last_tries: LAST_TRIES };
-    let (mut batch, mut looks) = (Vec::new(), 0);
+    let (mut batch, mut looks, mut last_looks) = (Vec::new(), 0, LAST_LOOKS);
     loop {
         let stopping = shared.stopping.load(Ordering::SeqCst);
+        let last;
         {
             let mut waiting = shared.waiting.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::swap(&mut *waiting, &mut batch);
             shared.busy.store(!batch.is_empty(), Ordering::Relaxed);
-            if stopping && batch.is_empty() {
-                shared.closed.store(true, Ordering::Relaxed);
-            }
+            // A slot that is held will mint, or has minted: a token whose record came too late would be one that nobody
+            // can account for.
+            last = stopping && batch.is_empty() && (last_looks == 0 || shared.pending.load(Ordering::SeqCst) == 0);
+            shared.closed.store(last, Ordering::Relaxed);
         }
-        let last = stopping && batch.is_empty();
+        let idle = batch.is_empty();
         writer.write(batch.drain(..));
         shared.busy.store(false, Ordering::Release);
         looks += 1;
@@ -47,7 +53,10 @@ pub(super) fn run(shared: &Shared, sink: OpenSink) {
         if last {
             return;
         }
-        if !stopping {
+        if stopping && idle {
+            last_looks = last_looks.saturating_sub(1);
+        }
+        if idle || !stopping {
             park_timeout(LOOK_EVERY);
         }
     }
@@ -89,7 +98,7 @@ impl Writer<'_> {
 
     /// Tries until the sink takes the chunk; once the journal stops, some times more. Whether it was taken.
     fn hand_over(&mut self, text: &[u8], newest: i64) -> bool {
-        while self.sink.write(text, newest).is_err() {
+        while self.waiting(|sink| sink.write(text, newest)).is_err() {
             self.refused();
             if self.shared.stopping.load(Ordering::SeqCst) {
                 self.last_tries = self.last_tries.saturating_sub(1);
@@ -104,12 +113,20 @@ impl Writer<'_> {
     }
 
     fn sync(&mut self) {
-        self.unsynced = self.sink.sync().is_err();
+        self.unsynced = self.waiting(OpenSink::sync).is_err();
         if self.unsynced {
             self.refused();
         } else {
             self.shared.failing.store(false, Ordering::Relaxed);
         }
+    }
+
+    /// Asks the sink, and lets it be seen how long it takes.
+    fn waiting(&mut self, ask: impl FnOnce(&mut OpenSink) -> io::Result<()>) -> io::Result<()> {
+        self.shared.waits(true);
+        let answer = ask(&mut self.sink);
+        self.shared.waits(false);
+        answer
     }
 
     fn settle(&self, counter: &AtomicU64, records: usize) {

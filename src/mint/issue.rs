@@ -1,13 +1,15 @@
-//! The last step of the chain: an admitted permit becomes a token.
+//! The last steps of the chain: a permit becomes a draft, and an admitted draft a token.
 
+use std::fmt;
 use std::time::Duration;
 
-use super::minter::MintInput;
+use super::minter::{MintInput, Unsigned};
 use super::{IssuedToken, LifetimeInput, MintError, Minter};
 use crate::clock::Timestamp;
 use crate::identity::DecisionId;
 use crate::jose::Sha256;
 use crate::oauth::Scope;
+use crate::policy::Permit;
 use crate::replay::AdmittedPermit;
 
 /// What a token depends on beside its permit.
@@ -23,15 +25,27 @@ pub struct Wish<'a> {
     pub policy_digest: Sha256,
 }
 
+/// A token but for its signature, and the permit that it is of. Only an admitted one becomes a token:
+///
+/// ```compile_fail,E0599
+/// fn skip(draft: cambio::mint::Draft) -> Result<cambio::mint::IssuedToken, cambio::mint::MintError> {
+///     draft.issue()
+/// }
+/// ```
+pub struct Draft {
+    permit: Permit,
+    unsigned: Unsigned,
+}
+
 impl Minter {
-    /// Mints the token of an admitted permit, and of nothing else. Writes nothing anywhere.
+    /// Drafts the token of a permit: everything that could go wrong goes wrong here, before a single-use token is burnt.
+    /// Writes nothing anywhere.
     ///
     /// # Errors
     /// [`MintError`].
-    pub fn issue(&self, admitted: &AdmittedPermit, wish: Wish<'_>, now: Timestamp) -> Result<IssuedToken, MintError> {
-        let permit = admitted.permit();
+    pub fn draft(&self, permit: Permit, wish: Wish<'_>, now: Timestamp) -> Result<Draft, MintError> {
         let token = permit.token();
-        self.mint(&MintInput {
+        let unsigned = self.prepare(&MintInput {
             issuer: token.issuer(),
             subject: token.subject(),
             target: permit.target(),
@@ -50,6 +64,29 @@ impl Minter {
             },
             decision: wish.decision,
             now,
-        })
+        })?;
+        Ok(Draft { permit, unsigned })
+    }
+}
+
+impl AsRef<Permit> for Draft {
+    fn as_ref(&self) -> &Permit {
+        &self.permit
+    }
+}
+
+impl AdmittedPermit<Draft> {
+    /// Mints the token of an admitted permit, and of nothing else: signs it with the key that signs now.
+    ///
+    /// # Errors
+    /// [`MintError::Signing`], where the cryptographic library fails: the one thing that can go wrong this late.
+    pub fn issue(self) -> Result<IssuedToken, MintError> {
+        self.into_carrier().unsigned.sign()
+    }
+}
+
+impl fmt::Debug for Draft {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Draft({:?})", self.permit)
     }
 }

@@ -41,6 +41,7 @@ enum Source {
     Files {
         files: Vec<PathBuf>,
         seen: Vec<Option<Fingerprint>>,
+        retry_at: Option<Timestamp>,
     },
 }
 
@@ -53,7 +54,7 @@ impl KeyRing {
         let (source, snapshot) = match &settings.source {
             KeySource::Files(files) => {
                 let seen = operator_keys::fingerprints(files);
-                (Source::Files { files: files.clone(), seen }, Snapshot::of_files(files)?)
+                (Source::Files { files: files.clone(), seen, retry_at: None }, Snapshot::of_files(files)?)
             }
             KeySource::Managed { .. } => {
                 let (store, rules) = managed(settings)?;
@@ -107,18 +108,21 @@ impl KeyRing {
     pub fn tick(&self, now: Timestamp) -> Result<(), KeyError> {
         let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *source {
-            Source::Files { files, seen } => {
+            Source::Files { files, seen, retry_at } => {
                 let look = operator_keys::fingerprints(files);
-                if look != *seen {
-                    // Noted before reading: a change during the reading is then seen by the next look.
+                if look != *seen || retry_at.is_some_and(|at| !waits(at, now)) {
+                    // Noted before reading: a change during the reading is then seen by the next look. A reading that fails
+                    // comes again without a change: what was wrong may lie elsewhere, such as in a mode or an open-file limit.
                     *seen = look;
+                    *retry_at = Some(now.plus(RETRY_AFTER));
                     self.current.store(Arc::new(Snapshot::of_files(files)?));
+                    *retry_at = None;
                 }
                 Ok(())
             }
             Source::Managed { store, rules, manifest, seen, retry_at } => {
                 let changed = store.fingerprint() != *seen || manifest.next(rules, now).is_some();
-                let waiting = retry_at.is_some_and(|at| now < at && at.since(now) <= RETRY_AFTER);
+                let waiting = retry_at.is_some_and(|at| waits(at, now));
                 if waiting || (!changed && retry_at.is_none()) {
                     return Ok(());
                 }
@@ -177,6 +181,11 @@ pub fn list(settings: &KeySettings) -> Result<Vec<KeyInfo>, KeyError> {
         KeySource::Files(files) => Ok(Snapshot::of_files(files)?.infos),
         KeySource::Managed { data_dir, .. } => KeyStore::look(data_dir),
     }
+}
+
+/// Whether the next try is still to come; a clock that was set back does not put it off.
+fn waits(retry_at: Timestamp, now: Timestamp) -> bool {
+    now < retry_at && retry_at.since(now) <= RETRY_AFTER
 }
 
 fn managed(settings: &KeySettings) -> Result<(KeyStore, Rules), KeyError> {

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::clock::Timestamp;
+use crate::state::KEPT_PAST_END;
 
 /// What a rule gives that says nothing. Above the 300 s below which Google's clients exchange again on every call.
 pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(600);
@@ -11,6 +12,9 @@ pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(600);
 pub const MIN_LIFETIME: Duration = Duration::from_secs(30);
 /// What no rule can exceed. A retired key stays published for as long, see [`super::KeySettings`].
 pub const MAX_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+
+// What is revoked is remembered for as long as a token can live.
+const _: () = assert!(MAX_LIFETIME.as_secs() <= KEPT_PAST_END.as_secs());
 
 /// What a lifetime depends on.
 #[derive(Clone, Copy, Debug)]

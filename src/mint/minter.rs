@@ -1,6 +1,7 @@
 //! Minting: lifetime, claims, signature.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -49,6 +50,16 @@ pub(crate) struct MintInput<'a> {
     pub(crate) now: Timestamp,
 }
 
+/// A token without its signature.
+pub(super) struct Unsigned {
+    ring: Arc<KeyRing>,
+    claims: Vec<u8>,
+    token_id: Box<str>,
+    scope: Box<str>,
+    lifetime: Duration,
+    expires: Timestamp,
+}
+
 /// Why nothing was minted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MintError {
@@ -76,11 +87,11 @@ impl Minter {
         Self { ring, issuer: Box::from(issuer) }
     }
 
-    /// Mints a token. Writes nothing anywhere.
+    /// Everything of a token but its signature. Writes nothing anywhere.
     ///
     /// # Errors
     /// [`MintError`].
-    pub(super) fn mint(&self, input: &MintInput<'_>) -> Result<IssuedToken, MintError> {
+    pub(super) fn prepare(&self, input: &MintInput<'_>) -> Result<Unsigned, MintError> {
         let lifetime = lifetime(&input.lifetime, input.now)?;
         let expires = Timestamp::from_secs(input.now.as_secs()).plus(lifetime);
         let mut token_id = String::with_capacity(22);
@@ -107,8 +118,9 @@ impl Minter {
         if text.len() > MAX_CLAIMS_BYTES {
             return Err(MintError::TooLong(text.len()));
         }
-        Ok(IssuedToken {
-            token: self.ring.signer().sign(&text)?,
+        Ok(Unsigned {
+            ring: Arc::clone(&self.ring),
+            claims: text,
             token_id: token_id.into_boxed_str(),
             scope: Box::from(input.scope),
             lifetime,
@@ -119,12 +131,25 @@ impl Minter {
     /// Mints without a permit, for tests of what comes after.
     #[cfg(test)]
     pub(crate) fn mint_for_tests(&self, input: &MintInput<'_>) -> Result<IssuedToken, MintError> {
-        self.mint(input)
+        self.prepare(input)?.sign()
     }
 
     /// The `iss` of the tokens.
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.issuer
+    }
+}
+
+impl Unsigned {
+    /// Signs with the key that signs now, not with that of a moment ago: that one may have been revoked.
+    pub(super) fn sign(self) -> Result<IssuedToken, MintError> {
+        Ok(IssuedToken {
+            token: self.ring.signer().sign(&self.claims)?,
+            token_id: self.token_id,
+            scope: self.scope,
+            lifetime: self.lifetime,
+            expires: self.expires,
+        })
     }
 }

@@ -21,7 +21,7 @@ mod snapshot;
 mod tests;
 
 pub(crate) use claims::as_hex;
-pub use issue::Wish;
+pub use issue::{Draft, Wish};
 pub use issued::IssuedToken;
 pub use key_ring::{KeyRing, TICK_EVERY, list, rotate};
 pub use key_settings::{KeyInfo, KeySettings, KeySource};

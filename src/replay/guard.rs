@@ -1,14 +1,12 @@
 //! The guard: one question, asked between the decision and minting.
 
-use std::time::Duration;
-
 use super::journal::{Journal, JournalError};
 use super::memory::{Key, MARGIN, Memory, Remembered};
 use crate::clock::Timestamp;
 use crate::identity::{IssuerName, TargetName};
 use crate::jose::{Sha256, sha256};
 use crate::state::PrivateDir;
-use crate::trust::ReplayRule;
+use crate::trust::{MAX_LEEWAY, ReplayRule};
 
 /// Where single use is remembered.
 #[derive(Clone, Debug)]
@@ -34,8 +32,6 @@ pub(super) struct AdmitInput<'a> {
     pub(super) token_digest: Sha256,
     /// The verified `exp`.
     pub(super) expires: Timestamp,
-    /// The leeway that verification granted on `exp`; see the module's description for the attack.
-    pub(super) leeway: Duration,
     /// The moment of the exchange.
     pub(super) now: Timestamp,
 }
@@ -105,7 +101,8 @@ impl ReplayGuard {
         }
         let Store::Local { memory, journal } = &self.store;
         let key = key(input);
-        let until = input.expires.plus(input.leeway).plus(MARGIN);
+        // The largest leeway that verification could ever be told to grant; see the module's description for the attack.
+        let until = input.expires.plus(MAX_LEEWAY).plus(MARGIN);
         match memory.remember(key, until, input.now) {
             Remembered::New => {}
             Remembered::Before => return Err(ReplayError::Replayed),

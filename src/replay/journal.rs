@@ -1,4 +1,5 @@
-//! What carries single use over a restart: segments of fixed-length records, each removed whole when all in it is over.
+//! What carries single use over a restart: segments of fixed-length records, each removed whole a day after all in it
+//! is over: the clock may be wrong.
 //!
 //! An admission is handed to the operating system before the token is minted, so it survives the death of this process
 //! at any moment. It is on the disk a second later ([`Journal::maintain`]): a machine that loses power may forget the
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use super::memory::Key;
 use crate::clock::Timestamp;
-use crate::state::{DirLock, PrivateDir, StateError};
+use crate::state::{DirLock, PrivateDir, StateError, check_end, is_long_over};
 
 /// Sixteen bytes of key, eight of the end in milliseconds since the epoch, little-endian.
 const RECORD: usize = 24;
@@ -19,8 +20,8 @@ const RECORD: usize = 24;
 const SEGMENT_RECORDS: usize = 1 << 16;
 const SEGMENT_AGE: Duration = Duration::from_secs(15 * 60);
 const MAX_SEGMENT_BYTES: usize = 64 * SEGMENT_RECORDS * RECORD;
-/// No token lives longer; a record that says so was damaged, and would fill the memory for ever.
-const LONGEST: Duration = Duration::from_secs(400 * 24 * 60 * 60);
+/// No token ended before (September 2001): a record that says so was damaged.
+const EARLIEST: Timestamp = Timestamp::from_secs(1_000_000_000);
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Why the journal can not be read or written.
@@ -60,7 +61,7 @@ struct Segment {
 }
 
 impl Journal {
-    /// Reads every segment, hands what is alive to `restore`, removes what is over, and begins a new segment. One
+    /// Reads every segment, hands what is alive to `restore`, removes what is long over, and begins a new segment. One
     /// process at a time: two that do not know each other's admissions would each admit a token.
     pub(super) fn open(
         dir: &PrivateDir,
@@ -73,22 +74,26 @@ impl Journal {
             let Some(number) = number_of(&name) else { continue };
             last = last.max(number);
             let content = dir.read(&name, MAX_SEGMENT_BYTES)?.unwrap_or_default();
-            let mut until = now;
+            let (mut until, mut odd) = (None, false);
             // A last record that a crash cut off is ignored: whoever waited for it was never answered.
             let (records, _) = content.as_chunks::<RECORD>();
             for record in records {
                 let Some((key, end)) = record.split_first_chunk::<16>() else { continue };
                 let Some(end) = end.first_chunk() else { continue };
                 let end = Timestamp::from_millis(i64::from_le_bytes(*end));
-                if end > now && end <= now.plus(LONGEST) {
+                // By a clock that is far behind, every record looks damaged: taken for that, each would be forgotten.
+                check_end(&dir.join(&name), end, now)?;
+                odd |= end < EARLIEST;
+                until = until.max(Some(end));
+                if end > now {
                     restore(*key, end);
-                    until = until.max(end);
                 }
             }
-            if until > now {
-                closed.push(Segment { number, until });
-            } else {
-                dir.remove(&name)?;
+            match until {
+                // Left as it is, for whoever wants to know what happened to it.
+                _ if odd => {}
+                Some(until) if !is_long_over(until, now) => closed.push(Segment { number, until }),
+                _ => dir.remove(&name)?,
             }
         }
         let current = Current::begin(dir, last + 1, now)?;
@@ -135,7 +140,7 @@ impl Journal {
             closed.push(before.segment);
             before.file.sync_data()?;
         }
-        for over in closed.extract_if(.., |segment| segment.until <= now) {
+        for over in closed.extract_if(.., |segment| is_long_over(segment.until, now)) {
             self.dir.remove(&name_of(over.number))?;
         }
         Ok(())

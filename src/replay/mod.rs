@@ -6,9 +6,10 @@
 //!
 //! # The attack that the leeway makes
 //! A verifier that grants 60 s of leeway accepts a token until `exp + 60 s`. A memory that forgets it at `exp` leaves a
-//! minute in which a token seen by anybody (a CI log, a proxy) is good once more, without limit. So the leeway of an admission
-//! must be the very constant that verification used, and an entry lives until `exp + leeway + `[`MARGIN`]; a token whose
-//! memory may be gone is refused, also when the clock was set back meanwhile.
+//! minute in which a token seen by anybody (a CI log, a proxy) is good once more, without limit. So an entry lives until
+//! `exp + `[`MAX_LEEWAY`](crate::trust::MAX_LEEWAY)` + `[`MARGIN`], whatever leeway is configured: were it the configured one, a
+//! restart with a larger one would accept tokens again that are forgotten. A token whose memory may be gone is refused, also when
+//! the clock was set back meanwhile.
 
 mod admitted;
 mod guard;

@@ -1,6 +1,7 @@
 //! Single use, under concurrency, over restarts, and when the disk or the memory is full.
 
 #[path = "../../tests/small_disk/mod.rs"]
+#[allow(clippy::duplicate_mod, reason = "shared with another module's tests")]
 mod small_disk;
 
 use std::fs::{self, OpenOptions};
@@ -14,8 +15,8 @@ use crate::jose::{Sha256, sha256};
 use crate::replay::guard::AdmitInput;
 use crate::replay::memory::MARGIN;
 use crate::replay::{ReplayError, ReplayGuard, ReplaySettings};
-use crate::state::{PrivateDir, StateError};
-use crate::trust::ReplayRule;
+use crate::state::{KEPT_PAST_END, PrivateDir, StateError};
+use crate::trust::{MAX_LEEWAY, ReplayRule};
 use rstest::rstest;
 use small_disk::SmallDisk;
 
@@ -47,7 +48,6 @@ impl World {
             token_id,
             token_digest: sha256(b"token"),
             expires: NOW.plus(Duration::from_secs(300)),
-            leeway: LEEWAY,
             now: NOW,
         }
     }
@@ -112,14 +112,15 @@ fn reusable_tokens_are_admitted_freely_and_cost_no_memory() {
     assert_eq!(guard.remembered(), 0);
 }
 
-/// The attack that the leeway makes: present again when a naive memory has forgotten and verification still accepts.
+/// The attack that the leeway makes: present again when a naive memory has forgotten and verification still accepts,
+/// be it with a leeway that was raised meanwhile.
 #[test]
 fn a_token_is_remembered_for_as_long_as_verification_accepts_it() {
     let world = world();
     let guard = memory(100);
     let first = world.job(Some("a"));
     guard.admit(&first).unwrap();
-    let last_accepted = first.expires.plus(LEEWAY).minus(Duration::from_millis(1));
+    let last_accepted = first.expires.plus(MAX_LEEWAY).minus(Duration::from_millis(1));
     for now in [first.expires.minus(LEEWAY), first.expires, last_accepted, last_accepted.plus(MARGIN)] {
         for n in 0..50 {
             // Others come and go meanwhile, so that sweeping has every chance.
@@ -225,13 +226,50 @@ fn segments_are_removed_once_everything_in_them_is_over() {
     assert_eq!(segments(), 1);
     let later = NOW.plus(Duration::from_secs(900));
     guard.maintain(later).unwrap();
-    assert_eq!(segments(), 1, "the old one is over, a new one was begun");
+    assert_eq!(segments(), 2, "the old one is over, and stays for a day");
     let fresh = AdmitInput { now: later, expires: later.plus(LEEWAY * 60), ..world.job(Some("b")) };
     guard.admit(&fresh).unwrap();
-    guard.maintain(later.plus(Duration::from_secs(900))).unwrap();
-    assert_eq!(segments(), 2);
+    guard.maintain(NOW.plus(Duration::from_secs(300) + MAX_LEEWAY + MARGIN + KEPT_PAST_END)).unwrap();
+    assert_eq!(segments(), 2, "one was removed, one begun");
     drop(guard);
     assert!(replayed(with_journal(&dir, later).admit(&fresh)));
+}
+
+/// The attack: a machine that boots with its clock wrong, and is set right before the next start.
+#[test]
+fn a_clock_that_was_ahead_at_a_start_brings_no_token_back() {
+    let world = world();
+    let home = tempfile::tempdir().unwrap();
+    let dir = PrivateDir::open(&home.path().join("replay")).unwrap();
+    with_journal(&dir, NOW).admit(&world.job(Some("a"))).unwrap();
+    let ahead = with_journal(&dir, NOW.plus(KEPT_PAST_END));
+    ahead.maintain(NOW.plus(KEPT_PAST_END)).unwrap();
+    assert!(matches!(ahead.admit(&world.job(Some("a"))), Err(ReplayError::Forgotten)), "set right while it runs");
+    drop(ahead);
+    assert!(replayed(with_journal(&dir, NOW).admit(&world.job(Some("a")))));
+}
+
+#[test]
+fn a_clock_that_is_far_behind_stops_the_start_and_forgets_nothing() {
+    let world = world();
+    let home = tempfile::tempdir().unwrap();
+    let dir = PrivateDir::open(&home.path().join("replay")).unwrap();
+    with_journal(&dir, NOW).admit(&world.job(Some("a"))).unwrap();
+    let settings = ReplaySettings { capacity: 1000, journal: Some(dir.clone()) };
+    let error = ReplayGuard::open(&settings, Timestamp::from_secs(0)).unwrap_err();
+    assert!(error.to_string().contains("is the clock right?"), "{error}");
+    assert!(replayed(with_journal(&dir, NOW).admit(&world.job(Some("a")))));
+}
+
+#[test]
+fn a_segment_with_a_damaged_record_is_never_removed() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = PrivateDir::open(&home.path().join("replay")).unwrap();
+    let name = "admitted-00000000000000000001.log";
+    dir.write(name, &[0; 48]).unwrap();
+    let guard = with_journal(&dir, NOW);
+    guard.maintain(NOW.plus(KEPT_PAST_END * 9)).unwrap();
+    assert_eq!(dir.read(name, 99).unwrap().unwrap().len(), 48);
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! What must outlive the process: private files, and the tokens that were revoked before they expired.
 //!
 //! Decides when something counts as written (only once the disk said so), and that what holds keys or decisions is
-//! nobody else's to read. Refuses to know what a key, a token or a decision is. Revocations are the seam at which a
+//! nobody else's to read, and that nothing is forgotten on the word of a clock that may be wrong. Refuses to know what a key, a token or a decision is. Revocations are the seam at which a
 //! database replaces the file: open, revoke, ask.
 
 mod private_dir;
 mod revocations;
+mod wrong_clock;
 
 pub use private_dir::{DirLock, PrivateDir, StateError, append_private_file, read_private_file};
 pub use revocations::{MAX_REVOCATIONS, MAX_TOKEN_ID_BYTES, Revocations};
+pub use wrong_clock::{KEPT_PAST_END, check_end, is_long_over};

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use crate::clock::Timestamp;
+
 /// Why state can not be read or kept. Names files, never their content.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
@@ -49,6 +51,19 @@ pub enum StateError {
         path: PathBuf,
         /// What is wrong with it.
         what: String,
+    },
+    /// An entry ends so far ahead that the clock must be far behind.
+    #[error(
+        "`{path}` has an entry that ends at {end}, and now is {now}: is the clock right? nothing was changed; if it is, the \
+         file is damaged"
+    )]
+    Clock {
+        /// Where.
+        path: PathBuf,
+        /// The end of the entry.
+        end: Timestamp,
+        /// What the clock says.
+        now: Timestamp,
     },
     /// No room for one more entry.
     #[error("`{0}` is full")]

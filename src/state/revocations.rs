@@ -1,4 +1,4 @@
-//! Tokens that were revoked before they expired (RFC 7009), kept until they would have expired anyway.
+//! Tokens that were revoked before they expired (RFC 7009), kept until a day after they would have expired anyway.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::private_dir::failed;
-use super::{DirLock, PrivateDir, StateError};
+use super::{DirLock, PrivateDir, StateError, check_end, is_long_over};
 use crate::clock::Timestamp;
 
 /// How many live revocations are kept at most; one more is refused, none is forgotten.
@@ -47,12 +47,12 @@ struct Appender {
 }
 
 impl Revocations {
-    /// Opens the journal in `dir`: expired entries are dropped from the file, a last line that a crash cut off is
+    /// Opens the journal in `dir`: what expired more than a day ago is dropped from the file, a last line that a crash cut off is
     /// ignored (it was never acknowledged). One process at a time.
     ///
     /// # Errors
     /// [`StateError`]; [`StateError::Damaged`] for any other odd line: to start without it would bring a revoked token
-    /// back to life.
+    /// back to life; [`StateError::Clock`].
     pub fn open(dir: &PrivateDir, now: Timestamp) -> Result<Self, StateError> {
         let lock = dir.lock(".revocations.lock", Duration::from_secs(5))?;
         let path = dir.join(FILE);
@@ -62,7 +62,9 @@ impl Revocations {
         for (number, line) in text.get(..whole).unwrap_or_default().split_inclusive(|b| *b == b'\n').enumerate() {
             let (token_id, expires) = read_line(line)
                 .ok_or_else(|| StateError::Damaged { path: path.clone(), what: format!("line {}", number + 1) })?;
-            if expires > now {
+            check_end(&path, expires, now)?;
+            // Also what has expired: a clock that is ahead may be set back, and must not bring a token back to life.
+            if !is_long_over(expires, now) {
                 live.insert(token_id, expires);
             }
         }
@@ -83,7 +85,7 @@ impl Revocations {
     }
 
     /// Revokes a token until `expires`, its `exp`. Returns once the disk has it; blocks the thread meanwhile. Revoking
-    /// again, or a token that expired, changes nothing.
+    /// again, or a token that expired more than a day ago, changes nothing.
     ///
     /// # Errors
     /// [`StateError::Io`], then the token is not revoked (RFC 7009 section 2.2.1 answers 503); [`StateError::Full`];
@@ -92,7 +94,7 @@ impl Revocations {
         if !well_formed(token_id) {
             return Err(StateError::Damaged { path: self.path.clone(), what: "the token id to be added".to_owned() });
         }
-        if expires <= now || self.is_revoked(token_id) {
+        if is_long_over(expires, now) || self.is_revoked(token_id) {
             return Ok(());
         }
         let mut appender = self.file.lock().unwrap_or_else(PoisonError::into_inner);
@@ -123,11 +125,11 @@ impl Revocations {
         self.len() == 0
     }
 
-    /// Once the file has as many dead lines as live ones, drops what has expired, from memory and from the file.
+    /// Once the file has as many dead lines as live ones, drops what is long over, from memory and from the file.
     fn make_room(&self, appender: &mut Appender, now: Timestamp) -> Result<(), StateError> {
         if appender.lines >= COMPACT_AT.max(2 * self.len()) || self.len() >= MAX_REVOCATIONS {
             let mut kept = self.live.read().unwrap_or_else(PoisonError::into_inner).clone();
-            kept.retain(|_, expires| *expires > now);
+            kept.retain(|_, expires| !is_long_over(*expires, now));
             *appender = Appender::compact(&self.dir, &kept)?;
             self.count.store(kept.len().max(1), Ordering::Release);
             *self.live.write().unwrap_or_else(PoisonError::into_inner) = kept;
@@ -189,6 +191,8 @@ mod tests {
         (home, dir)
     }
 
+    const DAY: u64 = 86_400;
+
     fn later(secs: u64) -> Timestamp {
         NOW.plus(Duration::from_secs(secs))
     }
@@ -204,9 +208,32 @@ mod tests {
         assert!(revocations.is_revoked("a") && !revocations.is_revoked("c"));
         drop(revocations);
 
-        let again = Revocations::open(&dir, later(60)).unwrap();
+        let again = Revocations::open(&dir, later(60 + DAY)).unwrap();
         assert!(!again.is_revoked("a") && again.is_revoked("b"));
         assert_eq!(fs::read_to_string(dir.join(FILE)).unwrap(), "1795000600 b\n");
+    }
+
+    #[test]
+    fn a_clock_that_is_ahead_forgets_no_revocation() {
+        let (_home, dir) = home();
+        Revocations::open(&dir, NOW).unwrap().revoke("a", later(60), NOW).unwrap();
+        let ahead = Revocations::open(&dir, later(DAY)).unwrap();
+        ahead.file.lock().unwrap().lines = COMPACT_AT;
+        ahead.revoke("b", later(60), later(DAY)).unwrap();
+        assert!(ahead.is_revoked("a") && ahead.is_revoked("b"), "the clock may be set right at any moment");
+        drop(ahead);
+        let right = Revocations::open(&dir, NOW).unwrap();
+        assert!(right.is_revoked("a") && right.is_revoked("b"));
+    }
+
+    #[test]
+    fn a_clock_that_is_far_behind_stops_the_start() {
+        let (_home, dir) = home();
+        Revocations::open(&dir, NOW).unwrap().revoke("a", later(60), NOW).unwrap();
+        let error = Revocations::open(&dir, Timestamp::from_secs(0)).unwrap_err();
+        assert!(matches!(error, StateError::Clock { .. }));
+        assert!(error.to_string().contains("is the clock right?"), "{error}");
+        assert!(Revocations::open(&dir, NOW).unwrap().is_revoked("a"));
     }
 
     #[test]
@@ -249,7 +276,7 @@ mod tests {
         revocations.revoke("old", later(60), NOW).unwrap();
         revocations.revoke("new", later(600), NOW).unwrap();
         revocations.file.lock().unwrap().lines = COMPACT_AT;
-        revocations.revoke("next", later(600), later(60)).unwrap();
+        revocations.revoke("next", later(600), later(60 + DAY)).unwrap();
         assert_eq!(revocations.len(), 2);
         let text = fs::read_to_string(dir.join(FILE)).unwrap();
         assert_eq!(text, "1795000600 new\n1795000600 next\n");

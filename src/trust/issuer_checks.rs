@@ -16,7 +16,7 @@ use super::local_file::Bearer;
 use super::platform::Platform;
 use super::platform_file::{DefaultKeys, IdentifyBy};
 use super::platforms::Platforms;
-use super::settings::{IssuerSettings, KeysSettings};
+use super::settings::{IssuerSettings, KeysSettings, MAX_LEEWAY};
 use super::source::{KeySource, Web};
 use super::span::Span;
 
@@ -107,7 +107,7 @@ impl<'a> Checks<'a> {
     pub(super) fn bounds(&mut self) {
         let (settings, jwks) = (self.settings, self.settings.jwks);
         let (least, hour, day) = (Span::from_secs(1), Span::from_secs(3600), Span::from_secs(86_400));
-        self.within("leeway", settings.leeway, Span::from_secs(0), Span::from_secs(300));
+        self.within("leeway", settings.leeway, Span::from_secs(0), Span::from_secs(MAX_LEEWAY.as_secs()));
         if let Some(span) = settings.max_token_lifetime {
             self.within("max_token_lifetime", span, least, Span::from_secs(365 * 86_400));
         }

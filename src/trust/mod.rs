@@ -62,6 +62,6 @@ pub use platforms::Platforms;
 pub use refresh::{Generation, Reason};
 pub use schema::{ClaimSchema, Lookup, UnknownMembers};
 pub use schema_check::{SchemaFinding, SchemaProblem};
-pub use settings::{AudienceRule, ClusterSettings, IssuerSettings, JwksSettings, KeysSettings};
+pub use settings::{AudienceRule, ClusterSettings, IssuerSettings, JwksSettings, KeysSettings, MAX_LEEWAY};
 pub use source::KeyFault;
 pub use span::Span;

@@ -1,6 +1,7 @@
 //! An issuer as the operator writes it under `issuers:`. Decides the shape; what the shape means, [`super::Issuer`] decides.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -12,6 +13,9 @@ use super::claim_path::ClaimPath;
 use super::media_type::MediaTypes;
 use super::platform_file::ReplayRule;
 use super::span::Span;
+
+/// The most leeway that an issuer may be given. Single use is remembered for as long, whatever is configured.
+pub const MAX_LEEWAY: Duration = Duration::from_secs(300);
 
 /// One entry of `issuers:`.
 ///

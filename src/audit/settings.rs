@@ -1,0 +1,59 @@
+//! How records are kept: where, how many may wait, and what happens when they can not be.
+
+use std::path::PathBuf;
+
+use super::facts::ClaimDetail;
+
+/// How records are kept.
+#[derive(Clone, Debug)]
+pub struct JournalSettings {
+    /// Where to.
+    pub sink: Sink,
+    /// How many records may wait for the disk at once. Default 8,192, some KiB each.
+    pub capacity: usize,
+    /// What happens while records can not be kept.
+    pub on_failure: OnFailure,
+    /// What of the claims is kept.
+    pub claims: ClaimDetail,
+}
+
+impl JournalSettings {
+    /// Records in the file `path`, by the defaults.
+    #[must_use]
+    pub fn file(path: PathBuf) -> Self {
+        Self::new(Sink::File { path, rotate_bytes: 64 * 1024 * 1024, keep: 10 })
+    }
+
+    /// Records to `sink`, by the defaults.
+    #[must_use]
+    pub fn new(sink: Sink) -> Self {
+        Self { sink, capacity: 8192, on_failure: OnFailure::default(), claims: ClaimDetail::default() }
+    }
+}
+
+/// Where records go.
+#[derive(Clone, Debug)]
+pub enum Sink {
+    /// A file of JSON lines (mode 0600), or a pipe or device.
+    File {
+        /// Its path. Full files stand beside it as `<stem>-<milliseconds>.<extension>`.
+        path: PathBuf,
+        /// The size at which a file is full, in bytes. Default 64 MiB.
+        rotate_bytes: u64,
+        /// How many full files are kept. Default 10.
+        keep: usize,
+    },
+    /// Standard output, for whoever collects it.
+    Stdout,
+}
+
+/// What happens while records can not be kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnFailure {
+    /// Nothing is minted.
+    #[default]
+    Deny,
+    /// Exchanges go on; records that find no room are lost, and counted.
+    Drop,
+}
