@@ -6,7 +6,7 @@ mod support;
 
 use rstest::rstest;
 use serde_json::json;
-use support::stand::raw;
+use support::http::raw;
 use support::{Stand, bearer, exchange};
 
 const FORM: &str = "application/x-www-form-urlencoded";

@@ -17,10 +17,12 @@ async fn a_good_token_becomes_a_token_that_an_independent_implementation_takes()
     let record = stand.permitted(&answer);
     let body = answer.json();
     let members: Vec<_> = body.as_object().unwrap().keys().collect();
-    assert_eq!(members, ["access_token", "expires_in", "issued_token_type", "token_type"]);
+    assert_eq!(members, ["access_token", "expires_in", "issued_token_type", "scope", "token_type"]);
     assert_eq!(body["token_type"], "Bearer");
     assert_eq!(body["issued_token_type"], "urn:ietf:params:oauth:token-type:access_token");
     assert_eq!(body["expires_in"], 600);
+    // None was asked for, so what was granted has to be said (RFC 6749 section 5.1).
+    assert_eq!(body["scope"], "read list");
 
     let token = stand.verified(&answer.token()).await;
     assert_eq!(token.header.typ.as_deref(), Some("at+jwt"));
@@ -187,7 +189,7 @@ async fn what_is_not_one_well_formed_signed_token_is_refused(#[case] change: Cha
 #[case::rs256_with_a_key_for_es256(|s: &Stand| s.token().header("alg", json!("RS256")).sign(), "algorithm_refused")]
 #[case::es384_with_a_key_for_es256(|s: &Stand| s.token().header("alg", json!("ES384")).sign(), "algorithm_refused")]
 #[case::another_key_under_the_same_kid(|s: &Stand| { let id = s.issuer.key().id; Key::new(Algorithm::ES256).named(Some(&id)).sign(&s.token().claims) }, "signature_invalid")]
-#[case::changed_claims(|s: &Stand| { let t = s.token(); let other = t.sign().replacen(&encode(t.claims.to_string()), &encode(s.token().claim("sub", "job-18").claims.to_string()), 1); other }, "signature_invalid")]
+#[case::changed_claims(|s: &Stand| { let t = s.token(); t.sign().replacen(&encode(t.claims.to_string()), &encode(s.token().claim("sub", "job-18").claims.to_string()), 1) }, "signature_invalid")]
 #[case::no_signature(|s: &Stand| format!("{}.", s.token().sign().rsplit_once('.').unwrap().0), "signature_invalid")]
 #[case::signature_cut_off(|s: &Stand| { let t = s.token().sign(); t[..t.len() - 4].to_owned() + "A" }, "signature_invalid")]
 #[case::signature_with_a_tail(|s: &Stand| { let t = s.token().sign(); let (a, b) = t.rsplit_once('.').unwrap(); lengthened(a, b) }, "signature_invalid")]

@@ -11,7 +11,8 @@ use std::thread::JoinHandle;
 
 use cambio::clock::Clock;
 use serde_json::{Value, json};
-use support::stand::{CLIENT_SECRET, reqwest_client};
+use support::http::reqwest_client;
+use support::stand::CLIENT_SECRET;
 use support::{Answer, Stand, bearer, exchange};
 
 /// In a claim's value, where nothing but the policy may read it.
@@ -25,20 +26,28 @@ clients: [{id: rs, secret_file: rs.secret, targets: [vault]}]";
 
 /// `cambio serve` as a process; all that it writes to standard error is kept.
 struct Serving {
-    child: Child,
+    child: Process,
     log: JoinHandle<String>,
     url: String,
     ops: String,
 }
 
+/// Ends with the test, whatever becomes of it.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 impl Serving {
     fn start(config: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_cambio"))
-            .args(["serve", "--config", config.to_str().unwrap()])
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut errors = BufReader::new(child.stderr.take().unwrap());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cambio"));
+        command.args(["serve", "--config", config.to_str().unwrap()]).stderr(Stdio::piped());
+        let mut child = Process(command.spawn().unwrap());
+        let mut errors = BufReader::new(child.0.stderr.take().unwrap());
         let mut log = String::new();
         loop {
             let start = log.len();
@@ -56,8 +65,8 @@ impl Serving {
 
     /// Ends it in good order; what it logged.
     fn stop(mut self) -> String {
-        let told = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
-        assert!(told.success() && self.child.wait().unwrap().success());
+        let told = Command::new("kill").arg(self.child.0.id().to_string()).status().unwrap();
+        assert!(told.success() && self.child.0.wait().unwrap().success());
         self.log.join().unwrap()
     }
 }

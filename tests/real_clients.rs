@@ -10,8 +10,8 @@ use std::process::Command;
 use rstest::rstest;
 use serde_json::{Value, json};
 use support::Stand;
+use support::http::free_port;
 use support::real_part::{client, installed};
-use support::stand::free_port;
 
 /// A counter whose identifier is its own address on loopback, and a file with a good token.
 async fn stand() -> (Stand, String, PathBuf) {

@@ -38,6 +38,7 @@ fn deployment() -> Value {
 }
 
 async fn present(stand: &Stand, issuer: &str, target: &str, token: &str) -> Answer {
+    stand.keeps_up();
     let mut form = exchange(token);
     form[3].1 = target;
     stand.post(&format!("/oauth2/token?subject_issuer={issuer}"), &form).await
@@ -101,7 +102,9 @@ async fn a_github_deployment_is_exchanged_once() {
     // A job of the other platform, whose issuer calls itself the same.
     let answer = present(&stand, "github", "shop-production", &mint(&mut idp, json!({}))).await;
     stand.refused(&answer, 400, "invalid_request", "claim_missing");
-    let answer = stand.exchange(&mint(&mut idp, deployment())).await;
+    let token = mint(&mut idp, deployment());
+    stand.keeps_up();
+    let answer = stand.exchange(&token).await;
     stand.refused(&answer, 400, "invalid_request", "issuer_ambiguous");
 }
 
@@ -167,6 +170,7 @@ async fn a_second_and_independent_provider_is_trusted_by_its_own_rules(#[case] a
     ));
     stand.start().await;
     let token = provider.command("mint", &json!({}))["token"].as_str().unwrap().to_owned();
+    stand.keeps_up();
     let mut form = exchange(&token);
     form[2].1 = "urn:ietf:params:oauth:token-type:access_token";
     let answer = stand.post("/oauth2/token", &form).await;

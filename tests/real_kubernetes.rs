@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use support::http::free_port;
 use support::real_part::RealPart;
-use support::stand::{entry, eventually, free_port};
+use support::stand::{entry, eventually};
 use support::{AUDIENCE, Issuer, Stand};
 
 const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
@@ -51,9 +52,14 @@ async fn cluster(arguments: &[&str], lines: &str, sections: &str) -> Option<(Rea
     Some((cluster, stand))
 }
 
-fn pod_token(cluster: &mut RealPart, pod: &str) -> String {
-    let asked = json!({"pod": pod, "audiences": [AUDIENCE]});
-    cluster.command("token", &asked)["token"].as_str().unwrap().to_owned()
+fn pod_token(cluster: &mut RealPart, stand: &Stand, pod: &str) -> String {
+    requested(cluster, stand, &json!({"pod": pod, "audiences": [AUDIENCE]}))
+}
+
+fn requested(cluster: &mut RealPart, stand: &Stand, asked: &Value) -> String {
+    let token = cluster.command("token", asked)["token"].as_str().unwrap().to_owned();
+    stand.keeps_up();
+    token
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -66,7 +72,7 @@ async fn a_pods_token_is_exchanged_and_no_exchange_fails_while_the_cluster_rotat
     let anonymous = cluster.command("get", &json!({"path": "/openid/v1/jwks"}));
     assert_eq!(anonymous["status"], 403, "a bare cluster tells its keys only to whom it knows");
 
-    let token = pod_token(&mut cluster, "api-1");
+    let token = pod_token(&mut cluster, &stand, "api-1");
     let answer = stand.exchange(&token).await;
     let record = stand.permitted(&answer);
     assert_eq!(
@@ -83,13 +89,13 @@ async fn a_pods_token_is_exchanged_and_no_exchange_fails_while_the_cluster_rotat
         (json!({"audiences": [AUDIENCE, "another"], "pod": "api-1"}), "audience_not_single"),
         (json!({"audiences": [AUDIENCE, ISSUER], "pod": "api-1"}), "audience_of_platform"),
     ] {
-        let token = cluster.command("token", &asked)["token"].as_str().unwrap().to_owned();
+        let token = requested(&mut cluster, &stand, &asked);
         let answer = stand.exchange(&token).await;
         stand.refused(&answer, 400, "invalid_request", reason);
     }
 
     // The load: tokens from before, throughout; the API server is away for some seconds.
-    let tokens: Vec<_> = (0..8).map(|n| pod_token(&mut cluster, &format!("load-{n}"))).collect();
+    let tokens: Vec<_> = (0..8).map(|n| pod_token(&mut cluster, &stand, &format!("load-{n}"))).collect();
     let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let mut load = tokio::task::JoinSet::new();
     for token in tokens.clone() {
@@ -108,7 +114,7 @@ async fn a_pods_token_is_exchanged_and_no_exchange_fails_while_the_cluster_rotat
     assert_eq!(rotated["algs"], json!(["ES256", "RS256"]));
     assert!(done.load(Ordering::Relaxed) > before + 100, "exchanges went on meanwhile");
     stand.advance(31); // beyond the cooldown
-    let fresh = pod_token(&mut cluster, "api-1");
+    let fresh = pod_token(&mut cluster, &stand, "api-1");
     assert_eq!(jsonwebtoken::decode_header(&fresh).unwrap().alg, jsonwebtoken::Algorithm::ES256);
     let answer = stand.exchange(&fresh).await;
     assert_eq!(answer.status, 200, "{}", answer.text);

@@ -20,6 +20,8 @@ pub enum Rate {
 #[derive(Clone, Copy)]
 pub struct Measured {
     pub per_second: f64,
+    /// All answers, those of the warm-up too.
+    pub answers: u32,
     pub p50_us: f64,
     pub p99_us: f64,
 }
@@ -84,7 +86,12 @@ impl<'a> Load<'a> {
         }
         latencies.sort_by(f64::total_cmp);
         let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize];
-        Measured { per_second: latencies.len() as f64 / RUN.as_secs_f64(), p50_us: at(0.5), p99_us: at(0.99) }
+        Measured {
+            answers: sent,
+            per_second: latencies.len() as f64 / RUN.as_secs_f64(),
+            p50_us: at(0.5),
+            p99_us: at(0.99),
+        }
     }
 }
 

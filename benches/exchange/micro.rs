@@ -31,7 +31,9 @@ pub fn measure(fixture: &Fixture) -> Micro {
         rs256_verify: best(2_000, || assert!(parsed.is_signed_by(&set.keys()[0]))),
         es256_sign: best(2_000, || drop(black_box(es256.sign(&claims)))),
         eddsa_sign: best(2_000, || drop(black_box(eddsa.sign(&claims)))),
-        sha256: best(20_000, || drop(black_box(sha256(black_box(token.as_bytes()))))),
+        sha256: best(20_000, || {
+            black_box(sha256(black_box(token.as_bytes())));
+        }),
     }
 }
 

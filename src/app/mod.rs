@@ -13,10 +13,9 @@ pub use running::{ListenError, Running};
 use crate::audit::{AuditError, Journal};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::exchange::{Counter, CounterParts, Rules};
-use crate::http::oauth::{Clients, Metadata, OAuth};
+use crate::exchange::{Counter, CounterParts, NoSuchDefault, Rules};
+use crate::http::oauth::{Clients, OAuth};
 use crate::http::{ServerLimits, Tls, TlsError};
-use crate::identity::TargetName;
 use crate::mint::{KeyError, KeyRing};
 use crate::policy::{LoadErrors, PolicySet};
 use crate::replay::{JournalError, ReplayGuard, ReplaySettings};
@@ -42,8 +41,8 @@ pub enum AppError {
     #[error("{0}")]
     Policies(#[from] LoadErrors),
     /// The target of requests that name none does not exist.
-    #[error("default_target: there is no target `{0}` among the policies")]
-    DefaultTarget(TargetName),
+    #[error(transparent)]
+    DefaultTarget(#[from] NoSuchDefault),
     /// The signing keys.
     #[error("signing keys: {0}")]
     Keys(#[from] KeyError),
@@ -67,31 +66,22 @@ impl App {
     pub fn open(config: Config, clock: Clock) -> Result<Self, AppError> {
         let now = clock.now();
         let policies = PolicySet::load(&config.policies, &config.issuer_names())?;
-        if let Some(target) = &config.default_target
-            && policies.target(target.as_str()).is_none()
-        {
-            return Err(AppError::DefaultTarget(target.clone()));
-        }
+        let rules = Rules::new(config.issuers, policies, config.default_target)?;
         let tls = config.tls.map(Tls::open).transpose()?.map(Arc::new);
         let data = PrivateDir::open(&config.data)?;
         let keys = Arc::new(KeyRing::open(&config.keys, now)?);
-        let algorithms: Vec<_> = keys.keys().iter().map(|key| key.algorithm).collect();
         let replay = ReplaySettings { capacity: config.replay_capacity, journal: Some(data.clone()) };
         let counter = Arc::new(Counter::new(CounterParts {
-            rules: Rules { issuers: config.issuers, policies, default_target: config.default_target },
+            rules,
             replay: ReplayGuard::open(&replay, now)?,
             revocations: Arc::new(Revocations::open(&data, now)?),
             journal: Journal::open(config.audit)?,
             seen: VerifiedTokens::new(config.verified_token_cache),
-            issuer: config.issuer.clone(),
+            issuer: config.issuer,
             keys,
             clock,
         }));
-        let oauth = OAuth {
-            metadata: Arc::new(Metadata::new(&config.issuer, &algorithms)),
-            clients: Arc::new(Clients::new(config.clients)),
-            counter: Arc::clone(&counter),
-        };
+        let oauth = OAuth { clients: Arc::new(Clients::new(config.clients)), counter: Arc::clone(&counter) };
         Ok(Self { counter, oauth, tls, limits: config.limits, addresses: [config.listen, config.ops_listen] })
     }
 

@@ -176,29 +176,40 @@ fn introduce(stage: &Stage, tokens: &Tokens, screen: &Screen) {
     screen.title("cambio demo: everything on this machine, over HTTP, with keys made a moment ago");
     screen.line("");
     screen.row("counter", &tokens.audience);
-    for issuer in tokens.issuers.iter() {
-        let keys = if issuer.iss() == issuer.base() { String::new() } else { format!(", keys at {}", issuer.base()) };
-        screen.row(issuer.name(), &format!("{}{keys}", issuer.iss()));
-    }
+    list(&tokens.issuers, screen);
     let until = if stage.is_temporary() { ", until the demo ends" } else { "" };
     screen.row("files", &format!("{}{until}", stage.path().display()));
     screen.row("", "cambio.yaml, policies/, the tokens (*.jwt), and the audit journal below data/");
 }
 
+fn list(issuers: &Issuers, screen: &Screen) {
+    for issuer in issuers.iter() {
+        let keys = if issuer.iss() == issuer.base() { String::new() } else { format!(", keys at {}", issuer.base()) };
+        screen.row(issuer.name(), &format!("{}{keys}", issuer.iss()));
+    }
+}
+
 fn invite(running: &Running, stage: &Stage, tokens: &Tokens, screen: &Screen) {
     let every = FRESH_EVERY.as_secs();
-    screen.title(&format!("Your turn: the token files are new every {every} s; these lines work until Ctrl-C\n"));
+    screen.title(&format!("Your turn: the token files are new every {every} s; these lines work until Ctrl-C"));
+    screen.line("");
     for (workload, what) in [
         (Workload::Pod, "the pod"),
         (Workload::Job, "the GitLab job; a second time within 30 s is a replay"),
-        (Workload::Action, "a GitHub deployment, good for longer than its token"),
+        (Workload::Action, "a GitHub deployment, single use as well; what it gets outlives its token"),
         (Workload::Sibling, "the sibling's job, denied"),
     ] {
         screen.line(&format!("   {what}"));
         screen.command(&step::exchange(&tokens.audience, workload, stage.join(workload.file()), "").curl());
     }
-    screen.line("   what was decided last");
-    screen.command(&[format!("tail -n 1 {}", quoted(&stage.join("data/audit/decisions.jsonl").display().to_string()))]);
+    screen.line("   the last decision, as it was recorded");
+    let journal = stage.join("data/audit/decisions.jsonl").display().to_string();
+    screen.command(&["tail -n 1".to_owned(), quoted(&journal)]);
+    screen.line("   why, by the id that the caller got");
+    screen.command(&stage.cambio(&["explain", "DECISION-ID"]));
+    screen.line("   what is wrong with a token, before it is sent");
+    let stranger = stage.join(Workload::Stranger.file()).display().to_string();
+    screen.command(&stage.cambio(&["token", "inspect", &stranger]));
     screen.line("   what was counted");
     screen.command(&[format!("curl -s http://{}/metrics", running.ops_address())]);
 }
@@ -222,9 +233,7 @@ fn refresh(stage: &Stage, tokens: &Tokens) -> Result<(), CliError> {
 
 async fn only_issuers(host: &str, audience: String, stage: &Stage, screen: &Screen, stops: &mut Stops) -> Answer {
     let tokens = Tokens::new(Issuers::reachable_as(host).await?, audience).await?;
-    for issuer in tokens.issuers.iter() {
-        screen.row(issuer.name(), &format!("{} at {}", issuer.iss(), issuer.base()));
-    }
+    list(&tokens.issuers, screen);
     screen.row("tokens", &format!("{}, new every {} s", stage.path().display(), FRESH_EVERY.as_secs()));
     refresh(stage, &tokens)?;
     stay(stage, &tokens, stops).await?;

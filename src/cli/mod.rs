@@ -93,7 +93,7 @@ pub fn run() -> ExitCode {
         Err(error) => return misused(&error),
     };
     answer.unwrap_or_else(|error| {
-        eprintln!("cambio: {error}");
+        eprintln!("cambio: {}", token_text::struck(&error.to_string()));
         ExitCode::from(FAILED)
     })
 }

@@ -10,6 +10,10 @@ use super::{Answer, CliError};
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::exchange::Rules;
+use crate::http::Tls;
+use crate::mint::{KeyRing, KeySource};
+use crate::policy::PolicySet;
 use crate::telemetry::start_logs;
 
 /// Run the counter until it is told to stop (SIGTERM or SIGINT); requests in flight then finish.
@@ -33,13 +37,10 @@ impl Serve {
     pub(super) fn run(self) -> Answer {
         let config = Config::load(&self.config).map_err(CliError::new)?;
         start_logs(&config.log).map_err(CliError::new)?;
-        let app = App::open(config, Clock::System).map_err(CliError::new)?;
         if self.check {
-            let rules = app.counter().rules();
-            let (issuers, targets) = (rules.issuers.len(), rules.policies.targets().len());
-            println!("ok: {issuers} issuers, {targets} targets, all cases hold");
-            return Ok(ExitCode::SUCCESS);
+            return check(config);
         }
+        let app = App::open(config, Clock::System).map_err(CliError::new)?;
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         if let Some(workers) = self.workers {
             runtime.worker_threads(usize::from(workers));
@@ -47,6 +48,21 @@ impl Serve {
         let runtime = runtime.enable_all().build().map_err(CliError::new)?;
         runtime.block_on(serve(app))
     }
+}
+
+/// Reads everything that the server would run with, and changes nothing: no key is made, no directory created, and a
+/// server that runs on the same data is not disturbed.
+fn check(config: Config) -> Answer {
+    let policies = PolicySet::load(&config.policies, &config.issuer_names()).map_err(CliError::new)?;
+    let rules = Rules::new(config.issuers, policies, config.default_target).map_err(CliError::new)?;
+    if let Some(tls) = config.tls {
+        Tls::open(tls).map_err(CliError::new)?;
+    }
+    if matches!(config.keys.source, KeySource::Files(_)) {
+        KeyRing::open(&config.keys, Clock::System.now()).map_err(CliError::new)?;
+    }
+    println!("ok: {} issuers, {} targets, all cases hold", rules.issuers.len(), rules.policies.targets().len());
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn serve(app: App) -> Answer {

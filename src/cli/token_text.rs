@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::CliError;
 
 /// The most that is read, in bytes: more than the longest token that is accepted.
-const MOST: u64 = 64 * 1024;
+const MOST: usize = 64 * 1024;
 
 /// Reads a token from a file, or from standard input for `-`.
 pub(super) fn read(path: &Path) -> Result<Zeroizing<String>, CliError> {
@@ -34,10 +34,11 @@ pub(super) fn read(path: &Path) -> Result<Zeroizing<String>, CliError> {
 }
 
 fn bounded(from: impl Read, name: &str) -> Result<Zeroizing<String>, CliError> {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(4096));
-    let read = from.take(MOST + 1).read_to_end(&mut bytes);
+    // Room for everything at once: a vector that grows would leave unzeroed copies behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MOST + 1));
+    let read = from.take(MOST as u64 + 1).read_to_end(&mut bytes);
     read.map_err(|error| CliError::new(format!("cannot read the token from {name}: {error}")))?;
-    if bytes.len() as u64 > MOST {
+    if bytes.len() > MOST {
         return Err(CliError::new(format!(
             "{name} is larger than 64 KiB: that is no token; give a file with one token"
         )));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::outcome::Source;
-use super::stop::Stop;
+use super::stop::TargetFault;
 use super::tally::Tally;
 use super::walk::Walk;
 use crate::audit::Journal;
@@ -155,17 +155,36 @@ impl Counter {
     }
 }
 
+/// The target of requests that name none does not exist.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("default_target: there is no target `{0}` among the policies")]
+pub struct NoSuchDefault(TargetName);
+
 impl Rules {
+    /// Puts rules together.
+    ///
+    /// # Errors
+    /// [`NoSuchDefault`].
+    pub fn new(
+        issuers: Issuers,
+        policies: PolicySet,
+        default_target: Option<TargetName>,
+    ) -> Result<Self, NoSuchDefault> {
+        match default_target.as_ref().filter(|name| policies.target(name.as_str()).is_none()) {
+            Some(unknown) => Err(NoSuchDefault(unknown.clone())),
+            None => Ok(Self { issuers, policies, default_target }),
+        }
+    }
+
     /// The one target that all of `asked` select, or the default where nothing was asked for.
-    pub(super) fn target(&self, asked: &[String]) -> Result<&Target, Stop> {
+    pub(super) fn target(&self, asked: &[String]) -> Result<&Target, TargetFault> {
         let mut names = asked
             .iter()
             .map(String::as_str)
             .chain(self.default_target.as_ref().map(TargetName::as_str).filter(|_| asked.is_empty()));
-        let first = names.next().ok_or(Stop::Target("no target was asked for, and there is no default"))?;
-        let unknown = Stop::Target("there is no target of the name that was asked for");
-        let target = self.policies.target(first).ok_or(unknown)?;
+        let first = names.next().ok_or(TargetFault::Missing)?;
+        let target = self.policies.target(first).ok_or(TargetFault::Unknown)?;
         let same = |name: &str| self.policies.target(name).is_some_and(|other| other.name() == target.name());
-        if names.all(same) { Ok(target) } else { Err(Stop::Target("more than one target was asked for")) }
+        if names.all(same) { Ok(target) } else { Err(TargetFault::Several) }
     }
 }

@@ -10,7 +10,7 @@ mod tally;
 mod tokens;
 mod walk;
 
-pub use counter::{Counter, CounterParts, Rules};
+pub use counter::{Counter, CounterParts, NoSuchDefault, Rules};
 pub use outcome::{Exchanged, Presentation, Refused, RefusedClass, Source};
 pub use tally::{LATENCY_BOUNDS_US, Outcome, Tally};
 pub use tokens::RevokeError;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::RefusedClass;
 use crate::audit::AuditUnavailable;
 use crate::mint::MintError;
-use crate::policy::Denial;
+use crate::policy::{Denial, Reason};
 use crate::replay::ReplayError;
 use crate::trust::{KeysUnavailable, Untrusted};
 use crate::verify::Refusal;
@@ -16,9 +16,14 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// Why an exchange stopped.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Stop {
-    /// The surface could not read the request; the word is the surface's own.
-    #[error("the request was not well-formed")]
-    Malformed(&'static str),
+    /// The surface could not read the request; both words are the surface's own.
+    #[error("{detail}")]
+    Malformed {
+        /// A stable name.
+        code: &'static str,
+        /// What is wrong with it, without a word of what was sent.
+        detail: String,
+    },
     /// The token is not good.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -28,9 +33,9 @@ pub(super) enum Stop {
     /// The issuer's keys are not to be had.
     #[error(transparent)]
     Keys(#[from] KeysUnavailable),
-    /// No target goes by that name, or several were asked for.
-    #[error("{0}")]
-    Target(&'static str),
+    /// There is not one target that was asked for.
+    #[error(transparent)]
+    Target(#[from] TargetFault),
     /// The policy denies.
     #[error("{}", .0.reason())]
     Denied(Denial),
@@ -48,17 +53,33 @@ pub(super) enum Stop {
     Audit(#[from] AuditUnavailable),
 }
 
+/// Why there is no target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum TargetFault {
+    /// None was asked for.
+    #[error("no target was asked for, and there is no default")]
+    Missing,
+    /// None goes by that name.
+    #[error("there is no target of the name that was asked for")]
+    Unknown,
+    /// `audience` and `resource` select different ones.
+    #[error("more than one target was asked for")]
+    Several,
+}
+
 impl Stop {
     /// A stable name of the reason.
     pub(super) fn code(&self) -> &'static str {
         match self {
-            Self::Malformed(code) => code,
+            Self::Malformed { code, .. } => code,
             Self::Refused(refusal) => refusal.code(),
             Self::Issuer(Untrusted::UnknownIssuer) => "issuer_unknown",
             Self::Issuer(Untrusted::Ambiguous) => "issuer_ambiguous",
             Self::Issuer(Untrusted::NameMismatch) => "issuer_not_the_named",
             Self::Keys(_) => "keys_unavailable",
-            Self::Target(_) => "target_unknown",
+            Self::Target(TargetFault::Missing) => "target_missing",
+            Self::Target(TargetFault::Unknown) => "target_unknown",
+            Self::Target(TargetFault::Several) => "target_several",
             Self::Denied(denial) => denial.reason_code(),
             Self::Scope => "scope_not_granted",
             Self::Replay(ReplayError::Replayed) => "token_replayed",
@@ -73,9 +94,11 @@ impl Stop {
     /// What the caller learns.
     pub(super) fn class(&self) -> RefusedClass {
         match self {
-            Self::Malformed(_) => RefusedClass::Request,
-            Self::Refused(_) | Self::Issuer(_) | Self::Denied(_) => RefusedClass::Token,
+            Self::Malformed { .. } => RefusedClass::Request,
+            // Unknown and forbidden look alike: whoever has any good token could list the targets otherwise.
+            Self::Denied(denial) if matches!(denial.reason(), Reason::NoRuleForIssuer) => RefusedClass::Target,
             Self::Target(_) => RefusedClass::Target,
+            Self::Refused(_) | Self::Issuer(_) | Self::Denied(_) => RefusedClass::Token,
             Self::Scope => RefusedClass::Scope,
             Self::Keys(_) | Self::Audit(_) => RefusedClass::Unavailable(RETRY_AFTER),
             Self::Replay(ReplayError::Replayed) => RefusedClass::Token,

@@ -15,15 +15,18 @@ pub const LATENCY_BOUNDS_US: [u64; 12] =
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// A token was issued.
-    Allowed,
+    Issued,
     /// Refused or denied.
     Denied,
+    /// cambio could not decide.
+    Failed,
 }
 
 #[derive(Debug, Default)]
 struct PerIssuer {
-    allowed: AtomicU64,
+    issued: AtomicU64,
     denied: AtomicU64,
+    failed: AtomicU64,
 }
 
 /// Counters of one engine.
@@ -45,12 +48,14 @@ impl Tally {
         Self { issuers, ..Self::default() }
     }
 
-    pub(super) fn allowed(&self, issuer: Option<&IssuerName>) {
-        self.of(issuer).allowed.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn issued(&self, issuer: Option<&IssuerName>) {
+        self.of(issuer).issued.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn denied(&self, issuer: Option<&IssuerName>, reason: &'static str) {
-        self.of(issuer).denied.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn stopped(&self, issuer: Option<&IssuerName>, failed: bool, reason: &'static str) {
+        let counters = self.of(issuer);
+        let counter = if failed { &counters.failed } else { &counters.denied };
+        counter.fetch_add(1, Ordering::Relaxed);
         let mut reasons = self.reasons.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         *reasons.entry(reason).or_default() += 1;
     }
@@ -78,8 +83,9 @@ impl Tally {
         let known = self.issuers.iter().map(|(name, counters)| (Some(name), counters));
         known.chain([(None, &self.unknown)]).flat_map(|(name, counters)| {
             [
-                (name, Outcome::Allowed, counters.allowed.load(Ordering::Relaxed)),
+                (name, Outcome::Issued, counters.issued.load(Ordering::Relaxed)),
                 (name, Outcome::Denied, counters.denied.load(Ordering::Relaxed)),
+                (name, Outcome::Failed, counters.failed.load(Ordering::Relaxed)),
             ]
         })
     }
@@ -120,10 +126,10 @@ mod tests {
     fn an_unknown_issuer_grows_nothing() {
         let known = IssuerName::new("a").unwrap();
         let tally = Tally::new([known.clone()]);
-        tally.denied(Some(&IssuerName::new("b").unwrap()), "x");
-        tally.denied(None, "x");
-        tally.allowed(Some(&known));
-        assert_eq!(tally.exchanges().count(), 4);
+        tally.stopped(Some(&IssuerName::new("b").unwrap()), false, "x");
+        tally.stopped(None, true, "x");
+        tally.issued(Some(&known));
+        assert_eq!(tally.exchanges().count(), 6);
         assert_eq!(tally.reasons()["x"], 2);
     }
 }

@@ -39,10 +39,12 @@ impl<'a> Walk<'a> {
     /// # Errors
     /// [`Refused`] says as much as the caller may learn.
     pub async fn exchange(mut self, presented: Presentation) -> Result<Exchanged, Refused> {
+        // The request may have taken its time to arrive: what is decided is decided now.
+        self.now = self.counter.clock().now();
         let rules = self.counter.rules();
         match self.steps(&rules, presented).await {
             Ok((token, scope)) => {
-                self.counter.tally().allowed(self.issuer.as_ref());
+                self.counter.tally().issued(self.issuer.as_ref());
                 let took = self.took();
                 self.trail.close(Outcome::Issued(&token), took);
                 Ok(Exchanged { decision: self.id, token, scope })
@@ -51,10 +53,11 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Ends the walk of a request that its surface could not read; `code` is a stable word for the audit record.
+    /// Ends the walk of a request that its surface could not read: `code` is a stable word for the audit record, `detail`
+    /// says what is wrong, and quotes nothing of the request.
     #[must_use]
-    pub fn malformed(self, code: &'static str) -> Refused {
-        self.stop(&Stop::Malformed(code))
+    pub fn malformed(self, code: &'static str, detail: impl ToString) -> Refused {
+        self.stop(&Stop::Malformed { code, detail: detail.to_string() })
     }
 
     async fn steps(
@@ -68,11 +71,16 @@ impl<'a> Walk<'a> {
         }
         self.trail.policy_set(rules.policies.digest());
         self.trail.worthwhile()?;
-        let token = self.verified(rules, subject_token, issuer).await?;
+        let (token, new) = self.verified(rules, subject_token, issuer).await?;
         let target = rules.target(&targets)?;
         let permit = self.decided(rules, token, target)?;
+        if let Some(seen) = new {
+            // Only after a permit: on a public issuer anybody has tokens, and could push out those that matter.
+            self.counter.seen().remember(seen, permit.token());
+        }
         let granted = granted_scope(&permit, target, scope.as_ref())?;
-        let differs = scope.is_some_and(|asked| !asked.equals(&granted)).then(|| granted.clone());
+        let as_asked = scope.is_some_and(|asked| asked.equals(&granted)) || granted.is_empty();
+        let differs = (!as_asked).then(|| granted.clone());
         let wish = Wish { scope: &granted, lifetime, decision: self.id, policy_digest: rules.policies.digest() };
         let draft = self.counter.minter().draft(permit, wish, self.now)?;
         // Room for the record first: nothing is burnt or minted that can not be accounted for. From here on nobody waits.
@@ -80,34 +88,37 @@ impl<'a> Walk<'a> {
         Ok((self.counter.replay().admit_permit(draft, self.now)?.issue()?, differs))
     }
 
-    /// The token, verified: by its issuer's keys, or because it was verified before and everything still holds.
+    /// The token, verified: by its issuer's keys, or because it was verified before and everything still holds. With it,
+    /// where it is worth remembering, how it is found again.
     async fn verified(
         &mut self,
         rules: &Rules,
         token: SubjectToken,
         named: Option<IssuerName>,
-    ) -> Result<VerifiedToken, Stop> {
+    ) -> Result<(VerifiedToken, Option<SeenKey>), Stop> {
         let seen = SeenKey { digest: crate::jose::sha256(token.as_bytes()), declared: token.declared(), named };
         self.trail.claimed(None, None, seen.digest);
         let known = self.counter.seen().find(&seen, &rules.issuers, self.now);
         self.counter.tally().cache(known.is_some());
         if let Some(token) = known {
+            self.trail.claimed(Some(token.trusted_issuer().url().as_str()), token.key_id(), seen.digest);
             self.trusts(token.issuer());
             self.trail.verified(token.subject(), token.claims().iter().map(|(name, value)| (name.as_str(), value)));
-            return Ok(token);
+            return Ok((token, None));
         }
         let token = UntrustedToken::parse(token, seen.digest)?;
         let claimed = token.claimed_issuer()?;
         self.trail.claimed(Some(&claimed), token.key_id_hint(), seen.digest);
         let issuer = rules.issuers.find(&claimed, seen.named.as_ref())?;
         self.trusts(issuer.name());
-        let token = signed(issuer, token, self.now).await?.check_claims(self.now)?;
+        let signed = signed(issuer, token, self.now).await?;
+        // Fresh keys may have taken seconds to come.
+        self.now = self.counter.clock().now();
+        let token = signed.check_claims(self.now)?;
         self.trail.verified(token.subject(), token.claims().iter().map(|(name, value)| (name.as_str(), value)));
-        if token.trusted_issuer().replay() == ReplayRule::Reusable {
-            // A single-use token comes only once: to remember it would only push out one that comes again.
-            self.counter.seen().remember(seen, &token);
-        }
-        Ok(token)
+        // A single-use token comes only once: to remember it would only push out one that comes again.
+        let comes_again = token.trusted_issuer().replay() == ReplayRule::Reusable;
+        Ok((token, comes_again.then_some(seen)))
     }
 
     fn decided(&mut self, rules: &Rules, token: VerifiedToken, target: &Target) -> Result<Permit, Stop> {
@@ -132,11 +143,9 @@ impl<'a> Walk<'a> {
 
     fn stop(self, stop: &Stop) -> Refused {
         let (reason, detail, class) = (stop.code(), Some(stop.to_string()), stop.class());
-        self.counter.tally().denied(self.issuer.as_ref(), reason);
-        let outcome = match class {
-            RefusedClass::Unavailable(_) | RefusedClass::Fault => Outcome::Failed { reason, detail },
-            _ => Outcome::Denied { reason, detail },
-        };
+        let failed = matches!(class, RefusedClass::Unavailable(_) | RefusedClass::Fault);
+        self.counter.tally().stopped(self.issuer.as_ref(), failed, reason);
+        let outcome = if failed { Outcome::Failed { reason, detail } } else { Outcome::Denied { reason, detail } };
         let took = self.took();
         self.trail.close(outcome, took);
         Refused { decision: self.id, class }

@@ -78,6 +78,13 @@ impl IssuerUrl {
         format!("{}/.well-known/openid-configuration", self.0.trim_end_matches('/'))
     }
 
+    /// The path, without a slash at its end; empty at the root.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        let rest = self.0.split_once("://").map_or("", |(_, rest)| rest);
+        rest.find('/').and_then(|at| rest.get(at..)).unwrap_or_default().trim_end_matches('/')
+    }
+
     /// Whether keys travel over TLS.
     #[must_use]
     pub fn is_https(&self) -> bool {
@@ -117,6 +124,15 @@ mod tests {
     #[case("")]
     fn what_no_issuer_may_be_is_refused(#[case] text: &str) {
         assert!(IssuerUrl::new(text).is_err());
+    }
+
+    #[rstest]
+    #[case("https://x.example", "")]
+    #[case("https://x.example/", "")]
+    #[case("https://x.example/cambio/", "/cambio")]
+    #[case("http://127.0.0.1:80/a/b", "/a/b")]
+    fn a_path_has_no_slash_at_its_end(#[case] text: &str, #[case] path: &str) {
+        assert_eq!(IssuerUrl::new(text).unwrap().path(), path);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::base64url;
 use super::header::{Header, HeaderError};
 use super::json::{self, JsonError};
-use super::{Algorithm, VerifyingKey};
+use super::{Algorithm, Sha256, VerifyingKey, sha256};
 
 /// The longest token that is looked at, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
@@ -123,11 +123,21 @@ impl CompactJws {
         self.token.len() as u64
     }
 
+    /// SHA-256 of what is signed: header and claims. Unlike a digest of the whole token it is the same for every
+    /// signature that verifies: of an ECDSA signature `(r, s)` anybody makes a second one, `(r, n - s)`.
+    #[must_use]
+    pub fn signed_digest(&self) -> Sha256 {
+        sha256(self.signed())
+    }
+
+    fn signed(&self) -> &[u8] {
+        self.token.as_bytes().get(..self.signed_bytes).unwrap_or_default()
+    }
+
     /// Whether `key` made this token's signature. The key's one algorithm must be the header's.
     #[must_use]
     pub fn is_signed_by(&self, key: &VerifyingKey) -> bool {
-        let signed = self.token.as_bytes().get(..self.signed_bytes).unwrap_or_default();
-        key.algorithm() == self.header.algorithm && key.verifies(signed, &self.signature)
+        key.algorithm() == self.header.algorithm && key.verifies(self.signed(), &self.signature)
     }
 
     /// The claims, once the caller holds that a key verified them.
@@ -210,6 +220,13 @@ mod tests {
     #[case("null", CompactError::Claims(JsonError::NotAnObject))]
     fn claims_with_two_readings_are_refused(#[case] claims: &str, #[case] error: CompactError) {
         assert_eq!(read(&token(HEADER, claims, b"s")).unwrap_err(), error);
+    }
+
+    #[test]
+    fn what_is_signed_is_the_same_under_every_signature() {
+        let digest = |claims: &str, signature: &[u8]| read(&token(HEADER, claims, signature)).unwrap().signed_digest();
+        assert_eq!(digest(CLAIMS, b"r, s"), digest(CLAIMS, b"r, n - s"));
+        assert_ne!(digest(CLAIMS, b"r, s"), digest(r#"{"iss":"https://j.example"}"#, b"r, s"));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::Algorithm;
 use super::json::{self, JsonError};
 
 const REGISTERED: [&str; 16] = [
-    "alg", "jku", "jwk", "kid", "x5u", "x5c", "x5t", "x5t#s256", "typ", "cty", "crit", "b64", "zip", "enc", "apu",
+    "alg", "jku", "jwk", "kid", "x5u", "x5c", "x5t", "x5t#S256", "typ", "cty", "crit", "b64", "zip", "enc", "apu",
     "epk",
 ];
 
@@ -92,7 +92,7 @@ mod tests {
     #[rstest]
     #[case(r#"{"alg":"RS256","kid":"a","typ":"JWT"}"#)]
     #[case(r#"{"alg":"ES256"}"#)]
-    #[case(r#"{"alg":"RS256","kid":"a","x5t":"thumb","ver":1}"#)]
+    #[case(r#"{"alg":"RS256","kid":"a","x5t":"thumb","x5t#S256":"thumb","ver":1}"#)]
     fn an_ordinary_header_is_read(#[case] header: &str) {
         assert!(Header::parse(header.as_bytes()).is_ok());
     }

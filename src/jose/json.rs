@@ -61,11 +61,11 @@ pub fn parse_object(bytes: &[u8]) -> Result<Map<String, Value>, JsonError> {
 /// it is another name. Go's JSON decoder is such a reader (hashicorp/cap#191).
 #[must_use]
 pub(super) fn looks_like(name: &str, registered: &[&str]) -> bool {
-    if name.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase()) {
+    if name.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase()) && !name.contains('#') {
         return false;
     }
     let folded: String = name.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect();
-    registered.iter().any(|known| *known != name && *known == folded)
+    registered.iter().any(|known| *known != name && known.eq_ignore_ascii_case(&folded))
 }
 
 #[derive(Clone, Copy)]
@@ -220,7 +220,9 @@ mod tests {
     #[case("sub", false)]
     #[case("subject", false)]
     #[case("Environment", false)]
+    #[case("x5t#S256", false)]
+    #[case("x5t#s256", true)]
     fn a_look_alike_of_a_registered_name_is_seen(#[case] name: &str, #[case] alike: bool) {
-        assert_eq!(looks_like(name, &["iss", "sub", "kid"]), alike);
+        assert_eq!(looks_like(name, &["iss", "sub", "kid", "x5t#S256"]), alike);
     }
 }

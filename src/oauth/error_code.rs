@@ -1,4 +1,5 @@
-//! The error codes of RFC 6749 section 5.2, RFC 8693 section 2.2.2 and RFC 7009 section 2.2.1.
+//! The error codes of RFC 6749 section 5.2 and RFC 8693 section 2.2.2, and of RFC 6749 section 4.1.2.1 for answers of ours
+//! that are no fault of the caller's.
 
 /// What a caller learns when a request fails: the registered code, never the reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -15,8 +16,6 @@ pub enum ErrorCode {
     InvalidScope,
     /// An unknown or forbidden `audience` or `resource` (RFC 8693 section 2.2.2, RFC 8707 section 2).
     InvalidTarget,
-    /// A token type that can not be revoked (RFC 7009 section 2.2.1).
-    UnsupportedTokenType,
     /// cambio can not decide right now: keys, replay memory or audit are out of reach. Nothing was granted.
     TemporarilyUnavailable,
     /// A fault of cambio's own.
@@ -34,7 +33,6 @@ impl ErrorCode {
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::InvalidScope => "invalid_scope",
             Self::InvalidTarget => "invalid_target",
-            Self::UnsupportedTokenType => "unsupported_token_type",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
             Self::ServerError => "server_error",
         }

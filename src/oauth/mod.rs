@@ -10,6 +10,6 @@ mod subject_token;
 
 pub use error_code::ErrorCode;
 pub use parameters::{ParameterError, Parameters};
-pub use request::{Grant, GrantRequest, RequestError};
+pub use request::{Grant, GrantRequest, IssuedTokenType, RequestError};
 pub use scope::{Scope, ScopeToken};
 pub use subject_token::{DeclaredType, SubjectToken};

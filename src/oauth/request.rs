@@ -57,6 +57,33 @@ impl Grant {
     }
 }
 
+/// What an issued token is called (RFC 8693 section 2.2.1). What we issue is both; the caller's word is used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum IssuedTokenType {
+    /// An access token.
+    #[default]
+    AccessToken,
+    /// A JWT.
+    Jwt,
+}
+
+impl IssuedTokenType {
+    /// The registered URN.
+    #[must_use]
+    pub const fn urn(self) -> &'static str {
+        match self {
+            Self::AccessToken => "urn:ietf:params:oauth:token-type:access_token",
+            Self::Jwt => "urn:ietf:params:oauth:token-type:jwt",
+        }
+    }
+
+    fn requested(urn: Option<&str>) -> Result<Self, RequestError> {
+        let all = [Self::AccessToken, Self::Jwt];
+        let Some(urn) = urn else { return Ok(Self::default()) };
+        all.into_iter().find(|one| one.urn() == urn).ok_or(RequestError::RequestedTokenType)
+    }
+}
+
 /// A well-formed request for a token.
 #[derive(Debug)]
 pub struct GrantRequest {
@@ -73,6 +100,8 @@ pub struct GrantRequest {
     pub subject_issuer: Option<IssuerName>,
     /// The lifetime that was asked for (`expiration`, in seconds, an extension that Pulumi's clients send).
     pub lifetime: Option<Duration>,
+    /// What the caller wants an issued token to be called.
+    pub issued_token_type: IssuedTokenType,
     /// How many parameters were ignored.
     pub ignored_parameters: usize,
 }
@@ -155,6 +184,7 @@ impl GrantRequest {
             },
             subject_issuer: name.map_err(|_| RequestError::SubjectIssuer)?,
             lifetime: expiration.map_err(|_| RequestError::Expiration)?.map(Duration::from_secs),
+            issued_token_type: IssuedTokenType::requested(parameters.value("requested_token_type"))?,
             ignored_parameters: parameters.unknown(&KNOWN),
         })
     }
@@ -170,10 +200,7 @@ fn exchanged(parameters: &Parameters<'_>) -> Result<SubjectToken, RequestError> 
     if parameters.value("actor_token_type").is_some() {
         return Err(RequestError::ActorType);
     }
-    match parameters.value("requested_token_type").map(|urn| urn.strip_prefix("urn:ietf:params:oauth:token-type:")) {
-        None | Some(Some("access_token" | "jwt")) => Ok(SubjectToken::new(token, declared)),
-        Some(_) => Err(RequestError::RequestedTokenType),
-    }
+    Ok(SubjectToken::new(token, declared))
 }
 
 fn targets(parameters: &Parameters<'_>) -> Result<Vec<String>, RequestError> {

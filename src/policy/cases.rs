@@ -62,11 +62,9 @@ pub(super) struct Case<'d> {
 }
 
 /// Works out the cases of a file. What is not well formed goes to `faults`.
-pub(super) fn resolve<'d>(
-    document: &'d Document,
-    issuers: &BTreeSet<IssuerName>,
-    faults: &mut Faults,
-) -> Vec<Case<'d>> {
+///
+/// A case may name an issuer that is not configured here: that no rule is for it is what such a case shows.
+pub(super) fn resolve<'d>(document: &'d Document, faults: &mut Faults) -> Vec<Case<'d>> {
     faults.at_most(place(&document.target), "cases", document.cases.len(), CASES);
     let mut cases: BTreeMap<&str, usize> = BTreeMap::new();
     let mut resolved: Vec<Case<'d>> = vec![];
@@ -81,7 +79,6 @@ pub(super) fn resolve<'d>(
         }
         let earlier = |name: &str| cases.get(name).and_then(|index| resolved.get(*index));
         match inherit(case, earlier) {
-            Ok(case) if !issuers.contains(case.issuer) => faults.add(at, Problem::UnknownIssuer(case.issuer.clone())),
             Ok(case) => {
                 cases.insert(name, resolved.len());
                 resolved.push(case);

@@ -118,8 +118,8 @@ impl<'i> Loading<'i> {
             }
             self.errors.extend(faults.into_inner());
         }
-        let (language, issuers) = (&self.language, self.builder.issuers);
-        for (outcomes, faults) in each(&built, |(document, target)| promises(document, target, language, issuers))? {
+        let language = &self.language;
+        for (outcomes, faults) in each(&built, |(document, target)| promises(document, target, language))? {
             self.outcomes.extend(outcomes);
             self.errors.extend(faults.into_inner());
         }
@@ -169,14 +169,9 @@ impl Parsed {
 }
 
 /// Runs the cases of one file.
-fn promises(
-    document: &Document,
-    target: &Target,
-    language: &Language,
-    issuers: &BTreeSet<IssuerName>,
-) -> (Vec<CaseOutcome>, Faults) {
+fn promises(document: &Document, target: &Target, language: &Language) -> (Vec<CaseOutcome>, Faults) {
     let mut faults = Faults::of(&target.file);
-    let cases = cases::resolve(document, issuers, &mut faults);
+    let cases = cases::resolve(document, &mut faults);
     (cases.iter().map(|case| case.run(language, target)).collect(), faults)
 }
 

@@ -47,7 +47,7 @@ impl ReplayGuard {
             issuer: issuer.name(),
             target: permit.target(),
             token_id: token.token_id(),
-            token_digest: token.digest(),
+            token_digest: token.signed_digest(),
             expires: token.expires(),
             now,
         })?;

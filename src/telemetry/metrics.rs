@@ -50,8 +50,9 @@ fn exchanges(counter: &Counter, encoder: &mut DescriptorEncoder<'_>) -> fmt::Res
     let mut family = encoder.encode_descriptor("cambio_exchanges", help, None, MetricType::Counter)?;
     for (issuer, outcome, count) in counter.tally().exchanges() {
         let outcome = match outcome {
-            Outcome::Allowed => "allowed",
+            Outcome::Issued => "issued",
             Outcome::Denied => "denied",
+            Outcome::Failed => "failed",
         };
         let issuer = issuer.map_or("", |name| name.as_str());
         one(&mut family, &[("issuer", issuer), ("outcome", outcome)], count)?;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
+use serde_json::Value;
 
 use super::checks;
 use super::verified::{Facts, VerifiedToken};
@@ -31,18 +32,27 @@ pub struct SeenKey {
 
 /// A cache of verified tokens, bounded in bytes.
 pub struct VerifiedTokens {
-    entries: Option<Cache<SeenKey, Arc<Facts>, ByBytes>>,
+    entries: Option<Cache<SeenKey, Entry, ByBytes>>,
+}
+
+#[derive(Clone)]
+struct Entry {
+    facts: Arc<Facts>,
+    weight: u64,
 }
 
 #[derive(Clone)]
 struct ByBytes;
 
-impl Weighter<SeenKey, Arc<Facts>> for ByBytes {
-    fn weight(&self, _key: &SeenKey, facts: &Arc<Facts>) -> u64 {
-        facts.weight
+impl Weighter<SeenKey, Entry> for ByBytes {
+    fn weight(&self, _key: &SeenKey, entry: &Entry) -> u64 {
+        entry.weight
     }
 }
 
+/// What an entry holds beside its claims, and what a value holds beside its text: a tree's node shared by few.
+const ENTRY_BYTES: u64 = 512;
+const VALUE_BYTES: u64 = 72;
 /// The weight of an ordinary token's facts, for the cache's first guess at how many entries there will be.
 const ORDINARY_WEIGHT: u64 = 4096;
 
@@ -57,21 +67,22 @@ impl VerifiedTokens {
     /// The token, if it was verified before and everything that it rested on still holds at `now`: the issuer is
     /// configured as it was then, still publishes the key, and the token's times still hold.
     pub fn find(&self, key: &SeenKey, trusted: &Issuers, now: Timestamp) -> Option<VerifiedToken> {
-        let facts = self.entries.as_ref()?.get(key)?;
+        let facts = self.entries.as_ref()?.get(key)?.facts;
         let issuer = trusted.named(facts.issuer.name())?;
         let unchanged = Arc::ptr_eq(issuer, &facts.issuer);
         if !unchanged || !still_trusted(issuer, facts.key, now) {
             return None;
         }
         checks::times(&facts.times, now, issuer.leeway()).ok()?;
-        checks::lifetime(&facts.times, now, issuer.max_token_lifetime()).ok()?;
         Some(VerifiedToken::from_cache(facts))
     }
 
     /// Remembers a token that was just verified.
     pub fn remember(&self, key: SeenKey, token: &VerifiedToken) {
         if let Some(entries) = &self.entries {
-            entries.insert(key, token.shared());
+            let weight =
+                ENTRY_BYTES + token.claims().iter().map(|(name, value)| name.len() as u64 + bytes(value)).sum::<u64>();
+            entries.insert(key, Entry { facts: token.shared(), weight });
         }
     }
 
@@ -86,6 +97,17 @@ impl VerifiedTokens {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// About what a JSON value holds in memory. Recursion is bounded by the depth that parsing allows.
+fn bytes(value: &Value) -> u64 {
+    VALUE_BYTES
+        + match value {
+            Value::String(text) => text.len() as u64,
+            Value::Array(items) => items.iter().map(bytes).sum(),
+            Value::Object(members) => members.iter().map(|(name, value)| name.len() as u64 + bytes(value)).sum(),
+            Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        }
 }
 
 fn still_trusted(issuer: &Issuer, key: Sha256, now: Timestamp) -> bool {

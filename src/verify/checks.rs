@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::Refusal;
 use crate::clock::Timestamp;
+use crate::trust::{Platform, Presence};
 
 /// The times of a token, as far as it has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,14 +107,23 @@ pub(super) fn times(times: &Times, now: Timestamp, leeway: Duration) -> Result<(
     Ok(())
 }
 
-/// The token lives no longer than `most`: from `iat`, or from now where it has none. A year-long token is one that the
-/// platform issued for its own API.
-pub(super) fn lifetime(times: &Times, now: Timestamp, most: Duration) -> Result<(), Refusal> {
-    let lifetime = times.expires.since(times.issued.unwrap_or(now));
+/// The token lives no longer than `most`: from `iat`, else from `nbf`, else (JWT-SVIDs need have neither) from now. A
+/// year-long token is one that the platform issued for its own API; without `iat` it would pass in its last hours, so
+/// `iat` must be there where the platform's tokens always have it.
+pub(super) fn lifetime(times: &Times, now: Timestamp, most: Duration, has_issue_time: bool) -> Result<(), Refusal> {
+    if has_issue_time && times.issued.is_none() {
+        return Err(Refusal::Time("iat"));
+    }
+    let lifetime = times.expires.since(times.issued.or(times.not_before).unwrap_or(now));
     if lifetime > most {
         return Err(Refusal::LongLived(lifetime.as_secs(), most.as_secs()));
     }
     Ok(())
+}
+
+/// Whether every token of the platform says when it was issued.
+pub(super) fn has_issue_time(platform: &Platform) -> bool {
+    platform.schema().claim("iat").is_some_and(|claim| claim.presence() == Presence::Required)
 }
 
 /// `sub` names somebody (RFC 7519 section 4.1.2).
@@ -231,12 +241,19 @@ mod tests {
     fn a_year_long_token_is_refused_with_or_without_iat() {
         let year = Duration::from_secs(365 * 86_400);
         let day = Duration::from_secs(86_400);
-        for issued in [Some(NOW), None] {
-            let token = Times { expires: NOW.plus(year), not_before: None, issued };
-            assert_eq!(lifetime(&token, NOW, day), Err(Refusal::LongLived(year.as_secs(), day.as_secs())));
-            let token = Times { expires: NOW.plus(day), not_before: None, issued };
-            assert_eq!(lifetime(&token, NOW, day), Ok(()));
+        for (issued, not_before) in [(Some(NOW), None), (None, Some(NOW)), (None, None)] {
+            let token = Times { expires: NOW.plus(year), not_before, issued };
+            let long = Err(Refusal::LongLived(year.as_secs(), day.as_secs()));
+            assert_eq!(lifetime(&token, NOW, day, false), long);
+            let token = Times { expires: NOW.plus(day), not_before, issued };
+            assert_eq!(lifetime(&token, NOW, day, false), Ok(()));
         }
+    }
+
+    #[test]
+    fn a_platform_whose_tokens_say_when_they_were_issued_must_say_it() {
+        let token = Times { expires: NOW, not_before: Some(NOW), issued: None };
+        assert_eq!(lifetime(&token, NOW, LEEWAY, true), Err(Refusal::Time("iat")));
     }
 
     #[rstest]

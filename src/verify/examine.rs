@@ -38,7 +38,10 @@ pub fn examine(claims: &Map<String, Value>, issuer: &Issuer, now: Timestamp) -> 
     match checks::read_times(claims) {
         Ok(times) => {
             note("times", checks::times(&times, now, issuer.leeway()));
-            note("lifetime", checks::lifetime(&times, now, issuer.max_token_lifetime()));
+            note(
+                "lifetime",
+                checks::lifetime(&times, now, issuer.max_token_lifetime(), checks::has_issue_time(issuer.platform())),
+            );
         }
         Err(refusal) => note("times", Err(refusal)),
     }

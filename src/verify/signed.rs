@@ -16,16 +16,11 @@ pub struct SignedToken {
     digest: Sha256,
     issuer: Arc<Issuer>,
     key: Sha256,
-    token_bytes: u64,
 }
-
-/// What the facts of a token weigh in the cache, for each byte of the token: its decoded claims as a tree.
-const BYTES_PER_TOKEN_BYTE: u64 = 4;
 
 impl SignedToken {
     pub(super) fn new(jws: CompactJws, digest: Sha256, issuer: Arc<Issuer>, key: Sha256) -> Self {
-        let token_bytes = jws.token_bytes();
-        Self { jws, digest, issuer, key, token_bytes }
+        Self { jws, digest, issuer, key }
     }
 
     /// Checks every claim that decides whether the token is good, for us, now.
@@ -34,6 +29,10 @@ impl SignedToken {
     /// The first [`Refusal`].
     pub fn check_claims(self, now: Timestamp) -> Result<VerifiedToken, Refusal> {
         let issuer = &self.issuer;
+        // A token without `jti` is known again by what was signed.
+        let has_id = self.jws.unverified_claims().contains_key("jti");
+        let signed_digest = if has_id { self.digest } else { self.jws.signed_digest() };
+        let key_id = self.jws.unverified_key_id().map(Box::from);
         let claims = self.jws.into_claims();
         if let Some(domain) = issuer.trust_domain() {
             let subject = checks::subject(&claims)?;
@@ -49,19 +48,19 @@ impl SignedToken {
         })?;
         let times = checks::read_times(&claims)?;
         checks::times(&times, now, issuer.leeway())?;
-        checks::lifetime(&times, now, issuer.max_token_lifetime())?;
+        checks::lifetime(&times, now, issuer.max_token_lifetime(), checks::has_issue_time(issuer.platform()))?;
         let subject = checks::subject(&claims)?;
         let token_id = checks::token_id(&claims)?;
         shape::check(&claims, issuer)?;
-        let weight = BYTES_PER_TOKEN_BYTE * self.token_bytes;
         Ok(VerifiedToken::new(Facts {
             subject,
             claims,
             digest: self.digest,
             times,
             token_id,
+            signed_digest,
             key: self.key,
-            weight,
+            key_id,
             issuer: self.issuer,
         }))
     }

@@ -41,10 +41,11 @@ pub(super) struct Facts {
     pub(super) subject: Box<str>,
     pub(super) claims: Map<String, Value>,
     pub(super) digest: Sha256,
+    pub(super) signed_digest: Sha256,
     pub(super) times: Times,
     pub(super) token_id: Option<Box<str>>,
     pub(super) key: Sha256,
-    pub(super) weight: u64,
+    pub(super) key_id: Option<Box<str>>,
 }
 
 impl VerifiedToken {
@@ -90,6 +91,18 @@ impl VerifiedToken {
         self.facts.digest
     }
 
+    /// What a spent token without `jti` is known by: SHA-256 of what was signed, the same for every signature that verifies.
+    #[must_use]
+    pub fn signed_digest(&self) -> Sha256 {
+        self.facts.signed_digest
+    }
+
+    /// The `kid` of the key that verified it, as the token names it.
+    #[must_use]
+    pub fn key_id(&self) -> Option<&str> {
+        self.facts.key_id.as_deref()
+    }
+
     /// The verified `exp`.
     #[must_use]
     pub fn expires(&self) -> Timestamp {
@@ -127,10 +140,11 @@ impl VerifiedToken {
             subject: subject.into(),
             claims,
             digest: crate::jose::sha256(subject.as_bytes()),
+            signed_digest: crate::jose::sha256(subject.as_bytes()),
             times: Times { expires, not_before: None, issued: None },
             token_id: None,
             key: crate::jose::sha256(b"key"),
-            weight: 0,
+            key_id: None,
         })
     }
 }

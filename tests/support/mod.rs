@@ -13,12 +13,14 @@
 )]
 
 pub mod answer;
+pub mod http;
 pub mod issuer;
 pub mod key;
 pub mod real_part;
 pub mod stand;
 
 pub use answer::Answer;
+pub use http::{bearer, exchange};
 pub use issuer::Issuer;
 pub use key::{Key, Token};
-pub use stand::{AUDIENCE, Stand, bearer, exchange};
+pub use stand::{AUDIENCE, Stand};

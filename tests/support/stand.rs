@@ -11,6 +11,7 @@ use cambio::config::Config;
 use cambio::exchange::Outcome;
 use serde_json::Value;
 
+use super::http::{exchange, reqwest_client};
 use super::key::Token;
 use super::{Answer, Issuer};
 
@@ -18,9 +19,6 @@ use super::{Answer, Issuer};
 pub const AUDIENCE: &str = "https://cambio.example.com";
 /// What is in the file `rs.secret`, for a resource server.
 pub const CLIENT_SECRET: &str = "a secret of 24 characters";
-const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
-const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
-const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 
 /// Two targets for jobs of the issuer `workloads`.
 const POLICY: &str = r#"
@@ -156,6 +154,11 @@ impl Stand {
         self.clock.advance(Duration::from_secs(seconds));
     }
 
+    /// Moves the clock to the machine's, if that is ahead: real issuers say when a token was issued.
+    pub fn keeps_up(&self) {
+        self.clock.set(self.now().max(Clock::System.now()));
+    }
+
     pub fn url(&self, path: &str) -> String {
         format!("{}://{}{path}", self.scheme, self.running().address())
     }
@@ -260,7 +263,7 @@ impl Stand {
     /// Exchanges that the engine counted as allowed.
     pub fn allowed(&self) -> u64 {
         let tally = self.running().counter().tally();
-        tally.exchanges().filter(|(_, outcome, _)| *outcome == Outcome::Allowed).map(|(_, _, count)| count).sum()
+        tally.exchanges().filter(|(_, outcome, _)| *outcome == Outcome::Issued).map(|(_, _, count)| count).sum()
     }
 
     /// Hits and misses of the cache of verified tokens.
@@ -278,16 +281,6 @@ impl Stand {
         validation.validate_exp = false; // time is the test's own
         jsonwebtoken::decode(token, &jsonwebtoken::DecodingKey::from_jwk(jwk).unwrap(), &validation).unwrap()
     }
-}
-
-/// The form of RFC 8693, for the target `vault`.
-pub fn exchange(token: &str) -> Vec<(&str, &str)> {
-    vec![("grant_type", TOKEN_EXCHANGE), ("subject_token", token), ("subject_token_type", JWT), ("audience", "vault")]
-}
-
-/// The form of RFC 7523, for the target `vault`.
-pub fn bearer(token: &str) -> Vec<(&str, &str)> {
-    vec![("grant_type", JWT_BEARER), ("assertion", token), ("audience", "vault")]
 }
 
 /// One entry of `issuers:`.
@@ -319,37 +312,4 @@ pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 fn assert_uncached(answer: &Answer) {
     assert_eq!((answer.header("cache-control"), answer.header("pragma")), ("no-store", "no-cache"));
     assert_eq!(answer.header("content-type"), "application/json");
-}
-
-/// A client that takes no proxy and follows no redirect, and trusts only the certificates in this file.
-pub fn reqwest_client(ca: Option<&str>) -> reqwest::Client {
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let ca = ca.map(|ca| reqwest::Certificate::from_pem_bundle(&std::fs::read(ca).unwrap()).unwrap());
-    reqwest::Client::builder()
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .tls_certs_only(ca.unwrap_or_default())
-        .build()
-        .unwrap()
-}
-
-/// A port that was free a moment ago, for an issuer identifier that has to be known before the counter listens.
-pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-/// Sends bytes as they are, and reads until the counter closes the connection.
-pub async fn raw(stand: &Stand, bytes: &[u8]) -> String {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    let mut stream = tokio::net::TcpStream::connect(stand.running().address()).await.unwrap();
-    let (mut read, mut write) = stream.split();
-    let mut text = Vec::new();
-    // Whoever refuses need not read to the end: neither half may wait for the other.
-    let (_, _) = tokio::join!(write.write_all(bytes), async {
-        let mut some = [0; 4096];
-        while let Ok(count @ 1..) = read.read(&mut some).await {
-            text.extend_from_slice(&some[..count]);
-        }
-    });
-    String::from_utf8_lossy(&text).into_owned()
 }

@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::wire::quoted;
 use crate::cli::CliError;
 use crate::jose::{random, sha256};
 use crate::state::PrivateDir;
@@ -66,6 +67,14 @@ impl Stage {
             directory.write(name, text.as_bytes()).map_err(CliError::new)?;
         }
         Ok(())
+    }
+
+    /// The words of a `cambio` command line with the demo's configuration, by the name that this program was started by.
+    pub(super) fn cambio(&self, words: &[&str]) -> Vec<String> {
+        let name = std::env::args().next().filter(|name| name.contains('/')).unwrap_or_else(|| "cambio".to_owned());
+        let config = quoted(&self.join("cambio.yaml").display().to_string());
+        let words = words.iter().map(|word| quoted(word));
+        [quoted(&name)].into_iter().chain(words).chain([format!("--config {config}")]).collect()
     }
 
     /// Leaves the directory where it is, for whoever wants to know what happened.

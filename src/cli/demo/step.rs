@@ -69,7 +69,7 @@ impl Walk<'_> {
             self.screen.member(name, &shown(minted.claims.pointer(path)));
         }
         let answer = call.send().await?;
-        let record = self.operator.looks_up(answer.decision()).await?;
+        let record = self.operator.looks_up(&answer.decision).await?;
         Ok((answer, record, Faults::default()))
     }
 

@@ -88,6 +88,8 @@ impl<'a> Walk<'a> {
         self.begins("The same job in a project of a sibling group, 201 instead of 200: denied, and explained");
         let (answer, record, mut faults) = self.asks(Workload::Sibling).await?;
         self.refused(&answer, &record, "conditions_not_met", &mut faults);
+        self.screen.row("more", "the whole record, as the operator asks for it:");
+        self.screen.command(&self.stage.cambio(&["explain", &record.id]));
         faults.expect(
             "the explanation",
             record.detail.as_deref().unwrap_or_default(),
@@ -142,7 +144,8 @@ impl<'a> Walk<'a> {
         let file = self.stage.write(ISSUED, issued)?;
         let secret = self.stage.join(RESOURCE_SERVER_SECRET);
         let introspect = Call::new(format!("{}/oauth2/introspect", self.url))
-            .basic(RESOURCE_SERVER, secret, &self.secret)
+            .field("client_id", RESOURCE_SERVER)
+            .file("client_secret", secret, &self.secret)
             .file("token", file.clone(), issued);
         let revoke = Call::new(format!("{}/oauth2/revoke", self.url)).file("token", file, issued);
         self.screen.command(&introspect.curl());

@@ -7,22 +7,22 @@ use serde_json::json;
 use crate::exchange::{Exchanged, Refused, RefusedClass};
 use crate::http::body::BodyError;
 use crate::identity::DecisionId;
-use crate::oauth::{ErrorCode, Grant};
+use crate::oauth::{ErrorCode, Grant, IssuedTokenType};
 
 /// The response header that names the decision.
 const DECISION: HeaderName = HeaderName::from_static("cambio-decision");
 
 /// A token response (RFC 8693 section 2.2.1). Written by hand into one buffer: this is the hot path, and every field is
 /// of an alphabet that needs no escaping.
-pub(super) fn exchanged(outcome: &Exchanged) -> Response<Body> {
+pub(super) fn exchanged(outcome: &Exchanged, issued_token_type: IssuedTokenType) -> Response<Body> {
     let token = &outcome.token;
     let expires_in = token.expires_in().as_secs();
     let mut body = String::with_capacity(token.token().len() + 256);
     body.push_str(r#"{"access_token":""#);
     body.push_str(token.token());
-    body.push_str(
-        r#"","issued_token_type":"urn:ietf:params:oauth:token-type:access_token","token_type":"Bearer","expires_in":"#,
-    );
+    body.push_str(r#"","issued_token_type":""#);
+    body.push_str(issued_token_type.urn());
+    body.push_str(r#"","token_type":"Bearer","expires_in":"#);
     body.push_str(&expires_in.to_string());
     if let Some(scope) = &outcome.scope {
         body.push_str(r#","scope":"#);

@@ -5,20 +5,18 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::token::media_type;
+use super::form::{self, bad};
 use super::{OAuth, answer};
-use crate::http::body;
 use crate::identity::IssuerUrl;
 use crate::mint::OwnToken;
 use crate::oauth::{ErrorCode, Parameters};
 
 pub(super) async fn introspect(State(oauth): State<OAuth>, request: Request) -> Response<Body> {
-    let bad = |text| answer::error(StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest, text);
     let (head, body) = request.into_parts();
-    if media_type(&head.headers) != Some("application/x-www-form-urlencoded") {
-        return bad("the body must be application/x-www-form-urlencoded");
-    }
-    let Ok(bytes) = body::read(body).await else { return bad("the body could not be read") };
+    let bytes = match form::read(&head.headers, body).await {
+        Ok(bytes) => bytes,
+        Err(answer) => return answer,
+    };
     let Ok(parameters) = Parameters::from_form(&bytes) else { return bad("a parameter is repeated") };
     let Some(client) = oauth.clients.authenticate(&head.headers, &parameters) else { return unauthenticated() };
     let Some(token) = parameters.value("token") else { return bad("the parameter token is missing") };

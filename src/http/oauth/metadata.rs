@@ -3,52 +3,41 @@
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderValue, Response, header};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::OAuth;
 use crate::identity::IssuerUrl;
-use crate::jose::Algorithm;
 use crate::oauth::Grant;
 
 /// How long our documents may be cached. Signing keys are published for that long before they sign
 /// (`mint::KeySettings::publish_ahead`).
 const CACHE_CONTROL: HeaderValue = HeaderValue::from_static("public, max-age=3600");
 
-/// The metadata documents, written once.
-pub struct Metadata {
-    body: String,
+/// Both metadata documents are the same one.
+pub(super) async fn document(State(oauth): State<OAuth>) -> Response<Body> {
+    let counter = &oauth.counter;
+    let mut algorithms: Vec<_> = counter.keys().keys().iter().map(|key| key.algorithm.name()).collect();
+    algorithms.sort_unstable();
+    algorithms.dedup();
+    public("application/json", Body::from(described(counter.issuer(), &algorithms).to_string()))
 }
 
-impl Metadata {
-    /// The documents of `issuer`, whose tokens are signed by `algorithms`.
-    #[must_use]
-    pub fn new(issuer: &IssuerUrl, algorithms: &[Algorithm]) -> Self {
-        let at = |path: &str| format!("{}{path}", issuer.as_str().trim_end_matches('/'));
-        let names: Vec<_> = algorithms.iter().map(|algorithm| algorithm.name()).collect();
-        let document = json!({
-            "issuer": issuer.as_str(),
-            "token_endpoint": at("/oauth2/token"),
-            "jwks_uri": at("/oauth2/jwks"),
-            "introspection_endpoint": at("/oauth2/introspect"),
-            "revocation_endpoint": at("/oauth2/revoke"),
-            "grant_types_supported": [Grant::TokenExchange.urn(), Grant::JwtBearer.urn()],
-            "token_endpoint_auth_methods_supported": ["none"],
-            "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
-            "revocation_endpoint_auth_methods_supported": ["none"],
-            "response_types_supported": ["none"],
-            "subject_types_supported": ["public"],
-            "id_token_signing_alg_values_supported": names,
-        });
-        Self { body: document.to_string() }
-    }
-}
-
-pub(super) async fn openid(State(oauth): State<OAuth>) -> Response<Body> {
-    public("application/json", Body::from(oauth.metadata.body.clone()))
-}
-
-pub(super) async fn oauth(State(oauth): State<OAuth>) -> Response<Body> {
-    public("application/json", Body::from(oauth.metadata.body.clone()))
+fn described(issuer: &IssuerUrl, algorithms: &[&str]) -> Value {
+    let at = |path: &str| format!("{}{path}", issuer.as_str().trim_end_matches('/'));
+    json!({
+        "issuer": issuer.as_str(),
+        "token_endpoint": at("/oauth2/token"),
+        "jwks_uri": at("/oauth2/jwks"),
+        "introspection_endpoint": at("/oauth2/introspect"),
+        "revocation_endpoint": at("/oauth2/revoke"),
+        "grant_types_supported": [Grant::TokenExchange.urn(), Grant::JwtBearer.urn()],
+        "token_endpoint_auth_methods_supported": ["none"],
+        "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+        "revocation_endpoint_auth_methods_supported": ["none"],
+        "response_types_supported": ["none"],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": algorithms,
+    })
 }
 
 pub(super) async fn keys(State(oauth): State<OAuth>) -> Response<Body> {

@@ -4,15 +4,16 @@ use std::net::SocketAddr;
 
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderMap, Response, header};
+use axum::http::Response;
 
+use super::form::{FORM, is_media_type};
 use super::{OAuth, answer};
 use crate::audit::Surface;
 use crate::exchange::{Presentation, Source, Walk};
 use crate::http::body;
 use crate::identity::IssuerName;
 use crate::jose;
-use crate::oauth::{ErrorCode, GrantRequest, Parameters, RequestError};
+use crate::oauth::{ErrorCode, GrantRequest, ParameterError, Parameters, RequestError};
 
 pub(super) async fn exchange(
     State(oauth): State<OAuth>,
@@ -27,30 +28,27 @@ pub(super) async fn exchange(
     };
     let bytes = match body::read(body).await {
         Ok(bytes) => bytes,
-        Err(error) => return answer::unread(error, &walk.malformed("body_unreadable")),
+        Err(error) => return answer::unread(error, &walk.malformed("body_unreadable", format!("{error:?}"))),
     };
-    let parameters = match media_type(&head.headers) {
-        Some("application/x-www-form-urlencoded") => Parameters::from_form(&bytes),
-        Some("application/json") => match jose::parse_object(&bytes) {
-            Ok(object) => Parameters::from_json(object),
-            Err(_) => Err(crate::oauth::ParameterError::Json),
-        },
-        _ => {
-            let text = "the body must be application/x-www-form-urlencoded";
-            return answer::malformed(ErrorCode::InvalidRequest, text, &walk.malformed("content_type"));
-        }
+    let parameters = if is_media_type(&head.headers, FORM) {
+        Parameters::from_form(&bytes)
+    } else if is_media_type(&head.headers, "application/json") {
+        jose::parse_object(&bytes).map_err(|_| ParameterError::Json).and_then(Parameters::from_json)
+    } else {
+        let text = "the body must be application/x-www-form-urlencoded";
+        return answer::malformed(ErrorCode::InvalidRequest, text, &walk.malformed("content_type", text));
     };
     let request = match parameters.as_ref().map(GrantRequest::read) {
         Ok(Ok(request)) => request,
         Ok(Err(error)) => return malformed(walk, error),
         Err(error) => {
-            let refused = walk.malformed("parameters_malformed");
+            let refused = walk.malformed("parameters_malformed", error);
             return answer::malformed(ErrorCode::InvalidRequest, &error.to_string(), &refused);
         }
     };
-    let grant = request.grant;
+    let (grant, issued) = (request.grant, request.issued_token_type);
     match walk.exchange(presentation(request, named)).await {
-        Ok(exchanged) => answer::exchanged(&exchanged),
+        Ok(exchanged) => answer::exchanged(&exchanged, issued),
         Err(refused) => answer::refused(&refused, grant, None),
     }
 }
@@ -58,7 +56,7 @@ pub(super) async fn exchange(
 fn malformed(walk: Walk<'_>, error: RequestError) -> Response<Body> {
     let reason =
         if error.code() == ErrorCode::UnsupportedGrantType { "grant_unsupported" } else { "request_malformed" };
-    answer::malformed(error.code(), &error.to_string(), &walk.malformed(reason))
+    answer::malformed(error.code(), &error.to_string(), &walk.malformed(reason, error))
 }
 
 fn presentation(request: GrantRequest, named: Option<IssuerName>) -> Presentation {
@@ -87,10 +85,4 @@ fn named_issuer(query: Option<&str>) -> Result<Option<IssuerName>, RequestError>
         }
     }
     Ok(named)
-}
-
-/// The media type without its parameters.
-pub(super) fn media_type(headers: &HeaderMap) -> Option<&str> {
-    let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
-    value.split(';').next().map(str::trim)
 }

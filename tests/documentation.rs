@@ -1,0 +1,61 @@
+//! What the documents promise is in the code, and the other way round.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+fn read(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+/// The words between backticks.
+fn quoted(text: &str) -> BTreeSet<&str> {
+    text.split('`').skip(1).step_by(2).collect()
+}
+
+/// String literals that stand where a reason's code stands: after `=>`, or first in a call of `malformed`.
+fn codes(source: &str) -> BTreeSet<String> {
+    let before_tests = source.split("#[cfg(test)]").next().unwrap();
+    let literal =
+        |rest: &str| rest.trim_start().strip_prefix('"').and_then(|rest| rest.split('"').next().map(str::to_owned));
+    let marks = ["=>", "malformed(", "{ \"grant_unsupported\" } else {"];
+    let all = marks.iter().flat_map(|mark| before_tests.match_indices(mark).map(|(at, mark)| at + mark.len()));
+    let words = all.filter_map(|at| before_tests.get(at..).and_then(literal));
+    words.filter(|word| word.contains('_') && word.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')).collect()
+}
+
+#[test]
+fn every_reason_is_documented() {
+    let documented = read("docs/audit.md");
+    let documented = quoted(&documented);
+    let files = ["exchange/stop.rs", "verify/refusal.rs", "policy/decision.rs", "http/oauth/token.rs"];
+    let codes: BTreeSet<String> = files.iter().flat_map(|file| codes(&read(&format!("src/{file}")))).collect();
+    assert!(codes.len() > 40, "{codes:?}");
+    let missing: Vec<_> = codes.iter().filter(|code| !documented.contains(code.as_str())).collect();
+    assert!(missing.is_empty(), "docs/audit.md does not tell of {missing:?}");
+}
+
+#[test]
+fn every_key_of_the_configuration_is_documented() {
+    let documented = read("docs/configuration.md");
+    for (file, mark) in [("src/config/file.rs", "    pub(super) "), ("src/trust/settings.rs", "    pub ")] {
+        let source = read(file);
+        let keys = source.lines().filter_map(|line| line.strip_prefix(mark)).filter_map(|line| line.split(':').next());
+        let keys: Vec<_> = keys.filter(|key| key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')).collect();
+        assert!(keys.len() > 10, "{keys:?}");
+        for key in keys {
+            assert!(documented.contains(key), "docs/configuration.md does not tell of `{key}` ({file})");
+        }
+    }
+}
+
+#[test]
+fn every_document_that_is_named_exists() {
+    for page in ["README.md", "CONTRIBUTING.md", "docs/audit.md", "docs/threats.md", "docs/configuration.md"] {
+        let text = read(page);
+        for path in quoted(&text).into_iter().filter(|word| word.starts_with("docs/") || word.starts_with("src/")) {
+            assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(path).exists() || path.contains('*'), "{page}: {path}");
+        }
+    }
+}
