@@ -6,7 +6,7 @@ mod cli_support;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use cli_support::{Place, answer, cambio, cambio_with, chmod, mode, server, tls};
+use cli_support::{Place, answer, cambio, cambio_with, chmod, mode, next, server, tls};
 use rstest::rstest;
 use serde_json::{Value, json};
 use std::fs;
@@ -67,7 +67,7 @@ fn github_is_asked_for_a_token_for_the_audience() {
     let exchange = ["exchange", "--url", &url, "--target", "group-pipelines"];
     let said = cambio_with(&[&exchange[..], &["--audience", "https://cambio.example.com"]].concat(), &env, "");
     assert_eq!(said.code, 0, "{said:?}");
-    let request = asked.recv().unwrap();
+    let request = next(&asked);
     assert!(
         request.starts_with("GET /token?api-version=2.0&audience=https%3A%2F%2Fcambio.example.com HTTP"),
         "{request}"
@@ -75,7 +75,7 @@ fn github_is_asked_for_a_token_for_the_audience() {
     assert!(request.to_ascii_lowercase().contains("authorization: bearer runner"), "{request}");
     cambio_with(&exchange, &env, "");
     let encoded: String = url::form_urlencoded::byte_serialize(url.as_bytes()).collect();
-    assert!(asked.recv().unwrap().contains(&format!("audience={encoded} ")), "the default audience is the URL");
+    assert!(next(&asked).contains(&format!("audience={encoded} ")), "the default audience is the URL");
 
     let (refusing, _asked) = server(vec![answer("403 Forbidden", "{}")]);
     let env = [("ACTIONS_ID_TOKEN_REQUEST_URL", refusing.as_str()), ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "runner")];
@@ -117,7 +117,7 @@ fn azure_devops_is_asked_with_its_service_connection() {
     ];
     let said = cambio_with(&["exchange", "--url", &counter.url(), "--target", "group-pipelines"], &env, "");
     assert_eq!(said.code, 0, "{said:?}");
-    let request = asked.recv().unwrap();
+    let request = next(&asked);
     assert!(request.starts_with("POST /oidctoken?api-version=7.1&serviceConnectionId=c-1 "), "{request}");
 }
 
@@ -238,7 +238,7 @@ fn a_counter_that_can_not_decide_is_asked_again_a_bounded_number_of_times() {
     let said = exchange(&url, "3");
     assert_eq!((said.code, said.out.as_str()), (0, "a.b.c\n"), "{said:?}");
     assert!(said.err.contains("trying again in 1 s"));
-    assert_eq!(asked.iter().take(2).count(), 2);
+    assert_eq!(asked.try_iter().count(), 2);
 
     let (url, asked) = server(vec![busy]);
     let said = exchange(&url, "1");

@@ -4,7 +4,7 @@
 
 mod cli_support;
 
-use cli_support::{ISSUER, Place, Said, answer, cambio, cambio_with, new_key, now, server, sign};
+use cli_support::{ISSUER, Place, Said, answer, cambio, cambio_with, new_key, next, now, server, sign};
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -152,7 +152,7 @@ fn claims_can_not_write_to_the_terminal_and_the_platform_can_be_asked_for_the_to
     let env = [("ACTIONS_ID_TOKEN_REQUEST_URL", github.as_str()), ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "runner")];
     let said = cambio_with(&["token", "inspect", "--audience", "us"], &env, "");
     assert_eq!(said.code, 0, "{said:?}");
-    assert!(said.out.contains("from GitHub Actions") && asked.recv().unwrap().contains("audience=us"));
+    assert!(said.out.contains("from GitHub Actions") && next(&asked).contains("audience=us"));
 }
 
 #[rstest]

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
+use std::time::Duration;
 
 use cambio::app::{App, Running};
 use cambio::clock::Clock;
@@ -180,13 +181,16 @@ pub fn server(answers: Vec<String>) -> (String, Receiver<String>) {
             let mut stream = stream.unwrap();
             let request = read_request(&mut stream);
             last = answers.next().unwrap_or(last);
+            let _ = asked.send(request);
             let _ = stream.write_all(last.as_bytes());
-            if asked.send(request).is_err() {
-                return;
-            }
         }
     });
     (format!("http://{address}"), requests)
+}
+
+/// The next request that a [`server`] got.
+pub fn next(requests: &Receiver<String>) -> String {
+    requests.recv_timeout(Duration::from_secs(10)).expect("nobody asked")
 }
 
 /// An answer of [`server`].
