@@ -35,6 +35,7 @@ mod journal;
 mod record;
 mod settings;
 mod sink;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod trail;

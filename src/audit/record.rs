@@ -9,7 +9,6 @@ use super::facts::{Facts, MAX_POLICIES, Surface};
 use crate::clock::Timestamp;
 use crate::identity::{DecisionId, PolicyName};
 use crate::jose::Sha256;
-use crate::mint::as_hex;
 
 const VERSION: u32 = 1;
 
@@ -81,7 +80,7 @@ struct Line<'a> {
     claimed_issuer: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     key_id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "maybe_hex")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<Sha256>,
     #[serde(skip_serializing_if = "Option::is_none")]
     issuer: Option<&'a str>,
@@ -89,11 +88,11 @@ struct Line<'a> {
     subject: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     target: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "maybe_hex")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     policy_set: Option<Sha256>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rule: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "maybe_hex")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     rule_digest: Option<Sha256>,
     #[serde(skip_serializing_if = "<[_]>::is_empty", serialize_with = "texts")]
     policies: &'a [PolicyName],
@@ -152,13 +151,6 @@ pub(super) fn write_line(out: &mut Vec<u8>, mut facts: Box<Facts>) -> serde_json
 
 fn display<S: Serializer>(value: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(value)
-}
-
-fn maybe_hex<S: Serializer>(digest: &Option<Sha256>, serializer: S) -> Result<S::Ok, S::Error> {
-    match digest {
-        Some(digest) => as_hex(digest, serializer),
-        None => serializer.serialize_none(),
-    }
 }
 
 fn texts<S: Serializer>(names: &[PolicyName], serializer: S) -> Result<S::Ok, S::Error> {

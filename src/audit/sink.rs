@@ -1,11 +1,13 @@
-//! Where records end: a file that is rotated by size, or standard output.
+//! Where records end: a file that is rotated by size, or what can only be written to.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write as _};
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use super::settings::Sink;
+use super::stream::Stream;
 use crate::state::{StateError, append_private_file};
 
 /// A group may read the records: those who collect logs.
@@ -14,14 +16,12 @@ const WIDEST: u32 = 0o640;
 /// A sink that takes whole lines.
 pub(super) enum OpenSink {
     File(LogFile),
-    Stdout,
+    Stream(Stream),
 }
 
 pub(super) struct LogFile {
     path: PathBuf,
     file: File,
-    /// Whether it has a length that can be cut, and a name that can be changed.
-    regular: bool,
     /// The length of what is known to be whole lines.
     good: u64,
     /// The time of the newest record in it, in milliseconds since the epoch.
@@ -34,26 +34,34 @@ pub(super) struct LogFile {
 impl OpenSink {
     pub(super) fn new(sink: &Sink) -> Result<Self, StateError> {
         match sink {
-            Sink::Stdout => Ok(Self::Stdout),
-            Sink::File { path, rotate_bytes, keep } => LogFile::open(path, *rotate_bytes, *keep).map(Self::File),
+            // Not through `io::stdout`, whose buffer does not tell how much was taken.
+            Sink::Stdout => match io::stdout().as_fd().try_clone_to_owned() {
+                Ok(out) => Ok(Self::Stream(Stream::new(File::from(out)))),
+                Err(source) => Err(StateError::Io { doing: "open", path: PathBuf::from("standard output"), source }),
+            },
+            Sink::File { path, rotate_bytes, keep } => Self::open(path, *rotate_bytes, *keep),
         }
     }
 
-    /// Writes whole lines, the newest of which is of the moment `newest`; all of them or, on an error, none.
+    /// Writes whole lines, the newest of which is of the moment `newest`. After an error the same lines are to be given
+    /// again, or to be given up: then none or, where they can not be taken back, a part of them was written.
     pub(super) fn write(&mut self, lines: &[u8], newest: i64) -> io::Result<()> {
         match self {
             Self::File(file) => file.write(lines, newest),
-            Self::Stdout => {
-                let mut out = io::stdout().lock();
-                out.write_all(lines)?;
-                out.flush()
-            }
+            Self::Stream(stream) => stream.write(lines),
+        }
+    }
+
+    /// Says that `lines`, which were refused, do not come again.
+    pub(super) fn give_up(&mut self, lines: &[u8]) {
+        if let Self::Stream(stream) = self {
+            stream.give_up(lines);
         }
     }
 
     pub(super) fn sync(&mut self) -> io::Result<()> {
         match self {
-            Self::File(file) if file.unsynced && file.regular => {
+            Self::File(file) if file.unsynced => {
                 file.file.sync_data()?;
                 file.unsynced = false;
                 Ok(())
@@ -61,9 +69,7 @@ impl OpenSink {
             _ => Ok(()),
         }
     }
-}
 
-impl LogFile {
     fn open(path: &Path, rotate_bytes: u64, keep: usize) -> Result<Self, StateError> {
         let failed = |doing| move |source| StateError::Io { doing, path: path.to_owned(), source };
         if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
@@ -75,28 +81,31 @@ impl LogFile {
         }
         let file = append_private_file(path, WIDEST)?;
         let found = file.metadata().map_err(failed("look at"))?;
-        let mut log = Self {
+        if !found.is_file() {
+            // It has no length that could be cut, and no name that could be changed.
+            return Ok(Self::Stream(Stream::new(file)));
+        }
+        let mut log = LogFile {
             path: path.to_owned(),
             file,
-            regular: found.is_file(),
             good: found.len(),
             newest: i64::MIN,
             unsynced: false,
             rotate_bytes: rotate_bytes.max(1),
             keep,
         };
-        if log.regular {
-            // Two writers would cut each other's lines and rotate each other's files.
-            match log.file.try_lock() {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => return Err(StateError::Busy(path.to_owned())),
-                Err(TryLockError::Error(error)) => return Err(failed("lock")(error)),
-            }
-            log.end_torn_line().map_err(failed("write"))?;
+        // Two writers would cut each other's lines and rotate each other's files.
+        match log.file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(StateError::Busy(path.to_owned())),
+            Err(TryLockError::Error(error)) => return Err(failed("lock")(error)),
         }
-        Ok(log)
+        log.end_torn_line().map_err(failed("write"))?;
+        Ok(Self::File(log))
     }
+}
 
+impl LogFile {
     /// A line that a crash cut off stays by itself, and no record runs into it.
     fn end_torn_line(&mut self) -> io::Result<()> {
         use std::os::unix::fs::FileExt as _;
@@ -113,16 +122,14 @@ impl LogFile {
 
     fn write(&mut self, lines: &[u8], newest: i64) -> io::Result<()> {
         if let Err(error) = self.file.write_all(lines) {
-            if self.regular {
-                let length = self.file.metadata().map_or(self.good, |found| found.len());
-                let _ = self.file.set_len(self.good.min(length));
-            }
+            let length = self.file.metadata().map_or(self.good, |found| found.len());
+            let _ = self.file.set_len(self.good.min(length));
             return Err(error);
         }
         self.unsynced = true;
         self.good += u64::try_from(lines.len()).unwrap_or_default();
         self.newest = self.newest.max(newest);
-        if self.regular && self.good >= self.rotate_bytes {
+        if self.good >= self.rotate_bytes {
             // A rotation that fails leaves a longer file, and is tried again with the next lines.
             let _ = self.rotate();
         }

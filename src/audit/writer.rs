@@ -103,6 +103,7 @@ impl Writer<'_> {
             if self.shared.stopping.load(Ordering::SeqCst) {
                 self.last_tries = self.last_tries.saturating_sub(1);
                 if self.last_tries == 0 {
+                    self.sink.give_up(text);
                     return false;
                 }
             }

@@ -24,9 +24,7 @@ pub(super) struct Claims<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) namespace: Option<&'a str>,
     pub(super) rule: &'a str,
-    #[serde(serialize_with = "as_hex")]
     pub(super) rule_digest: Sha256,
-    #[serde(serialize_with = "as_hex")]
     pub(super) policy_digest: Sha256,
     pub(super) txn: DecisionId,
 }
@@ -56,31 +54,4 @@ pub(super) struct ReadClaims {
 
 fn as_texts<S: Serializer>(names: &[PolicyName], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(names.iter().map(PolicyName::as_str))
-}
-
-/// As `Display` writes it, without the formatting machinery: two of these stand in every token.
-pub(crate) fn as_hex<S: Serializer>(digest: &Sha256, serializer: S) -> Result<S::Ok, S::Error> {
-    let mut text = [0_u8; 64];
-    for (pair, byte) in text.as_chunks_mut::<2>().0.iter_mut().zip(digest.bytes()) {
-        *pair = [hex_digit(byte >> 4), hex_digit(byte & 0xf)];
-    }
-    serializer.serialize_str(std::str::from_utf8(&text).map_err(serde::ser::Error::custom)?)
-}
-
-const fn hex_digit(nibble: u8) -> u8 {
-    if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::jose::sha256;
-
-    #[test]
-    fn a_digest_is_written_as_it_prints() {
-        #[derive(Serialize)]
-        struct One(#[serde(serialize_with = "as_hex")] Sha256);
-        let digest = sha256(b"abc");
-        assert_eq!(serde_json::to_string(&One(digest)).unwrap(), format!("\"{digest}\""));
-    }
 }

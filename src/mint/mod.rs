@@ -20,7 +20,6 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use claims::as_hex;
 pub use issue::{Draft, Wish};
 pub use issued::IssuedToken;
 pub use key_ring::{KeyRing, TICK_EVERY, list, rotate};

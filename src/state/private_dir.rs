@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -32,6 +32,14 @@ pub enum StateError {
         mode: u32,
         /// The mode that is accepted.
         wanted: u32,
+    },
+    /// It is somebody else's, who may change its mode and its content at any time.
+    #[error("`{path}` belongs to user {owner}: `chown` it to the user that cambio runs as, and ask who has read it")]
+    Foreign {
+        /// Where.
+        path: PathBuf,
+        /// The owner's number.
+        owner: u32,
     },
     /// Longer than what is ever written there.
     #[error("`{path}` is longer than {most} bytes")]
@@ -70,6 +78,8 @@ pub enum StateError {
     Full(PathBuf),
 }
 
+const ROOT: u32 = 0;
+
 /// A directory of mode 0700 whose files have mode 0600.
 #[derive(Clone, Debug)]
 pub struct PrivateDir(PathBuf);
@@ -82,14 +92,23 @@ impl PrivateDir {
     /// Opens the directory, made with mode 0700 if it is missing.
     ///
     /// # Errors
-    /// [`StateError::Wide`] where group or others have any permission, [`StateError::Io`].
+    /// [`StateError::Wide`] where group or others have any permission, [`StateError::Foreign`] where another user but root
+    /// owns it, [`StateError::Io`].
     pub fn open(path: &Path) -> Result<Self, StateError> {
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed("make", path))?;
-        let mode = fs::metadata(path).map_err(failed("look at", path))?.permissions().mode() & 0o7777;
+        let found = fs::metadata(path).map_err(failed("look at", path))?;
+        let mode = found.permissions().mode() & 0o7777;
         if mode & 0o077 != 0 {
             return Err(StateError::Wide { path: path.to_owned(), mode, wanted: 0o700 });
         }
-        Ok(Self(path.to_owned()))
+        let dir = Self(path.to_owned());
+        // A mode of 0700 keeps out everybody but the owner, who could read and replace keys and decisions. `/proc/self` is
+        // root's where our binary has file capabilities; a file that we make settles it then.
+        let ours = |looked: Option<u32>| looked == Some(found.uid());
+        if found.uid() != ROOT && !ours(fs::metadata("/proc/self").ok().map(|own| own.uid())) && !ours(dir.own_uid()) {
+            return Err(StateError::Foreign { path: path.to_owned(), owner: found.uid() });
+        }
+        Ok(dir)
     }
 
     /// Where it is.
@@ -199,6 +218,15 @@ impl PrivateDir {
         }
     }
 
+    /// Who owns a file that is made here: the user of this process.
+    fn own_uid(&self) -> Option<u32> {
+        let probe = self.join(&format!(".owner-{}", std::process::id()));
+        let _ = fs::remove_file(&probe); // a crash may have left it
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&probe).ok()?;
+        let _ = fs::remove_file(&probe);
+        file.metadata().ok().map(|made| made.uid())
+    }
+
     fn sync(&self) -> Result<(), StateError> {
         File::open(&self.0).and_then(|dir| dir.sync_all()).map_err(failed("sync", &self.0))
     }
@@ -276,6 +304,18 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         fs::set_permissions(home.path(), fs::Permissions::from_mode(mode)).unwrap();
         assert!(matches!(PrivateDir::open(home.path()), Err(StateError::Wide { wanted: 0o700, .. })));
+    }
+
+    #[test]
+    fn a_directory_of_another_user_is_refused() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = PrivateDir::open(&home.path().join("d")).unwrap();
+        assert_eq!(dir.own_uid(), Some(fs::metadata(dir.path()).unwrap().uid()));
+        assert!(dir.names().unwrap().is_empty());
+        // Only root may give a directory away, and only root could enter it then.
+        if std::os::unix::fs::chown(dir.path(), Some(65_534), None).is_ok() {
+            assert!(matches!(PrivateDir::open(dir.path()), Err(StateError::Foreign { owner: 65_534, .. })));
+        }
     }
 
     #[rstest]
