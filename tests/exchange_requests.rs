@@ -265,10 +265,10 @@ async fn the_number_of_parameters_is_bounded() {
 async fn a_body_that_is_too_large_is_not_read() {
     let stand = Stand::open().await;
     let token = stand.token().sign();
-    let filler = "x".repeat(64 * 1024);
+    let filler = "x".repeat(32 * 1024);
     let answer = stand.post("/oauth2/token", &with(exchange(&token), "made_up", &filler)).await;
     stand.refused(&answer, 413, "invalid_request", "body_unreadable");
-    let answer = stand.post("/oauth2/token", &with(exchange(&token), "made_up", &filler[..50_000])).await;
+    let answer = stand.post("/oauth2/token", &with(exchange(&token), "made_up", &filler[..25_000])).await;
     stand.permitted(&answer);
 }
 

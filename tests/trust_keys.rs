@@ -8,10 +8,10 @@ mod trust_support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cambio::clock::Timestamp;
+use cambio::clock::{Clock, ManualClock, Timestamp};
 use cambio::trust::{FetchError, Issuers, Keeper, KeyCache, KeyFault, KeysUnavailable, Reason, Refresh, Snapshot};
 use rstest::rstest;
-use trust_support::{Answer, START, Server, after, fixture, issuers, one, tick};
+use trust_support::{Answer, START, Server, after, at, fixture, issuers, one, tick};
 
 const FETCHED: Refresh = Refresh::Fetched { changed: true };
 const SAME: Refresh = Refresh::Fetched { changed: false };
@@ -207,6 +207,20 @@ async fn an_unknown_key_id_is_told_how_long_to_wait() {
 }
 
 #[tokio::test]
+async fn requests_that_end_in_the_reverse_order_of_their_beginning_cause_one_fetch() {
+    let (server, issuers) = served("").await;
+    let keys = cache(&issuers);
+    let generation = keys.current(START).unwrap().generation();
+    // Two hundred requests, one begun every half second, whose bodies end youngest first.
+    for number in (0..200_u64).rev() {
+        let began = after(60).plus(Duration::from_millis(500 * number));
+        keys.refresh(Reason::UnknownKeyId(generation), began).await;
+    }
+    assert_eq!(server.hits("/jwks"), 2, "one at start, then one for all of them");
+    assert_eq!(keys.status().last_attempt, Some(after(60).plus(Duration::from_millis(500 * 199))));
+}
+
+#[tokio::test]
 async fn a_failed_attempt_starts_the_cooldown_too() {
     let (server, issuers) = served("").await;
     let keys = cache(&issuers);
@@ -273,9 +287,9 @@ async fn a_tick_does_not_ask_twice_and_not_all_at_once() {
         })
         .collect();
     let (keeper, issuers) = (Keeper::new(), issuers(&yaml));
-    let first = keeper.tick(&issuers, START);
+    let first = keeper.tick(&issuers, &at(START));
     assert_eq!(first.len(), 100);
-    assert_eq!(keeper.tick(&issuers, after(1)).len(), 0, "all are taken on");
+    assert_eq!(keeper.tick(&issuers, &at(after(1))).len(), 0, "all are taken on");
     for fetch in first {
         fetch.await.unwrap();
     }
@@ -283,6 +297,32 @@ async fn a_tick_does_not_ask_twice_and_not_all_at_once() {
     assert_eq!(server.hits("/jwks"), 100);
     let most = server.most_at_once();
     assert!((2..=32).contains(&most), "{most} at once");
+}
+
+#[tokio::test]
+async fn a_fetch_that_waited_for_its_turn_counts_from_its_own_beginning() {
+    let (slow, server) = (Server::start().await, Server::start().await);
+    slow.answer("/jwks", Answer::ok(good_as("good")).after(Duration::from_millis(500)));
+    server.answer("/jwks", Answer::ok(good_as("good")));
+    let entry = |number: usize| {
+        let server = if number < 32 { &slow } else { &server };
+        format!(
+            "- {{name: i{number}, platform: generic, issuer: '{}/{number}', audiences: [cambio], \
+             insecure_http: true, keys: {{jwks_url: '{}'}}}}\n",
+            server.url(""),
+            server.url("/jwks")
+        )
+    };
+    let issuers = issuers(&(0..33).map(entry).collect::<String>());
+    let clock = ManualClock::new(START);
+    let mut fetches = Keeper::new().tick(&issuers, &Clock::Manual(clock.clone()));
+    while slow.hits("/jwks") < 32 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    clock.advance(Duration::from_secs(40));
+    fetches.remove(32).await.unwrap();
+    let fetched = issuers.iter().nth(32).unwrap().keys().current(after(40)).unwrap().fetched();
+    assert_eq!(fetched, after(40));
 }
 
 #[rstest]
@@ -338,9 +378,9 @@ async fn a_file_is_read_again_when_it_changes_and_only_then() {
     );
     let (keeper, issuers) = (Keeper::new(), issuers(&yaml));
     let keys = cache(&issuers);
-    let at = |now: Timestamp| key_ids(&keys.current(now).unwrap());
+    let read = |now: Timestamp| key_ids(&keys.current(now).unwrap());
     tick(&keeper, &issuers, START).await;
-    assert_eq!(at(START), ["one"]);
+    assert_eq!(read(START), ["one"]);
     let generation = keys.current(START).unwrap().generation();
     assert_eq!(tick(&keeper, &issuers, after(1)).await, 0);
     assert_eq!(tick(&keeper, &issuers, after(6)).await, 1);
@@ -348,17 +388,17 @@ async fn a_file_is_read_again_when_it_changes_and_only_then() {
     assert_eq!(keys.current(after(6)).unwrap().fetched(), after(6), "but confirmed");
     std::fs::write(&path, good_as("other")).unwrap();
     tick(&keeper, &issuers, after(12)).await;
-    assert_eq!(at(after(12)), ["other"]);
+    assert_eq!(read(after(12)), ["other"]);
     std::fs::write(&path, "{").unwrap();
     tick(&keeper, &issuers, after(18)).await;
-    assert_eq!(at(after(18)), ["other"], "a broken file replaces nothing");
+    assert_eq!(read(after(18)), ["other"], "a broken file replaces nothing");
     std::fs::remove_file(&path).unwrap();
     tick(&keeper, &issuers, after(30)).await;
-    assert_eq!(at(after(30)), ["other"], "nor does a missing one");
+    assert_eq!(read(after(30)), ["other"], "nor does a missing one");
     assert!(keys.status().last_error.unwrap().to_string().contains("jwks.json"));
     std::fs::write(&path, good_as("back")).unwrap();
     tick(&keeper, &issuers, after(120)).await;
-    assert_eq!(at(after(120)), ["back"]);
+    assert_eq!(read(after(120)), ["back"]);
 }
 
 #[tokio::test]

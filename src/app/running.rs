@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::{App, readiness, upkeep};
 use crate::exchange::Counter;
@@ -24,7 +25,7 @@ pub struct Running {
     ops_address: SocketAddr,
     stop: watch::Sender<bool>,
     servers: Vec<JoinHandle<()>>,
-    upkeep: JoinHandle<()>,
+    upkeep: [JoinHandle<()>; 2],
 }
 
 /// An address that can not be listened on.
@@ -49,7 +50,7 @@ impl App {
             readiness: Arc::new(move || readiness::of(&ready)),
             metrics: Arc::new(move || telemetry::render(&metrics)),
         });
-        let upkeep = tokio::spawn(upkeep::run(Arc::clone(&self.counter), self.tls.clone(), stopped.clone()));
+        let upkeep = upkeep::start(&self.counter, self.tls.clone(), &stopped);
         let servers = vec![
             tokio::spawn(serve(listener, oauth::router(self.oauth), self.tls, self.limits, stopped.clone())),
             tokio::spawn(serve(ops_listener, ops, None, self.limits, stopped)),
@@ -87,7 +88,11 @@ impl Running {
         for server in self.servers {
             let _ = server.await;
         }
-        let _ = self.upkeep.await;
+        for upkeep in self.upkeep {
+            if timeout(FLUSH_PATIENCE, upkeep).await.is_err() {
+                tracing::error!("a file takes too long; it is not waited for");
+            }
+        }
         let counter = self.counter;
         let closed = tokio::task::spawn_blocking(move || {
             let now = counter.clock().now();

@@ -1,11 +1,14 @@
 //! What runs beside the requests: keys are fetched before they grow stale, our own are rotated, journals are synced,
 //! a new certificate is taken up. Whatever fails here is told, and tried again; nothing of it ends the server.
+//!
+//! Two loops, neither of which waits for the other: a disk that hangs must not let the issuers' keys grow old.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::exchange::Counter;
@@ -14,10 +17,19 @@ use crate::trust::Keeper;
 
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Runs until `stop` turns true.
-pub(super) async fn run(counter: Arc<Counter>, tls: Option<Arc<Tls>>, mut stop: watch::Receiver<bool>) {
+/// Begins both loops; they end when `stop` turns true.
+pub(super) fn start(
+    counter: &Arc<Counter>,
+    tls: Option<Arc<Tls>>,
+    stop: &watch::Receiver<bool>,
+) -> [JoinHandle<()>; 2] {
+    let keys = issuers_keys(Arc::clone(counter), stop.clone());
+    let files = every(EVERY, chores(counter, tls), stop.clone());
+    [tokio::spawn(keys), tokio::spawn(files)]
+}
+
+async fn issuers_keys(counter: Arc<Counter>, mut stop: watch::Receiver<bool>) {
     let keeper = Keeper::new();
-    let mut certificate = tls.map(Certificate::new);
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -25,24 +37,60 @@ pub(super) async fn run(counter: Arc<Counter>, tls: Option<Arc<Tls>>, mut stop: 
             _ = ticks.tick() => {}
             _ = stop.wait_for(|stop| *stop) => return,
         }
-        let now = counter.clock().now();
-        drop(keeper.tick(&counter.rules().issuers, now));
-        let own = Arc::clone(&counter);
-        let mut watched = certificate.take();
-        // Files may be slow: they are read and written where blocking is in order.
-        let done = tokio::task::spawn_blocking(move || {
-            if let Err(error) = own.keys().tick(now) {
+        drop(keeper.tick(&counter.rules().issuers, counter.clock()));
+    }
+}
+
+/// Something to do again and again that may take its time over files.
+struct Chore {
+    name: &'static str,
+    work: Arc<dyn Fn() + Send + Sync>,
+}
+
+impl Chore {
+    fn new(name: &'static str, work: impl Fn() + Send + Sync + 'static) -> Self {
+        Self { name, work: Arc::new(work) }
+    }
+}
+
+fn chores(counter: &Arc<Counter>, tls: Option<Arc<Tls>>) -> Vec<Chore> {
+    let (keys, replay) = (Arc::clone(counter), Arc::clone(counter));
+    let mut chores = vec![
+        Chore::new("signing keys", move || {
+            if let Err(error) = keys.keys().tick(keys.clock().now()) {
                 tracing::error!(%error, "signing keys could not be looked after; those in use stay in use");
             }
-            if let Err(error) = own.replay().maintain(now) {
+        }),
+        Chore::new("single-use tokens", move || {
+            if let Err(error) = replay.replay().maintain(replay.clock().now()) {
                 tracing::error!(%error, "the journal of single-use tokens could not be synced");
             }
-            if let Some(certificate) = &mut watched {
-                certificate.look();
+        }),
+    ];
+    if let Some(tls) = tls {
+        let certificate = Mutex::new(Certificate::new(tls));
+        let look = move || certificate.lock().unwrap_or_else(PoisonError::into_inner).look();
+        chores.push(Chore::new("certificate", look));
+    }
+    chores
+}
+
+/// Does the chores in turn, where blocking is in order. One that panics is done again next time, and so are the others.
+async fn every(span: Duration, chores: Vec<Chore>, mut stop: watch::Receiver<bool>) {
+    let mut ticks = interval(span);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+        for chore in &chores {
+            let work = Arc::clone(&chore.work);
+            // The error is not told: it prints the payload of the panic, which may hold anything.
+            if tokio::task::spawn_blocking(move || work()).await.is_err() {
+                tracing::error!(chore = chore.name, "a chore ended early; it is tried again");
             }
-            watched
-        });
-        certificate = done.await.unwrap_or_default();
+        }
     }
 }
 
@@ -74,4 +122,32 @@ impl Certificate {
 
 fn changed(path: &Path) -> Option<SystemTime> {
     std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[tokio::test]
+    async fn a_chore_that_panics_is_done_again_and_so_are_those_after_it() {
+        let counts: [Arc<AtomicUsize>; 2] = Default::default();
+        let [first, second] = counts.clone();
+        let chores = vec![
+            Chore::new("first", move || {
+                first.fetch_add(1, Ordering::SeqCst);
+                panic!("as it should");
+            }),
+            Chore::new("second", move || {
+                second.fetch_add(1, Ordering::SeqCst);
+            }),
+        ];
+        let (stop, stopped) = watch::channel(false);
+        let done = tokio::spawn(every(Duration::from_millis(1), chores, stopped));
+        while counts.iter().any(|count| count.load(Ordering::SeqCst) < 3) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        stop.send_replace(true);
+        done.await.unwrap();
+    }
 }

@@ -34,7 +34,7 @@ use crate::app::{App, Running};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::jose::{random, sha256};
-use crate::telemetry::start_logs;
+use crate::telemetry::{quiet_panics, start_logs};
 
 /// How often the token files are written anew. GitLab's are good for one exchange each.
 const FRESH_EVERY: Duration = Duration::from_secs(30);
@@ -65,6 +65,7 @@ pub(super) struct Demo {
 
 impl Demo {
     pub(super) fn run(self) -> Answer {
+        quiet_panics();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CliError::new)?;
         runtime.block_on(async {
             let mut stops = Stops::new()?;

@@ -14,7 +14,7 @@ use crate::exchange::Rules;
 use crate::http::Tls;
 use crate::mint::{KeyRing, KeySource};
 use crate::policy::PolicySet;
-use crate::telemetry::start_logs;
+use crate::telemetry::{quiet_panics, start_logs};
 
 /// Run the counter until it is told to stop (SIGTERM or SIGINT); requests in flight then finish.
 #[derive(Debug, Args)]
@@ -37,6 +37,7 @@ impl Serve {
     pub(super) fn run(self) -> Answer {
         let config = Config::load(&self.config).map_err(CliError::new)?;
         start_logs(&config.log).map_err(CliError::new)?;
+        quiet_panics();
         if self.check {
             return check(config);
         }

@@ -124,13 +124,19 @@ pub(super) struct ClientFile {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct LimitsFile {
     pub(super) connections: usize,
+    pub(super) connections_per_address: usize,
     pub(super) header_timeout: Span,
     pub(super) shutdown_grace: Span,
 }
 
 impl Default for LimitsFile {
     fn default() -> Self {
-        Self { connections: 10_000, header_timeout: Span::from_secs(10), shutdown_grace: Span::from_secs(20) }
+        Self {
+            connections: 10_000,
+            connections_per_address: 1024,
+            header_timeout: Span::from_secs(10),
+            shutdown_grace: Span::from_secs(20),
+        }
     }
 }
 

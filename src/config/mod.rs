@@ -114,6 +114,7 @@ impl Config {
             log: file.log,
             limits: ServerLimits {
                 connections: file.limits.connections,
+                connections_per_address: file.limits.connections_per_address,
                 header_timeout: file.limits.header_timeout.duration(),
                 shutdown_grace: file.limits.shutdown_grace.duration(),
             },

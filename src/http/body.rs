@@ -1,14 +1,24 @@
-//! Reading a request body: bounded in size and in time.
+//! Reading a request body: bounded in size, in time, and in how many are waited for at once.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
-use http_body_util::{BodyExt as _, Limited};
+use axum::body::{Body, Bytes, HttpBody as _};
+use http_body_util::BodyExt as _;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
-/// The largest body that is read on a token surface, in bytes.
-pub(super) const MAX_BODY_BYTES: usize = 64 * 1024;
+/// The largest body that is read on a token surface, in bytes: the longest token, escaped, and the rest of a form.
+pub(super) const MAX_BODY_BYTES: usize = 32 * 1024;
 /// How long a body may take to arrive.
 const BODY_PATIENCE: Duration = Duration::from_secs(10);
+/// How many bodies are waited for at once. Whoever has connections and streams enough, and no token at all, could have us
+/// hold the first half of a body on each of them: this many times [`MAX_BODY_BYTES`] is all that they get.
+const BODIES_AT_ONCE: usize = 1024;
+
+static PLACES: Semaphore = Semaphore::const_new(BODIES_AT_ONCE);
 
 /// Why a body was not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,14 +29,122 @@ pub(super) enum BodyError {
     Slow,
     /// The connection broke.
     Broken,
+    /// Not there yet, and as many as may be are waited for.
+    Busy,
 }
 
 /// Reads the whole body.
 pub(super) async fn read(body: Body) -> Result<Bytes, BodyError> {
-    match tokio::time::timeout(BODY_PATIENCE, Limited::new(body, MAX_BODY_BYTES).collect()).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(BodyError::TooLarge),
-        Ok(Err(_)) => Err(BodyError::Broken),
-        Err(_) => Err(BodyError::Slow),
+    read_within(body, &PLACES).await
+}
+
+/// A body that is there as a whole needs neither place nor timer: those who hold all places by dawdling shut out nobody
+/// who does not, and the usual request pays for neither.
+async fn read_within(body: Body, places: &Semaphore) -> Result<Bytes, BodyError> {
+    let mut whole = pin!(collect(body));
+    if let Poll::Ready(read) = poll_fn(|cx| Poll::Ready(whole.as_mut().poll(cx))).await {
+        return read;
+    }
+    let _place = places.try_acquire().map_err(|_| BodyError::Busy)?;
+    timeout(BODY_PATIENCE, whole).await.unwrap_or(Err(BodyError::Slow))
+}
+
+/// One piece is taken as it is, several are copied together as they come: a piece of one byte holds on to much more.
+async fn collect(mut body: Body) -> Result<Bytes, BodyError> {
+    if body.size_hint().lower() > MAX_BODY_BYTES as u64 {
+        return Err(BodyError::TooLarge);
+    }
+    let mut first = Bytes::new();
+    let mut joined = Vec::new();
+    while let Some(frame) = body.frame().await {
+        // Trailers mean nothing here.
+        let Ok(piece) = frame.map_err(|_| BodyError::Broken)?.into_data() else { continue };
+        if first.len().max(joined.len()).saturating_add(piece.len()) > MAX_BODY_BYTES {
+            return Err(BodyError::TooLarge);
+        }
+        if first.is_empty() && joined.is_empty() {
+            first = piece;
+        } else {
+            joined.extend_from_slice(&std::mem::take(&mut first));
+            joined.extend_from_slice(&piece);
+        }
+        if body.is_end_stream() {
+            break;
+        }
+    }
+    Ok(if joined.is_empty() { first } else { Bytes::from(joined) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::VecDeque;
+    use std::pin::Pin;
+    use std::task::Context;
+
+    use hyper::body::Frame;
+
+    /// A body that comes piece by piece, and then ends or does not.
+    struct Pieces(VecDeque<Vec<u8>>, bool);
+
+    impl axum::body::HttpBody for Pieces {
+        type Data = Bytes;
+        type Error = std::io::Error;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+            match self.0.pop_front() {
+                Some(piece) => Poll::Ready(Some(Ok(Frame::data(piece.into())))),
+                None if self.1 => Poll::Ready(None),
+                None => Poll::Pending,
+            }
+        }
+    }
+
+    fn body(sizes: &[usize], ends: bool) -> Body {
+        Body::new(Pieces(sizes.iter().map(|size| vec![b'x'; *size]).collect(), ends))
+    }
+
+    async fn size(body: Body, places: usize) -> Result<usize, BodyError> {
+        read_within(body, &Semaphore::new(places)).await.map(|bytes| bytes.len())
+    }
+
+    #[tokio::test]
+    async fn a_body_of_the_largest_size_is_read_and_one_byte_more_is_not() {
+        let half = MAX_BODY_BYTES / 2;
+        assert_eq!(size(body(&[MAX_BODY_BYTES], true), 1).await, Ok(MAX_BODY_BYTES));
+        assert_eq!(size(body(&[half, half], true), 1).await, Ok(MAX_BODY_BYTES));
+        assert_eq!(size(body(&[1, half, half], false), 1).await, Err(BodyError::TooLarge));
+        assert_eq!(size(body(&[MAX_BODY_BYTES + 1], false), 1).await, Err(BodyError::TooLarge));
+        assert_eq!(size(Body::from(vec![b'x'; MAX_BODY_BYTES + 1]), 1).await, Err(BodyError::TooLarge));
+    }
+
+    #[tokio::test]
+    async fn pieces_are_joined_in_their_order() {
+        let pieces = ["", "ab", "", "c", "de"].map(|piece| piece.as_bytes().to_vec());
+        let read = read_within(Body::new(Pieces(pieces.into(), true)), &Semaphore::new(0)).await;
+        assert_eq!(read.unwrap(), "abcde");
+        assert_eq!(size(Body::empty(), 0).await, Ok(0));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_has_to_be_waited_for_needs_a_place_and_one_that_is_there_needs_none() {
+        let places = Semaphore::new(1);
+        let slow = read_within(body(&[10], false), &places);
+        let mut slow = pin!(slow);
+        assert!(timeout(Duration::ZERO, slow.as_mut()).await.is_err());
+        assert_eq!(read_within(body(&[10], false), &places).await, Err(BodyError::Busy));
+        assert_eq!(read_within(body(&[10], true), &places).await.map(|bytes| bytes.len()), Ok(10));
+        assert!(timeout(Duration::ZERO, slow).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_place_is_given_back_by_whoever_gives_up() {
+        let places = Semaphore::new(1);
+        let gives_up = timeout(Duration::from_millis(5), read_within(body(&[1], false), &places));
+        assert!(gives_up.await.is_err());
+        assert_eq!(places.available_permits(), 1);
     }
 }

@@ -4,10 +4,14 @@
 //! or denied. Every body, header and wait is bounded before anything is parsed.
 
 mod body;
+mod connection;
 pub mod documents;
+mod first_bytes;
 pub mod oauth;
 pub mod ops;
+mod places;
 mod server;
+mod tasks;
 mod tls;
 
 pub use server::{ServerLimits, serve};

@@ -14,6 +14,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use super::first_bytes::Protocol;
+
 /// Where the certificate chain and its key stand, both PEM.
 #[derive(Clone, Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -75,8 +77,11 @@ impl Tls {
         [&self.settings.certificate, &self.settings.key]
     }
 
-    pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-        self.acceptor.accept(stream).await
+    /// The handshake. It says which protocol follows (RFC 7301), so that nobody has to wait for bytes to find out.
+    pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<(TlsStream<TcpStream>, Protocol)> {
+        let stream = self.acceptor.accept(stream).await?;
+        let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        Ok((stream, if http2 { Protocol::Http2 } else { Protocol::Http1 }))
     }
 }
 

@@ -6,6 +6,8 @@
 
 mod logs;
 mod metrics;
+mod panics;
 
 pub use logs::{LogFormat, LogSettings, start_logs};
 pub use metrics::render;
+pub use panics::quiet_panics;

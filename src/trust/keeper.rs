@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 
 use super::issuers::Issuers;
 use super::keys::KeyCache;
@@ -31,16 +31,18 @@ impl Keeper {
         Self::default()
     }
 
-    /// Begins every fetch that is due at `now`. To be called about once a second, within a Tokio runtime; returns at once.
+    /// Begins every fetch that is due now. A fetch that had to wait for its turn reads the clock again: behind slow issuers
+    /// that takes minutes, and keys would count as fetched, and failures as past, before they were. To be called about once a second, within a Tokio runtime; returns at once.
     /// The fetches go on if the handles are dropped; waiting for them is for start and for tests.
-    pub fn tick(&self, issuers: &Issuers, now: Timestamp) -> Vec<JoinHandle<()>> {
+    pub fn tick(&self, issuers: &Issuers, clock: &Clock) -> Vec<JoinHandle<()>> {
+        let now = clock.now();
         let due = issuers.iter().filter_map(|issuer| Due::take(issuer.keys(), now));
         due.map(|due| {
-            let permits = Arc::clone(&self.0);
+            let (permits, clock) = (Arc::clone(&self.0), clock.clone());
             tokio::spawn(async move {
                 // The semaphore is never closed; a closed one would only let the fetch go ahead.
                 let _permit = permits.acquire().await;
-                due.0.refresh(Reason::Due, now).await;
+                due.0.refresh(Reason::Due, clock.now()).await;
             })
         })
         .collect()

@@ -194,11 +194,11 @@ impl KeyCache {
             return Ok(running.clone());
         }
         state.schedule.admits(reason, now).map_err(|retry_after| Refresh::TooSoon { retry_after })?;
-        state.schedule.begun(reason, now);
+        let begun = state.schedule.begun(reason, now);
         let (sender, receiver) = watch::channel(None);
         state.in_flight = Some(receiver.clone());
         self.0.fetches.fetch_add(1, Ordering::Relaxed);
-        let fetch = Fetch::new(Arc::clone(&self.0), now, state.stamp, sender);
+        let fetch = Fetch::new(Arc::clone(&self.0), begun, state.stamp, sender);
         drop(state);
         tokio::spawn(fetch.run());
         Ok(receiver)

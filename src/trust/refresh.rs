@@ -74,6 +74,7 @@ impl Schedule {
 
     /// Whether a fetch may begin, else how long it may not.
     pub(super) fn admits(&self, reason: Reason, now: Timestamp) -> Result<(), Duration> {
+        let now = self.not_before_last(now);
         let cooldown = self.timings.cooldown.duration();
         let backing_off =
             if self.failures > 0 { remaining(self.due, now, LONGEST_BACK_OFF * 2) } else { Duration::ZERO };
@@ -91,12 +92,21 @@ impl Schedule {
         if wait.is_zero() { Ok(()) } else { Err(wait) }
     }
 
-    /// A fetch begins: it counts, whatever comes of it.
-    pub(super) fn begun(&mut self, reason: Reason, now: Timestamp) {
+    /// A fetch begins: it counts, whatever comes of it. Returns when it began, which is not before the last one did: a
+    /// cooldown that an old request moves back would be over sooner for the next one.
+    pub(super) fn begun(&mut self, reason: Reason, now: Timestamp) -> Timestamp {
+        let now = self.not_before_last(now);
         self.last_attempt = Some(now);
         if matches!(reason, Reason::BadSignature(_)) {
             self.last_for_signature = Some(now);
         }
+        now
+    }
+
+    /// `now`, or the last attempt if whoever asks began before it ([`LONGEST_REQUEST`]). Only further back it is the clock
+    /// that was set back, and then the old times count no longer.
+    fn not_before_last(&self, now: Timestamp) -> Timestamp {
+        self.last_attempt.filter(|last| last.since(now) <= LONGEST_REQUEST).map_or(now, |last| last.max(now))
     }
 
     /// The fetch that began at `begun` was good. Returns until when the keys are fresh.
@@ -141,13 +151,15 @@ const DEFAULT_FRESH: Duration = Duration::from_secs(600);
 
 /// How long ago whoever asks may have begun. A request is judged by the moment at which it began, and its body and the
 /// fetches that it waited for took their time since: it may well have begun before the last attempt did. Taken for a
-/// clock that was set back, each of many requests that were begun early and ended late would cause a fetch.
+/// clock that was set back, each of many requests that were begun early and ended late would cause a fetch: two hundred
+/// whose bodies are finished in reverse order, two hundred fetches.
 const LONGEST_REQUEST: Duration = Duration::from_secs(120);
 
-/// How long it is until `until`; nothing if that is further away than it can be unless the clock was set back.
+/// How long it is until `until`, at most `longest`; nothing if that is further away than it can be unless the clock was
+/// set back.
 fn remaining(until: Timestamp, now: Timestamp, longest: Duration) -> Duration {
     let wait = until.since(now);
-    if wait > longest.saturating_add(LONGEST_REQUEST) { Duration::ZERO } else { wait }
+    if wait > longest.saturating_add(LONGEST_REQUEST) { Duration::ZERO } else { wait.min(longest) }
 }
 
 /// `around`, give or take up to `spread`: a thousand issuers must not be asked in one second.
@@ -233,6 +245,25 @@ mod tests {
             assert!(schedule.admits(Reason::UnknownKeyId(SEEN), now).is_err(), "{began:?}");
             assert!(schedule.admits(Reason::BadSignature(SEEN), now).is_err(), "{began:?}");
         }
+    }
+
+    #[test]
+    fn an_attempt_for_an_old_request_does_not_move_the_cooldown_back() {
+        let mut schedule = fetched();
+        assert_eq!(schedule.begun(Reason::Missing, START.minus(Duration::from_secs(100))), START);
+        assert_eq!(schedule.last_attempt(), Some(START));
+        let old = START.minus(Duration::from_secs(60));
+        assert_eq!(schedule.admits(Reason::UnknownKeyId(SEEN), old), Err(Duration::from_secs(30)));
+        assert_eq!(schedule.admits(Reason::UnknownKeyId(SEEN), after(10)), Err(Duration::from_secs(20)));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_far_begins_anew() {
+        let mut schedule = fetched();
+        let before = START.minus(Duration::from_secs(121));
+        assert_eq!(schedule.admits(Reason::UnknownKeyId(SEEN), before), Ok(()));
+        assert_eq!(schedule.begun(Reason::UnknownKeyId(SEEN), before), before);
+        assert!(schedule.admits(Reason::UnknownKeyId(SEEN), before.plus(Duration::from_secs(1))).is_err());
     }
 
     #[test]

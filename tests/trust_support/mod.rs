@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cambio::clock::Timestamp;
+use cambio::clock::{Clock, ManualClock, Timestamp};
 use cambio::trust::{Fetcher, Issuers, Keeper, Platforms};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -264,9 +264,14 @@ pub fn one(server: &Server, more: &str) -> Issuers {
     ))
 }
 
+/// A clock that stands at `now`.
+pub fn at(now: Timestamp) -> Clock {
+    Clock::Manual(ManualClock::new(now))
+}
+
 /// Every fetch that is due at `now`, to its end.
 pub async fn tick(keeper: &Keeper, issuers: &Issuers, now: Timestamp) -> usize {
-    let begun = keeper.tick(issuers, now);
+    let begun = keeper.tick(issuers, &at(now));
     let count = begun.len();
     for fetch in begun {
         fetch.await.unwrap();

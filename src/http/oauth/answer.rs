@@ -57,11 +57,20 @@ pub(super) fn malformed(code: ErrorCode, text: &str, outcome: &Refused) -> Respo
 /// A body that was not read.
 pub(super) fn unread(error: BodyError, outcome: &Refused) -> Response<Body> {
     let (status, text) = match error {
-        BodyError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 64 KiB"),
+        BodyError::Busy => return busy(outcome),
+        BodyError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 32 KiB"),
         BodyError::Slow => (StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time"),
         BodyError::Broken => (StatusCode::BAD_REQUEST, "the body could not be read"),
     };
     coded(status, ErrorCode::InvalidRequest, text, outcome)
+}
+
+/// As many bodies as may be are waited for: others come to their end soon.
+fn busy(outcome: &Refused) -> Response<Body> {
+    let text = "too many requests are being read; try again, with the body right behind the header";
+    let mut response = coded(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::TemporarilyUnavailable, text, outcome);
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    response
 }
 
 fn coded(status: StatusCode, code: ErrorCode, text: &str, outcome: &Refused) -> Response<Body> {
@@ -95,5 +104,19 @@ pub(super) fn json_response(status: StatusCode, body: String) -> Response<Body> 
 fn name_decision(response: &mut Response<Body>, id: DecisionId) {
     if let Ok(value) = HeaderValue::try_from(id.to_string()) {
         response.headers_mut().insert(DECISION, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_that_there_was_no_place_for_may_be_sent_again_soon() {
+        let decision = DecisionId::new(crate::clock::Timestamp::from_secs(1_795_000_000), [7; 10]);
+        let response = unread(BodyError::Busy, &Refused { decision, class: RefusedClass::Request });
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(response.headers()[header::RETRY_AFTER], "1");
+        assert_eq!(response.headers()[DECISION], decision.to_string().as_str());
     }
 }
