@@ -20,7 +20,7 @@
 //! | `claimed_issuer`, `key_id` | what the token said of itself before anybody had verified it |
 //! | `token` | SHA-256 of the subject token, hex |
 //! | `issuer`, `subject` | the operator's name of the issuer, and the verified `sub` |
-//! | `claims` | a list of names or an object, by [`ClaimDetail`] |
+//! | `claims` | a list of names (where nothing was issued) or an object, by [`ClaimDetail`] |
 //! | `target` | what was asked for |
 //! | `policy_set` | SHA-256 of the policy set that decided, hex |
 //! | `rule`, `rule_digest`, `policies` | what decided, and what it granted |

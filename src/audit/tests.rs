@@ -1,9 +1,5 @@
 //! One record per exchange, whatever happens to the exchange, to the disk, or in the texts.
 
-#[path = "../../tests/small_disk/mod.rs"]
-#[allow(clippy::duplicate_mod, reason = "shared with another module's tests")]
-mod small_disk;
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -19,9 +15,9 @@ use crate::identity::{DecisionId, IssuerName, Namespace, PolicyName, TargetName}
 use crate::jose::{Algorithm, SigningKey, random, sha256};
 use crate::mint::{IssuedToken, KeyRing, KeySettings, KeySource, LifetimeInput, MintInput, Minter};
 use crate::state::StateError;
+use crate::state::small_disk::SmallDisk;
 use rstest::rstest;
 use serde_json::{Value, json};
-use small_disk::SmallDisk;
 
 const NOW: Timestamp = Timestamp::from_secs(1_795_000_000);
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -105,7 +101,8 @@ fn a_whole_exchange_becomes_one_line_that_reads_back() {
     trail.claimed(Some("https://gitlab.example"), Some("kid-1"), sha256(b"token"));
     trail.issuer(&IssuerName::new("gitlab").unwrap());
     let claims = json!({"ref": "main", "ref_protected": "true"});
-    trail.verified("project:1", claims.as_object().unwrap().iter().map(|(name, value)| (name.as_str(), value)));
+    trail.subject("project:1");
+    trail.claims(claims.as_object().unwrap().iter().map(|(name, value)| (name.as_str(), value)));
     trail.policy_set(sha256(b"set"));
     trail.permitted("protected", sha256(b"rule"), &[PolicyName::new("a/b").unwrap()]);
     trail.trace(json!([{"rule": "protected", "held": true}]));
@@ -225,7 +222,8 @@ fn planted(text: &str, detail: ClaimDetail) -> String {
     trail.asked(text);
     trail.claimed(Some(text), Some(text), sha256(b"x"));
     let value = json!({"deep": [text], text: text});
-    trail.verified(text, [(text, &value), ("plain", &json!(text))]);
+    trail.subject(text);
+    trail.claims([(text, &value), ("plain", &json!(text))]);
     trail.permitted(text, sha256(b"x"), &[]);
     trail.trace(json!({text: [text]}));
     trail.close(Outcome::Denied { reason: "r", detail: Some(text.to_owned()) }, LATENCY);
@@ -281,7 +279,8 @@ fn a_record_is_bounded_whatever_it_is_given(
     trail.asked(&long);
     trail.claimed(Some(&long), Some(&long), sha256(b"x"));
     let (value, names) = (json!(long), (0..1000).map(|n| format!("{n}{long}")).collect::<Vec<_>>());
-    trail.verified(&long, names.iter().map(|name| (name.as_str(), &value)));
+    trail.subject(&long);
+    trail.claims(names.iter().map(|name| (name.as_str(), &value)));
     let policies: Vec<PolicyName> = (0..1000).map(|n| PolicyName::new(&format!("p/{n:0250}")).unwrap()).collect();
     trail.permitted(&long, sha256(b"x"), &policies);
     trail.trace(vec![long.clone(); 10]);
@@ -303,7 +302,8 @@ fn claim_values_are_kept_only_where_the_operator_asks() {
         let settings = JournalSettings { claims: detail, ..JournalSettings::file(home.path.clone()) };
         let journal = Journal::open(settings).unwrap();
         let mut trail = begin(&journal);
-        trail.verified("s", claims.iter().map(|(name, value)| (*name, value)));
+        trail.subject("s");
+        trail.claims(claims.iter().map(|(name, value)| (*name, value)));
         trail.close(denied(), LATENCY);
         assert!(journal.flush(PATIENCE));
         serde_json::from_str::<Record>(&home.lines()[0]).unwrap().claims

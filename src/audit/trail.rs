@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use super::escape;
 use super::facts::{
-    End, Facts, Issued, MAX_DETAIL, MAX_ISSUER, MAX_KEY_ID, MAX_POLICIES, MAX_SUBJECT, MAX_TARGET, Surface,
-    claims_json, cut,
+    ClaimDetail, End, Facts, Issued, MAX_DETAIL, MAX_ISSUER, MAX_KEY_ID, MAX_POLICIES, MAX_SUBJECT, MAX_TARGET,
+    Surface, claims_json, cut,
 };
 use super::journal::{AuditUnavailable, Journal, Slot};
 use crate::clock::Timestamp;
@@ -107,13 +107,22 @@ impl Trail {
         self.note(|facts| facts.issuer = Some(issuer.clone()));
     }
 
-    /// The verified subject and claims; how much of the claims is kept is the journal's setting.
-    pub fn verified<'a>(&mut self, subject: &str, claims: impl IntoIterator<Item = (&'a str, &'a Value)>) {
+    /// The verified subject.
+    pub fn subject(&mut self, subject: &str) {
+        self.note(|facts| facts.subject = Some(cut(subject, MAX_SUBJECT)));
+    }
+
+    /// The verified claims; how much of them is kept is the journal's setting.
+    pub fn claims<'a>(&mut self, claims: impl IntoIterator<Item = (&'a str, &'a Value)>) {
         let detail = self.journal.claim_detail();
-        self.note(|facts| {
-            facts.subject = Some(cut(subject, MAX_SUBJECT));
-            facts.claims = claims_json(detail, claims.into_iter());
-        });
+        self.note(|facts| facts.claims = claims_json(detail, claims.into_iter()));
+    }
+
+    /// Whether the claims of an exchange that ended well are kept too: values are, for replaying decisions; names only
+    /// help to see what was missing.
+    #[must_use]
+    pub fn keeps_claims_of_issued(&self) -> bool {
+        self.journal.claim_detail() == ClaimDetail::Values
     }
 
     /// The policy set that decides.

@@ -94,7 +94,7 @@ fn policies(config: &Config) -> Vec<Finding> {
     let set = match PolicySet::load(&config.policies, &config.issuer_names()) {
         Ok(set) => set,
         Err(errors) => {
-            let fix = format!("`cambio policy test {}` shows each case", config.policies.display());
+            let fix = "`cambio policy test --config cambio.yaml` shows each case";
             findings.push(Finding::wrong("policies", errors, fix));
             return findings;
         }

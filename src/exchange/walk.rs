@@ -13,7 +13,7 @@ use crate::mint::{IssuedToken, Wish};
 use crate::oauth::{Scope, ScopeToken, SubjectToken};
 use crate::policy::{Permit, Target};
 use crate::trust::{Issuer, Reason, Refresh, ReplayRule};
-use crate::verify::{Refusal, SeenKey, SignedToken, UntrustedToken, VerifiedToken};
+use crate::verify::{ClaimsView, Refusal, SeenKey, SignedToken, UntrustedToken, VerifiedToken};
 
 /// An exchange that has begun: it has an id and a trail, and ends as exactly one record, whatever happens to it.
 pub struct Walk<'a> {
@@ -23,6 +23,7 @@ pub struct Walk<'a> {
     now: Timestamp,
     began: Instant,
     issuer: Option<IssuerName>,
+    claims: Option<ClaimsView>,
 }
 
 impl<'a> Walk<'a> {
@@ -31,7 +32,7 @@ impl<'a> Walk<'a> {
         let now = counter.clock().now();
         let id = counter.decision_id(now);
         let trail = Trail::begin(counter.journal(), id, now, source.surface, Some(source.address));
-        Self { counter, trail, id, now, began: Instant::now(), issuer: None }
+        Self { counter, trail, id, now, began: Instant::now(), issuer: None, claims: None }
     }
 
     /// The exchange: parse, trust, verify, decide, draft, admit, mint, record.
@@ -46,6 +47,9 @@ impl<'a> Walk<'a> {
             Ok((token, scope)) => {
                 self.counter.tally().issued(self.issuer.as_ref());
                 let took = self.took();
+                if self.trail.keeps_claims_of_issued() {
+                    self.note_claims();
+                }
                 self.trail.close(Outcome::Issued(&token), took);
                 Ok(Exchanged { decision: self.id, token, scope })
             }
@@ -103,7 +107,7 @@ impl<'a> Walk<'a> {
         if let Some(token) = known {
             self.trail.claimed(Some(token.trusted_issuer().url().as_str()), token.key_id(), seen.digest);
             self.trusts(token.issuer());
-            self.trail.verified(token.subject(), token.claims().iter().map(|(name, value)| (name.as_str(), value)));
+            self.verified_as(&token);
             return Ok((token, None));
         }
         let token = UntrustedToken::parse(token, seen.digest)?;
@@ -115,7 +119,7 @@ impl<'a> Walk<'a> {
         // Fresh keys may have taken seconds to come.
         self.now = self.counter.clock().now();
         let token = signed.check_claims(self.now)?;
-        self.trail.verified(token.subject(), token.claims().iter().map(|(name, value)| (name.as_str(), value)));
+        self.verified_as(&token);
         // A single-use token comes only once: to remember it would only push out one that comes again.
         let comes_again = token.trusted_issuer().replay() == ReplayRule::Reusable;
         Ok((token, comes_again.then_some(seen)))
@@ -136,12 +140,18 @@ impl<'a> Walk<'a> {
         }
     }
 
+    fn verified_as(&mut self, token: &VerifiedToken) {
+        self.trail.subject(token.subject());
+        self.claims = Some(token.claims_view());
+    }
+
     fn trusts(&mut self, issuer: &IssuerName) {
         self.trail.issuer(issuer);
         self.issuer = Some(issuer.clone());
     }
 
-    fn stop(self, stop: &Stop) -> Refused {
+    fn stop(mut self, stop: &Stop) -> Refused {
+        self.note_claims();
         let (reason, detail, class) = (stop.code(), Some(stop.to_string()), stop.class());
         let failed = matches!(class, RefusedClass::Unavailable(_) | RefusedClass::Fault);
         self.counter.tally().stopped(self.issuer.as_ref(), failed, reason);
@@ -149,6 +159,12 @@ impl<'a> Walk<'a> {
         let took = self.took();
         self.trail.close(outcome, took);
         Refused { decision: self.id, class }
+    }
+
+    fn note_claims(&mut self) {
+        if let Some(claims) = &self.claims {
+            self.trail.claims(claims.iter());
+        }
     }
 
     fn took(&self) -> Duration {

@@ -1,9 +1,5 @@
 //! Single use, under concurrency, over restarts, and when the disk or the memory is full.
 
-#[path = "../../tests/small_disk/mod.rs"]
-#[allow(clippy::duplicate_mod, reason = "shared with another module's tests")]
-mod small_disk;
-
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::sync::Barrier;
@@ -15,10 +11,10 @@ use crate::jose::{Sha256, sha256};
 use crate::replay::guard::AdmitInput;
 use crate::replay::memory::MARGIN;
 use crate::replay::{ReplayError, ReplayGuard, ReplaySettings};
+use crate::state::small_disk::SmallDisk;
 use crate::state::{KEPT_PAST_END, PrivateDir, StateError};
 use crate::trust::{MAX_LEEWAY, ReplayRule};
 use rstest::rstest;
-use small_disk::SmallDisk;
 
 const NOW: Timestamp = Timestamp::from_secs(1_795_000_000);
 const LEEWAY: Duration = Duration::from_secs(60);

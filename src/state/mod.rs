@@ -6,6 +6,8 @@
 
 mod private_dir;
 mod revocations;
+#[cfg(test)]
+pub(crate) mod small_disk;
 mod wrong_clock;
 
 pub use private_dir::{DirLock, PrivateDir, StateError, append_private_file, read_private_file};

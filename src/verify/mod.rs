@@ -18,4 +18,4 @@ pub use examine::{Examined, examine};
 pub use refusal::Refusal;
 pub use signed::SignedToken;
 pub use untrusted::{SignatureFailure, UntrustedToken};
-pub use verified::VerifiedToken;
+pub use verified::{ClaimsView, VerifiedToken};

@@ -85,6 +85,12 @@ impl VerifiedToken {
         &self.facts.claims
     }
 
+    /// The claims, to be looked at after the token was consumed.
+    #[must_use]
+    pub fn claims_view(&self) -> ClaimsView {
+        ClaimsView(Arc::clone(&self.facts))
+    }
+
     /// SHA-256 of the token as it was presented.
     #[must_use]
     pub fn digest(&self) -> Sha256 {
@@ -113,6 +119,17 @@ impl VerifiedToken {
     #[must_use]
     pub fn token_id(&self) -> Option<&str> {
         self.facts.token_id.as_deref()
+    }
+}
+
+/// The claims of a token that was verified, to look at and no more: nothing of the chain is made from it.
+#[derive(Clone)]
+pub struct ClaimsView(Arc<Facts>);
+
+impl ClaimsView {
+    /// Names and values.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.0.claims.iter().map(|(name, value)| (name.as_str(), value))
     }
 }
 

@@ -1,5 +1,4 @@
 //! A disk that can be full.
-#![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 use std::fs::{self, File};
 use std::io::Write as _;
