@@ -37,10 +37,10 @@ fn with<'a>(form: Vec<(&'a str, &'a str)>, name: &'a str, value: &'a str) -> Vec
 #[case("requested_token_type", "jwt", "invalid_request", "request_malformed")]
 #[case("resource", "vault", "invalid_target", "request_malformed")]
 #[case("resource", "https://vault.example.com#part", "invalid_target", "request_malformed")]
-#[case("resource", "https://nothing.example.com", "invalid_target", "target_unknown")]
+#[case("resource", "https://nothing.example.com", "invalid_target", "target_several")]
 #[case("audience", "nothing", "invalid_target", "target_unknown")]
 #[case("audience", "VAULT", "invalid_target", "target_unknown")]
-#[case("audience", "", "invalid_target", "target_unknown")]
+#[case("audience", "", "invalid_target", "target_missing")]
 #[case("scope", "read  list", "invalid_scope", "request_malformed")]
 #[case("scope", "re\"ad", "invalid_scope", "request_malformed")]
 #[case("scope", "admin", "invalid_scope", "scope_not_granted")]
@@ -127,7 +127,7 @@ async fn two_targets_are_refused(#[case] targets: &[(&str, &str)]) {
     let token = stand.token().sign();
     let form = [with(exchange(&token), "audience", ""), targets.to_vec()].concat();
     let answer = stand.post("/oauth2/token", &form).await;
-    stand.refused(&answer, 400, "invalid_target", "target_unknown");
+    stand.refused(&answer, 400, "invalid_target", "target_several");
 }
 
 #[tokio::test]

@@ -96,7 +96,7 @@ async fn those_who_say_nothing_give_their_places_to_others() {
 async fn whoever_asks_again_in_time_stays() {
     let server = Server::plain(limits()).await;
     let mut stream = server.connect().await;
-    let http2 = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().unwrap();
+    let http2 = client().no_proxy().http2_prior_knowledge().build().unwrap();
     for _ in 0..6 {
         sleep(Duration::from_millis(PATIENCE / 2)).await;
         stream.write_all(REQUEST).await.unwrap();
@@ -136,7 +136,7 @@ async fn a_slow_answer_is_no_silence() {
         "slow"
     };
     let server = Server::start(limits(), None, Router::new().route("/", get(slow))).await;
-    for builder in [reqwest::Client::builder(), reqwest::Client::builder().http2_prior_knowledge()] {
+    for builder in [client(), client().http2_prior_knowledge()] {
         let client = builder.no_proxy().build().unwrap();
         assert_eq!(
             client.get(format!("http://{}", server.address)).send().await.unwrap().text().await.unwrap(),
@@ -192,7 +192,7 @@ async fn with_tls() -> (Server, tokio_rustls::TlsConnector) {
     use tokio_rustls::rustls::pki_types::CertificateDer;
     use tokio_rustls::rustls::pki_types::pem::PemObject as _;
     use tokio_rustls::rustls::{ClientConfig, RootCertStore};
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    with_a_provider();
     let tls = Tls::open(TlsSettings { certificate: key_file("server"), key: key_file("server-key") }).unwrap();
     let server = Server::start(limits(), Some(Arc::new(tls)), Router::new().route("/", get(|| async { "here" }))).await;
     let mut roots = RootCertStore::empty();
@@ -226,7 +226,7 @@ async fn a_connection_without_a_request_is_closed_over_tls_too(#[case] sent: &[u
 async fn over_tls_both_protocols_are_spoken(#[case] http2: bool) {
     let (server, _) = with_tls().await;
     let ca = reqwest::Certificate::from_pem(&std::fs::read(key_file("ca")).unwrap()).unwrap();
-    let builder = reqwest::Client::builder().no_proxy().tls_certs_only([ca]);
+    let builder = client().no_proxy().tls_certs_only([ca]);
     let builder = if http2 { builder } else { builder.http1_only() };
     let answer = builder.build().unwrap().get(format!("https://{}", server.address)).send().await.unwrap();
     assert_eq!(answer.version() == reqwest::Version::HTTP_2, http2);
@@ -274,7 +274,7 @@ async fn a_request_that_outlasts_the_grace_period_is_gone_when_the_server_is(
     let limits = ServerLimits { shutdown_grace: Duration::from_millis(500), ..ServerLimits::default() };
     let server = Server::start(limits, None, Router::new().route("/", get(handler))).await;
     let _silent = server.connect().await;
-    let builder = reqwest::Client::builder().no_proxy();
+    let builder = client().no_proxy();
     let client = if http2 { builder.http2_prior_knowledge() } else { builder }.build().unwrap();
     let asked = tokio::spawn(client.get(format!("http://{}", server.address)).send());
     while traces.begun.load(Ordering::SeqCst) == 0 {
@@ -289,4 +289,17 @@ async fn a_request_that_outlasts_the_grace_period_is_gone_when_the_server_is(
     assert_eq!(asked.await.unwrap().is_ok(), finished == 1);
     sleep(Duration::from_millis(1200)).await;
     assert_eq!(traces.finished.load(Ordering::SeqCst), finished, "it went on after the server had ended");
+}
+
+/// Each test may be the first in its process.
+fn with_a_provider() {
+    #[cfg(feature = "aws-lc")]
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    #[cfg(not(feature = "aws-lc"))]
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+fn client() -> reqwest::ClientBuilder {
+    with_a_provider();
+    reqwest::Client::builder()
 }

@@ -54,22 +54,36 @@ pub(super) fn malformed(code: ErrorCode, text: &str, outcome: &Refused) -> Respo
     coded(StatusCode::BAD_REQUEST, code, text, outcome)
 }
 
-/// A body that was not read.
+/// A body that was not read, of a request that has a decision.
 pub(super) fn unread(error: BodyError, outcome: &Refused) -> Response<Body> {
+    let (status, code, text) = of_body(error);
+    wait_if_busy(status, coded(status, code, text, outcome))
+}
+
+/// A body that was not read, of another request.
+pub(super) fn unread_form(error: BodyError) -> Response<Body> {
+    let (status, code, text) = of_body(error);
+    wait_if_busy(status, self::error(status, code, text))
+}
+
+/// What is said of a body that was not read.
+pub(super) fn of_body(error: BodyError) -> (StatusCode, ErrorCode, &'static str) {
     let (status, text) = match error {
-        BodyError::Busy => return busy(outcome),
+        BodyError::Busy => {
+            let text = "too many requests are waited for; try again later";
+            return (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::TemporarilyUnavailable, text);
+        }
         BodyError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 32 KiB"),
         BodyError::Slow => (StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time"),
         BodyError::Broken => (StatusCode::BAD_REQUEST, "the body could not be read"),
     };
-    coded(status, ErrorCode::InvalidRequest, text, outcome)
+    (status, ErrorCode::InvalidRequest, text)
 }
 
-/// As many bodies as may be are waited for: others come to their end soon.
-fn busy(outcome: &Refused) -> Response<Body> {
-    let text = "too many requests are being read; try again, with the body right behind the header";
-    let mut response = coded(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::TemporarilyUnavailable, text, outcome);
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+fn wait_if_busy(status: StatusCode, mut response: Response<Body>) -> Response<Body> {
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
     response
 }
 

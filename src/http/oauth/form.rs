@@ -21,7 +21,7 @@ pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Respo
     if !is_media_type(headers, FORM) {
         return Err(bad("the body must be application/x-www-form-urlencoded"));
     }
-    body::read(body).await.map_err(|_| bad("the body could not be read"))
+    body::read(body).await.map_err(answer::unread_form)
 }
 
 /// A request that is no good.

@@ -28,7 +28,7 @@ pub(super) async fn exchange(
     };
     let bytes = match body::read(body).await {
         Ok(bytes) => bytes,
-        Err(error) => return answer::unread(error, &walk.malformed("body_unreadable", format!("{error:?}"))),
+        Err(error) => return answer::unread(error, &walk.malformed("body_unreadable", answer::of_body(error).2)),
     };
     let parameters = if is_media_type(&head.headers, FORM) {
         Parameters::from_form(&bytes)
