@@ -1,5 +1,6 @@
 //! SHA-256 and randomness, from the one cryptographic library.
 
+use std::cell::RefCell;
 use std::fmt;
 
 use serde::{Serialize, Serializer};
@@ -65,15 +66,38 @@ pub fn sha256(data: &[u8]) -> Sha256 {
     Sha256(bytes)
 }
 
-/// `N` bytes from the library's cryptographic source.
+/// `N` bytes (at most 64) from the library's cryptographic source. Drawn 256 at a time for each thread: most of what one
+/// draw costs does not depend on its size. What was handed out is overwritten.
 ///
 /// # Errors
 /// [`NoRandomness`] where the system has none to give: whatever needed it must fail closed.
 pub fn random<const N: usize>() -> Result<[u8; N], NoRandomness> {
-    use rand::SecureRandom as _;
-    let mut bytes = [0_u8; N];
-    rand::SystemRandom::new().fill(&mut bytes).map_err(|_| NoRandomness)?;
-    Ok(bytes)
+    const { assert!(N <= 64) };
+    thread_local! {
+        static DRAWN: RefCell<Drawn> = const { RefCell::new(Drawn { bytes: [0; 256], left: 0 }) };
+    }
+    DRAWN.with_borrow_mut(Drawn::take)
+}
+
+/// Random bytes that nobody has seen; the first `left` of them.
+struct Drawn {
+    bytes: [u8; 256],
+    left: usize,
+}
+
+impl Drawn {
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], NoRandomness> {
+        use rand::SecureRandom as _;
+        if self.left < N {
+            self.left = 0;
+            rand::SystemRandom::new().fill(&mut self.bytes).map_err(|_| NoRandomness)?;
+            self.left = self.bytes.len();
+        }
+        let unseen = self.bytes.get_mut(..self.left).unwrap_or_default();
+        let (rest, last) = unseen.split_last_chunk_mut::<N>().ok_or(NoRandomness)?;
+        self.left = rest.len();
+        Ok(std::mem::replace(last, [0; N]))
+    }
 }
 
 /// The system gave no randomness.
@@ -84,11 +108,19 @@ pub struct NoRandomness;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     #[test]
     fn the_digest_is_the_published_one() {
         assert_eq!(sha256(b"abc").to_string(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         assert_eq!(serde_json::to_string(&sha256(b"abc")).unwrap(), format!("\"{}\"", sha256(b"abc")));
-        assert_ne!(random::<16>(), random::<16>());
+    }
+
+    #[test]
+    fn no_bytes_are_handed_out_twice() {
+        let drawn: BTreeSet<[u8; 16]> = (0..1000).map(|_| random().unwrap()).collect();
+        assert_eq!(drawn.len(), 1000);
+        assert!(!drawn.contains(&[0; 16]));
+        assert_ne!(random::<48>().unwrap()[..16], random::<16>().unwrap());
     }
 }
