@@ -120,7 +120,7 @@ impl Journal {
         Ok(Arc::new(Self { shared, writer: Mutex::new(Some(writer)), settings }))
     }
 
-    /// Whether the sink takes records: it refused none lately, and keeps none waiting for longer than [`STALLED`]. Being
+    /// Whether the sink takes records: it refused none lately, and keeps none waiting for longer than 5 s. Being
     /// full for a moment is no illness: whoever could bring that about could take every replica out of service.
     #[must_use]
     pub fn healthy(&self) -> bool {
