@@ -28,6 +28,8 @@
 //! | `jti`, `expires`, `lifetime_s` | the issued token |
 //! | `latency_us` | from the first byte of the request to the decision |
 
+#[cfg(test)]
+mod disk_tests;
 mod escape;
 mod facts;
 mod find;

@@ -161,3 +161,25 @@ fn name_of(number: u64) -> String {
 fn number_of(name: &str) -> Option<u64> {
     name.strip_prefix("admitted-")?.strip_suffix(".log")?.parse().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::replay::{ReplayGuard, ReplaySettings};
+
+    const NOW: Timestamp = Timestamp::from_secs(1_795_000_000);
+
+    #[test]
+    fn two_processes_never_share_a_journal() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = PrivateDir::open(&home.path().join("replay")).unwrap();
+        let held = dir.lock(".lock", Duration::ZERO).unwrap();
+        let opener = std::thread::spawn({
+            let dir = dir.clone();
+            move || ReplayGuard::open(&ReplaySettings { capacity: 1, journal: Some(dir) }, NOW)
+        });
+        let error = opener.join().unwrap().err().unwrap();
+        assert!(matches!(error, JournalError::State(StateError::Busy(_))), "{error}");
+        drop(held);
+    }
+}

@@ -12,7 +12,7 @@ use crate::replay::guard::AdmitInput;
 use crate::replay::memory::MARGIN;
 use crate::replay::{ReplayError, ReplayGuard, ReplaySettings};
 use crate::state::small_disk::SmallDisk;
-use crate::state::{KEPT_PAST_END, PrivateDir, StateError};
+use crate::state::{KEPT_PAST_END, PrivateDir};
 use crate::trust::{MAX_LEEWAY, ReplayRule};
 use rstest::rstest;
 
@@ -266,20 +266,6 @@ fn a_segment_with_a_damaged_record_is_never_removed() {
     let guard = with_journal(&dir, NOW);
     guard.maintain(NOW.plus(KEPT_PAST_END * 9)).unwrap();
     assert_eq!(dir.read(name, 99).unwrap().unwrap().len(), 48);
-}
-
-#[test]
-fn two_processes_never_share_a_journal() {
-    let home = tempfile::tempdir().unwrap();
-    let dir = PrivateDir::open(&home.path().join("replay")).unwrap();
-    let held = dir.lock(".lock", Duration::ZERO).unwrap();
-    let opener = std::thread::spawn({
-        let dir = dir.clone();
-        move || ReplayGuard::open(&ReplaySettings { capacity: 1, journal: Some(dir) }, NOW)
-    });
-    let error = opener.join().unwrap().err().unwrap();
-    assert!(matches!(error, crate::replay::JournalError::State(StateError::Busy(_))), "{error}");
-    drop(held);
 }
 
 #[test]
