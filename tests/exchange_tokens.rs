@@ -81,6 +81,9 @@ async fn what_is_issued_does_not_outlive_the_subject_token(#[case] left: i64, #[
 #[case(Algorithm::RS256)]
 #[tokio::test]
 async fn any_algorithm_goes_in_and_comes_out(#[case] algorithm: Algorithm) {
+    if cfg!(not(feature = "aws-lc")) && algorithm == Algorithm::RS256 {
+        return; // ring makes no RSA keys, so our own can only be a file
+    }
     let sections = format!("tokens: {{algorithm: {algorithm}}}");
     let issuer = Issuer::start_with(None, Key::new(algorithm)).await;
     let stand = Stand::open_by(issuer, "replay: reusable", &sections).await;

@@ -18,7 +18,10 @@ pub fn bearer(token: &str) -> Vec<(&str, &str)> {
 
 /// A client that takes no proxy and follows no redirect, and trusts only the certificates in this file.
 pub fn reqwest_client(ca: Option<&str>) -> reqwest::Client {
+    #[cfg(feature = "aws-lc")]
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    #[cfg(not(feature = "aws-lc"))]
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let ca = ca.map(|ca| reqwest::Certificate::from_pem_bundle(&std::fs::read(ca).unwrap()).unwrap());
     reqwest::Client::builder()
         .no_proxy()

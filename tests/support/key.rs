@@ -16,9 +16,13 @@ pub struct Key {
 }
 
 impl Key {
-    /// A new key; ES256, EdDSA or RS256.
+    /// A new key; ES256, EdDSA or RS256. ring makes no RSA keys: there it is always the same one.
     pub fn new(algorithm: Algorithm) -> Self {
-        let pem = SigningKey::generate(algorithm).unwrap();
+        let pem = if cfg!(feature = "aws-lc") || algorithm != Algorithm::RS256 {
+            SigningKey::generate(algorithm).unwrap().to_string()
+        } else {
+            include_str!("../../jwks-fixtures/keys/rsa-a.test-only.pem").to_owned()
+        };
         let jwk = SigningKey::from_pem(algorithm, &pem, "JWT").unwrap().public_jwk().clone();
         let encoding = match algorithm {
             Algorithm::ES256 => EncodingKey::from_ec_pem(pem.as_bytes()),
