@@ -254,7 +254,7 @@ fn a_counter_that_can_not_decide_is_asked_again_a_bounded_number_of_times() {
 #[case(answer("200 OK", r#"{"token":"a"}"#), "no usable `access_token`")]
 #[case(answer("200 OK", r#"{"access_token":"a\nb"}"#), "no usable `access_token`")]
 #[case(answer("200 OK", &" ".repeat(300 * 1024)), "larger than 256 KiB")]
-#[case("HTTP/1.1".to_owned(), "can not be reached")]
+#[case("HTTP/1.1".to_owned(), "cannot be reached")]
 fn an_answer_that_is_not_cambios_is_no_token(#[case] answer: String, #[case] said_too: &str) {
     let (url, _asked) = server(vec![answer]);
     let args = ["exchange", "--url", &url, "--target", "a", "--token-file", "-", "--retries", "0"];
@@ -267,7 +267,7 @@ fn an_answer_that_is_not_cambios_is_no_token(#[case] answer: String, #[case] sai
 #[rstest]
 #[case(&["--url", "cambio.example.com"], "", "did you mean `https://cambio.example.com`")]
 #[case(&["--url", "http://cambio.example.com"], "", "--insecure-http")]
-#[case(&["--url", "http://127.0.0.1:1"], "TOKEN", "can not be reached")]
+#[case(&["--url", "http://127.0.0.1:1"], "TOKEN", "cannot be reached")]
 #[case(&["--token-file", "TOKEN"], "", "not the token itself")]
 #[case(&["TOKEN"], "", "[token]")]
 #[case(&["--token", "TOKEN"], "", "--token")]
@@ -289,7 +289,7 @@ fn an_answer_that_is_not_cambios_is_no_token(#[case] answer: String, #[case] sai
 #[case(&["--subject-issuer", "https://gitlab.example.com"], "TOKEN", "no URL")]
 #[case(&["--target", "group pipelines"], "TOKEN", "`--target`")]
 #[case(&["--output", "yaml"], "TOKEN", "possible values")]
-#[case(&["--out", "/nowhere/token"], "TOKEN", "can not be reached")]
+#[case(&["--out", "/nowhere/token"], "TOKEN", "cannot be reached")]
 #[case(&[], "", "found no token of a platform")]
 fn a_wrong_input_is_told_with_what_to_do_and_without_the_token(
     #[case] more: &[&str],

@@ -152,7 +152,7 @@ fn a_healthy_place_is_told_to_be_one() {
 
 #[rstest]
 #[case("cambio.yaml", "{file: jwks.json}", "{file: missing.json}", 1, "missing.json")]
-#[case("cambio.yaml", "{file: jwks.json}", "{jwks_url: 'https://127.0.0.1:1/jwks'}", 1, "can not be reached")]
+#[case("cambio.yaml", "{file: jwks.json}", "{jwks_url: 'https://127.0.0.1:1/jwks'}", 1, "cannot be reached")]
 #[case("jwks.json", "\"kty\":\"EC\"", "\"kty\":\"oct\"", 1, "no usable key")]
 #[case(
     "jwks.json",
@@ -181,7 +181,7 @@ fn a_healthy_place_is_told_to_be_one() {
 #[case("cambio.yaml", "    algorithms", "    audience_rule: any\n    algorithms", 0, "`audience_rule: any`")]
 #[case("cambio.yaml", "  - name: gitlab", "  - name: gitlab2", 1, "no issuer `gitlab` is configured")]
 #[case("cambio.yaml", "platform: gitlab", "platform: gitlba", 1, "there is no platform `gitlba`")]
-#[case("cambio.yaml", "data: data", "data: /proc/cambio", 1, "can not be made")]
+#[case("cambio.yaml", "data: data", "data: /proc/cambio", 1, "cannot be made")]
 fn each_thing_that_is_wrong_or_risky_is_told_with_what_to_do(
     #[case] file: &str,
     #[case] from: &str,

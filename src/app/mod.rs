@@ -31,7 +31,7 @@ pub struct App {
     pub(crate) addresses: [std::net::SocketAddr; 2],
 }
 
-/// Why a counter can not be put together.
+/// Why a counter cannot be put together.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
     /// The data directory.

@@ -28,7 +28,7 @@ pub struct Running {
     upkeep: [JoinHandle<()>; 2],
 }
 
-/// An address that can not be listened on.
+/// An address that cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {0}: {1}")]
 pub struct ListenError(SocketAddr, io::Error);

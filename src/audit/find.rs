@@ -12,7 +12,7 @@ use crate::identity::DecisionId;
 /// end after the decision began. Lines that are no records, such as one that a crash cut off, are passed over.
 ///
 /// # Errors
-/// The system's, where a file can not be read.
+/// The system's, where a file cannot be read.
 pub fn find(path: &Path, id: DecisionId) -> io::Result<Option<Record>> {
     let files = rotated(path)?.into_iter().filter(|(end, _)| *end >= id_millis(id)).map(|(_, file)| file);
     for file in files.chain([path.to_owned()]) {

@@ -1,4 +1,4 @@
-//! The journal: takes records without waiting, and says when it can not.
+//! The journal: takes records without waiting, and says when it cannot.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -12,18 +12,18 @@ use super::sink::OpenSink;
 use super::writer;
 use crate::state::StateError;
 
-/// Why the journal can not be opened.
+/// Why the journal cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum AuditError {
     /// The file.
     #[error(transparent)]
     State(#[from] StateError),
     /// The writer's thread.
-    #[error("the audit writer can not be started: {0}")]
+    #[error("the audit writer cannot be started: {0}")]
     Thread(std::io::Error),
 }
 
-/// Records can not be kept at the moment.
+/// Records cannot be kept at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AuditUnavailable {
     /// The sink refuses them.

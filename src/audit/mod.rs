@@ -1,7 +1,7 @@
 //! Trail (facts so far) -> one record per decision, whatever the outcome.
 //!
 //! Decides what an operator can know afterwards about an exchange, and that it is known: a [`Trail`] that is dropped
-//! writes its record all the same, and nothing is minted while records can not be kept ([`Trail::admit`]). Refuses to
+//! writes its record all the same, and nothing is minted while records cannot be kept ([`Trail::admit`]). Refuses to
 //! know tokens and secrets: it is never given one, and what looks like one in any text is struck out on the way.
 //!
 //! # The record

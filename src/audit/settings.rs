@@ -1,4 +1,4 @@
-//! How records are kept: where, how many may wait, and what happens when they can not be.
+//! How records are kept: where, how many may wait, and what happens when they cannot be.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ pub struct JournalSettings {
     pub sink: Sink,
     /// How many records may wait for the disk at once. Default 8,192, some KiB each.
     pub capacity: usize,
-    /// What happens while records can not be kept.
+    /// What happens while records cannot be kept.
     pub on_failure: OnFailure,
     /// What of the claims is kept.
     pub claims: ClaimDetail,
@@ -47,7 +47,7 @@ pub enum Sink {
     Stdout,
 }
 
-/// What happens while records can not be kept.
+/// What happens while records cannot be kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnFailure {

@@ -44,7 +44,7 @@ impl OpenSink {
     }
 
     /// Writes whole lines, the newest of which is of the moment `newest`. After an error the same lines are to be given
-    /// again, or to be given up: then none or, where they can not be taken back, a part of them was written.
+    /// again, or to be given up: then none or, where they cannot be taken back, a part of them was written.
     pub(super) fn write(&mut self, lines: &[u8], newest: i64) -> io::Result<()> {
         match self {
             Self::File(file) => file.write(lines, newest),

@@ -1,4 +1,4 @@
-//! A sink that can not be cut: a pipe, a device, standard output. What it took, it took.
+//! A sink that cannot be cut: a pipe, a device, standard output. What it took, it took.
 
 use std::fs::File;
 use std::io::{self, Write as _};

@@ -82,7 +82,7 @@ pub(super) struct Exchange {
     /// Write to this file (mode 0600, whole or not at all) and not to standard output.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// How often to try again while cambio can not decide (503).
+    /// How often to try again while cambio cannot decide (503).
     #[arg(long, value_name = "COUNT", default_value_t = 3, value_parser = clap::value_parser!(u8).range(0..=10))]
     retries: u8,
     /// Say on standard error where the token came from, and the decision's id.
@@ -158,7 +158,7 @@ impl Exchange {
         Ok(form)
     }
 
-    /// Asks, and asks again while cambio can not decide: nothing was decided then, so nothing was used up.
+    /// Asks, and asks again while cambio cannot decide: nothing was decided then, so nothing was used up.
     async fn send(&self, endpoint: &Url, form: &str) -> Result<Reply, CliError> {
         let call =
             Call { url: endpoint, form: Some(form), bearer: None, ca_file: self.ca_file.as_deref(), timeout: PATIENCE };

@@ -97,7 +97,7 @@ impl Default for ReplayFile {
 pub(super) struct AuditFile {
     /// `-` for standard output; default `<data>/audit/decisions.jsonl`.
     pub(super) file: Option<PathBuf>,
-    /// Whether exchanges that can not be recorded are denied, or go on and are counted.
+    /// Whether exchanges that cannot be recorded are denied, or go on and are counted.
     pub(super) on_failure: OnFailure,
     /// What of a token's claims is recorded: `none`, `names`, `values`.
     pub(super) claims: ClaimDetail,

@@ -15,7 +15,7 @@ pub struct Problem {
 /// Why a configuration is no good.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// The file can not be read.
+    /// The file cannot be read.
     #[error("cannot read `{0}`: {1}")]
     Unreadable(PathBuf, io::Error),
     /// The file is larger than 4 MiB.

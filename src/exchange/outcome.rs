@@ -63,7 +63,7 @@ pub enum RefusedClass {
     Target,
     /// The scope is not available.
     Scope,
-    /// cambio can not decide right now. Worth another try after that time.
+    /// cambio cannot decide right now. Worth another try after that time.
     Unavailable(Duration),
     /// A fault of cambio's own.
     Fault,

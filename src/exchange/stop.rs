@@ -10,7 +10,7 @@ use crate::replay::ReplayError;
 use crate::trust::{KeysUnavailable, Untrusted};
 use crate::verify::Refusal;
 
-/// How long a caller should wait before it tries again when cambio can not decide.
+/// How long a caller should wait before it tries again when cambio cannot decide.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// Why an exchange stopped.

@@ -42,7 +42,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Counters for these issuers. Tokens of no known issuer share one, so that a caller can not grow the metrics.
+    /// Counters for these issuers. Tokens of no known issuer share one, so that a caller cannot grow the metrics.
     pub fn new(issuers: impl IntoIterator<Item = IssuerName>) -> Self {
         let issuers = issuers.into_iter().map(|name| (name, PerIssuer::default())).collect();
         Self { issuers, ..Self::default() }

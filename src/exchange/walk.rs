@@ -87,7 +87,7 @@ impl<'a> Walk<'a> {
         let differs = (!as_asked).then(|| granted.clone());
         let wish = Wish { scope: &granted, lifetime, decision: self.id, policy_digest: rules.policies.digest() };
         let draft = self.counter.minter().draft(permit, wish, self.now)?;
-        // Room for the record first: nothing is burnt or minted that can not be accounted for. From here on nobody waits.
+        // Room for the record first: nothing is burnt or minted that cannot be accounted for. From here on nobody waits.
         self.trail.admit()?;
         Ok((self.counter.replay().admit_permit(draft, self.now)?.issue()?, differs))
     }
@@ -174,7 +174,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// The signature, checked with the keys at hand; where those can not have made it, once more with fresh keys, if the
+/// The signature, checked with the keys at hand; where those cannot have made it, once more with fresh keys, if the
 /// issuer may be asked again by now.
 async fn signed(issuer: &Arc<Issuer>, token: UntrustedToken, now: Timestamp) -> Result<SignedToken, Stop> {
     let cache = issuer.keys();

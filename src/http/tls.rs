@@ -33,10 +33,10 @@ pub struct Tls {
     current: Arc<Current>,
 }
 
-/// Why a certificate can not be used.
+/// Why a certificate cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A file that can not be read.
+    /// A file that cannot be read.
     #[error("cannot read `{0}`: {1}")]
     Read(PathBuf, io::Error),
     /// A file without the PEM that it should hold.

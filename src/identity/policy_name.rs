@@ -29,7 +29,7 @@ pub enum PolicyNameError {
     #[error("a policy name has no empty, `.` or `..` segment")]
     Segment,
     /// The name of OpenBao's superuser policy.
-    #[error("`root` can not be granted")]
+    #[error("`root` cannot be granted")]
     Root,
 }
 

@@ -22,11 +22,11 @@ pub struct SigningKey {
     key: PrivateKey,
 }
 
-/// Why a key can not be made, read or used. Never quotes it.
+/// Why a key cannot be made, read or used. Never quotes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SigningError {
-    /// Not one of ES256, EdDSA, RS256, or one that this build can not make.
-    #[error("{0} keys can not be made or used here; ES256, EdDSA and RS256 can, RS256 with ring only from a file")]
+    /// Not one of ES256, EdDSA, RS256, or one that this build cannot make.
+    #[error("{0} keys cannot be made or used here; ES256, EdDSA and RS256 can, RS256 with ring only from a file")]
     Algorithm(Algorithm),
     /// Not an unencrypted PKCS#8 key of that algorithm.
     #[error("the file does not hold one unencrypted PKCS#8 private key (`BEGIN PRIVATE KEY`) of the algorithm")]

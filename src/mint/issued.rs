@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use crate::clock::Timestamp;
 use crate::jose::{Sha256, sha256};
 
-/// A minted secrets token. Only [`super::Minter`] makes one; it can not be copied, prints no secret, and is zeroed when
+/// A minted secrets token. Only [`super::Minter`] makes one; it cannot be copied, prints no secret, and is zeroed when
 /// dropped.
 ///
 /// ```compile_fail

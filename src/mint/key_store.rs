@@ -21,7 +21,7 @@ const MAX_MANIFEST_BYTES: usize = 1024 * 1024;
 pub(super) const MAX_PEM_BYTES: usize = 16 * 1024;
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Why keys can not be read, made or kept. Never quotes one.
+/// Why keys cannot be read, made or kept. Never quotes one.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// The directory or a file in it.

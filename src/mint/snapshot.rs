@@ -24,7 +24,7 @@ impl Snapshot {
     pub(super) fn of_manifest(store: &KeyStore, manifest: &Manifest) -> Result<Self, KeyError> {
         let mut signer = None;
         for entry in manifest.keys.iter().filter(|entry| entry.state.needs_private()) {
-            // A prepared key is read too: that it can not be must show now, not when it is to sign.
+            // A prepared key is read too: that it cannot be must show now, not when it is to sign.
             let key = store.signing_key(entry)?;
             if matches!(entry.state, KeyState::Active { .. }) {
                 signer = Some(Arc::new(key));

@@ -16,7 +16,7 @@ pub enum ErrorCode {
     InvalidScope,
     /// An unknown or forbidden `audience` or `resource` (RFC 8693 section 2.2.2, RFC 8707 section 2).
     InvalidTarget,
-    /// cambio can not decide right now: keys, replay memory or audit are out of reach. Nothing was granted.
+    /// cambio cannot decide right now: keys, replay memory or audit are out of reach. Nothing was granted.
     TemporarilyUnavailable,
     /// A fault of cambio's own.
     ServerError,

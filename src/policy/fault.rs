@@ -27,7 +27,7 @@ pub enum Fault {
         types: Box<str>,
     },
     /// Values that have no order.
-    #[error("values that can not be compared")]
+    #[error("values that cannot be compared")]
     NotComparable,
     /// A value where another type was needed.
     #[error("a value of type `{got}` where {want} was needed")]

@@ -32,7 +32,7 @@ pub(super) struct Needs {
 /// Rewrites `tree` in place. Recursive: only after [`judge`](super::guard::judge) bounded its depth.
 ///
 /// # Errors
-/// [`CompileError`] where a pattern does not compile, or a claim's name can not be a variable's.
+/// [`CompileError`] where a pattern does not compile, or a claim's name cannot be a variable's.
 pub(super) fn rewrite(tree: &mut Expression, needs: &mut Needs) -> Result<(), CompileError> {
     if let Some(expr) = replacement(&tree.expr, needs)? {
         tree.expr = expr;

@@ -7,7 +7,7 @@ use crate::policy::Permit;
 
 /// A permit whose token was admitted: once, or freely, as its issuer says. Only [`ReplayGuard::admit_permit`] makes one,
 /// and only one can be minted from. What was made of the permit beforehand travels in it, so that what is admitted and
-/// what is minted can not be mixed up.
+/// what is minted cannot be mixed up.
 ///
 /// ```compile_fail,E0451
 /// fn skip(draft: cambio::mint::Draft) -> cambio::replay::AdmittedPermit<cambio::mint::Draft> {

@@ -55,7 +55,7 @@ pub enum ReplayError {
     #[error("the token may have been forgotten already: the clock was set back")]
     Forgotten,
     /// The journal could not take the admission; nothing was burnt.
-    #[error("the journal of single-use tokens can not be written: {0}")]
+    #[error("the journal of single-use tokens cannot be written: {0}")]
     Journal(#[from] JournalError),
 }
 

@@ -24,7 +24,7 @@ const MAX_SEGMENT_BYTES: usize = 64 * SEGMENT_RECORDS * RECORD;
 const EARLIEST: Timestamp = Timestamp::from_secs(1_000_000_000);
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Why the journal can not be read or written.
+/// Why the journal cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
     /// The directory or a file in it.

@@ -10,11 +10,11 @@ use zeroize::Zeroizing;
 
 use crate::clock::Timestamp;
 
-/// Why state can not be read or kept. Names files, never their content.
+/// Why state cannot be read or kept. Names files, never their content.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// The system refused.
-    #[error("can not {doing} `{path}`: {source}")]
+    #[error("cannot {doing} `{path}`: {source}")]
     Io {
         /// What was tried, as a verb.
         doing: &'static str,

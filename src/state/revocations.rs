@@ -151,7 +151,7 @@ impl Appender {
     }
 
     /// Appends a line and waits for the disk. A line that got onto the disk in part is cut off again, now or before the
-    /// next one, so that it can not run into it.
+    /// next one, so that it cannot run into it.
     fn append(&mut self, line: &str) -> std::io::Result<()> {
         self.file.set_len(self.good)?;
         let written = self.file.write_all(line.as_bytes()).and_then(|()| self.file.sync_data());

@@ -49,7 +49,7 @@ impl ClaimPath {
         self.0.iter().map(AsRef::as_ref)
     }
 
-    /// The value there; `null` counts as absent, so that a required claim can not be satisfied by it.
+    /// The value there; `null` counts as absent, so that a required claim cannot be satisfied by it.
     #[must_use]
     pub fn find<'a>(&self, claims: &'a Map<String, Value>) -> Option<&'a Value> {
         self.find_raw(claims).filter(|value| !value.is_null())

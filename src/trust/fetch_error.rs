@@ -13,7 +13,7 @@ pub enum FetchError {
     #[error("`{0}` has an address that is never an issuer's")]
     ForbiddenAddress(String),
     /// No connection, no TLS, or a broken answer.
-    #[error("`{host}` can not be reached: {fault}")]
+    #[error("`{host}` cannot be reached: {fault}")]
     Unreachable {
         /// The server.
         host: String,
@@ -37,8 +37,8 @@ pub enum FetchError {
     /// A body beyond 256 KiB.
     #[error("the answer of `{0}` is larger than 256 KiB")]
     TooLarge(String),
-    /// A file with certificates or a token can not be used.
-    #[error("`{path}` can not be used: {fault}")]
+    /// A file with certificates or a token cannot be used.
+    #[error("`{path}` cannot be used: {fault}")]
     File {
         /// Which.
         path: String,

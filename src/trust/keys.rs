@@ -81,7 +81,7 @@ pub enum Refresh {
     },
 }
 
-/// Why an issuer's keys can not be used.
+/// Why an issuer's keys cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeysUnavailable {
     /// None were ever fetched.

@@ -49,8 +49,8 @@ pub enum PlatformError {
     /// Another platform has that name.
     #[error("there is already a platform `{0}`; give yours another name")]
     NameTaken(Box<str>),
-    /// A file can not be read.
-    #[error("`{path}` can not be read: {fault}")]
+    /// A file cannot be read.
+    #[error("`{path}` cannot be read: {fault}")]
     File {
         /// Which.
         path: String,

@@ -142,7 +142,7 @@ impl Web {
     }
 }
 
-/// Whether the set was published as one without keys, not as one with keys that can not be read.
+/// Whether the set was published as one without keys, not as one with keys that cannot be read.
 pub(super) fn is_deliberately_empty(set: &KeySet) -> bool {
     set.keys().is_empty() && set.skipped().iter().all(|one| one.reason == crate::jose::SkipReason::Use)
 }

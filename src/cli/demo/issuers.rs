@@ -13,7 +13,7 @@ use crate::cli::CliError;
 use crate::http::{ServerLimits, documents, serve};
 use crate::jose::{Algorithm, SigningKey};
 
-/// RS256, as these platforms sign; ring can not make RSA keys.
+/// RS256, as these platforms sign; ring cannot make RSA keys.
 pub(super) const ALGORITHM: Algorithm = if cfg!(feature = "aws-lc") { Algorithm::RS256 } else { Algorithm::ES256 };
 
 /// What is known of an issuer before it runs. The names are those that the shipped policies use.

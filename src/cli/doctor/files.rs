@@ -47,7 +47,7 @@ pub(super) fn data(config: &Config, now: Timestamp) -> Vec<Finding> {
                 Ok(()) => Finding::ok("data", format!("`{}` is made at the first start", path.display())),
                 Err(error) => Finding::wrong(
                     "data",
-                    format!("`{}` is missing, and can not be made: {error}", path.display()),
+                    format!("`{}` is missing, and cannot be made: {error}", path.display()),
                     "make it with mode 0700, owned by the user that cambio runs as",
                 ),
             });
@@ -62,7 +62,7 @@ pub(super) fn data(config: &Config, now: Timestamp) -> Vec<Finding> {
             Ok(()) => Finding::ok("data", format!("`{}` is private and writable", path.display())),
             Err(error) => Finding::wrong(
                 "data",
-                format!("`{}` can not be written: {error}", path.display()),
+                format!("`{}` cannot be written: {error}", path.display()),
                 "is the disk full or read-only? Or run this as the user that cambio runs as",
             ),
         }),
@@ -125,7 +125,7 @@ fn certified(settings: &TlsSettings, now: Timestamp) -> Finding {
     let Some(end) = certificate::not_after(&pem) else {
         return Finding::warning(
             "tls",
-            "when the certificate ends can not be read from it",
+            "when the certificate ends cannot be read from it",
             "look with `openssl x509 -enddate`",
         );
     };

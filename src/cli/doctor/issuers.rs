@@ -90,7 +90,7 @@ async fn look(issuer: &Issuer, clock: &Clock) -> Vec<Finding> {
     let mut findings = Vec::new();
     match refresh {
         Refresh::Failed(fault) => {
-            let fix = format!("tokens of this issuer can not be verified; its keys come from {}", status.source);
+            let fix = format!("tokens of this issuer cannot be verified; its keys come from {}", status.source);
             findings.push(Finding::wrong(&part, fault, fix));
             return findings;
         }
