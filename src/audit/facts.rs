@@ -1,5 +1,6 @@
 //! What is known about an exchange so far. Owned and bounded, so that it can be written after the exchange is over.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -77,6 +78,7 @@ pub(super) struct Facts {
     pub(super) rule: Option<Box<str>>,
     pub(super) rule_digest: Option<Sha256>,
     pub(super) policies: Vec<PolicyName>,
+    pub(super) metadata: BTreeMap<Box<str>, Box<str>>,
     pub(super) trace: Option<LateTrace>,
     pub(super) end: End,
 }
@@ -114,6 +116,7 @@ impl Facts {
             rule: None,
             rule_digest: None,
             policies: Vec::new(),
+            metadata: BTreeMap::new(),
             trace: None,
             end: End { outcome: "aborted", reason: None, detail: None, issued: None, latency: None },
         }

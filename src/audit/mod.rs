@@ -24,6 +24,7 @@
 //! | `target` | what was asked for |
 //! | `policy_set` | SHA-256 of the policy set that decided, hex |
 //! | `rule`, `rule_digest`, `policies` | what decided, and what it granted |
+//! | `metadata` | what the rule's `metadata` came to: the operator chose which claims stand here |
 //! | `trace` | the conditions and what became of them, as the policy module writes it |
 //! | `jti`, `expires`, `lifetime_s` | the issued token |
 //! | `latency_us` | from the first byte of the request to the decision |

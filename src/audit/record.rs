@@ -1,5 +1,6 @@
 //! The line: how facts are written, and how a record is read back. The module's description lists the members.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize, Serializer};
@@ -49,6 +50,8 @@ pub struct Record {
     pub rule_digest: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub policies: Vec<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<serde_json::Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -96,6 +99,8 @@ struct Line<'a> {
     rule_digest: Option<Sha256>,
     #[serde(skip_serializing_if = "<[_]>::is_empty", serialize_with = "texts")]
     policies: &'a [PolicyName],
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    metadata: &'a BTreeMap<Box<str>, Box<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     jti: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -128,6 +133,7 @@ pub(super) fn write_line(out: &mut Vec<u8>, mut facts: Box<Facts>) -> serde_json
         rule: facts.rule.as_deref(),
         rule_digest: facts.rule_digest,
         policies: facts.policies.get(..MAX_POLICIES).unwrap_or(&facts.policies),
+        metadata: &facts.metadata,
         jti: end.issued.as_ref().map(|issued| &*issued.token_id),
         expires: end.issued.as_ref().map(|issued| issued.expires.to_string()),
         lifetime_s: end.issued.as_ref().map(|issued| issued.lifetime.as_secs()),

@@ -100,6 +100,7 @@ fn a_whole_exchange_becomes_one_line_that_reads_back() {
     trail.claims(claims.as_object().unwrap().iter().map(|(name, value)| (name.as_str(), value)));
     trail.policy_set(sha256(b"set"));
     trail.permitted("protected", sha256(b"rule"), &[PolicyName::new("a/b").unwrap()]);
+    trail.metadata([("job", "17")].into_iter());
     trail.trace(json!([{"rule": "protected", "held": true}]));
     trail.admit().unwrap();
     trail.close(Outcome::Issued(&token), LATENCY);
@@ -112,6 +113,7 @@ fn a_whole_exchange_becomes_one_line_that_reads_back() {
         "token": sha256(b"token").to_string(), "issuer": "gitlab", "subject": "project:1",
         "claims": ["ref", "ref_protected"], "target": "prod", "policy_set": sha256(b"set").to_string(),
         "rule": "protected", "rule_digest": sha256(b"rule").to_string(), "policies": ["a/b"],
+        "metadata": {"job": "17"},
         "trace": [{"rule": "protected", "held": true}], "jti": token.jti(),
         "expires": "2026-11-18T11:16:40.000Z", "lifetime_s": 600, "latency_us": 123,
     });

@@ -139,6 +139,13 @@ impl Trail {
         });
     }
 
+    /// What the rule's `metadata` came to: names from the policy file, values from claims, each within its bound.
+    pub fn metadata<'a>(&mut self, metadata: impl Iterator<Item = (&'a str, &'a str)>) {
+        self.note(|facts| {
+            facts.metadata = metadata.map(|(name, value)| (cut(name, MAX_TARGET), cut(value, MAX_SUBJECT))).collect();
+        });
+    }
+
     /// The conditions and what became of them. Serialised later, on the writer's thread.
     pub fn trace(&mut self, trace: impl Serialize + Send + 'static) {
         self.note(|facts| facts.trace = Some(Box::new(move |out| escape::write(out, &trace))));

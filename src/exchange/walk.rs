@@ -130,6 +130,7 @@ impl<'a> Walk<'a> {
         match rules.policies.decide(token, target, self.now) {
             Ok(permit) => {
                 self.trail.permitted(permit.rule(), permit.rule_digest(), permit.policies());
+                self.trail.metadata(permit.metadata());
                 self.trail.trace(permit.trace().clone());
                 Ok(permit)
             }
