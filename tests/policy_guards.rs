@@ -6,13 +6,12 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test says so by failing")]
 #![allow(clippy::disallowed_methods, reason = "how long something took is what is asked")]
 
-use std::collections::BTreeSet;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use cambio::clock::Timestamp;
 use cambio::identity::IssuerName;
-use cambio::policy::{CompileError, Evaluation, LoadErrors, PolicySet, Problem, Reason};
+use cambio::policy::{Catalog, CompileError, Evaluation, LoadErrors, PolicySet, Problem, Reason};
 use proptest::prelude::*;
 use rstest::rstest;
 use serde_json::{Map, Value, json};
@@ -31,8 +30,8 @@ fn file(condition: &str) -> String {
     .to_string()
 }
 
-fn issuers() -> BTreeSet<IssuerName> {
-    [IssuerName::new("gitlab").unwrap()].into()
+fn issuers() -> Catalog {
+    Catalog::of_names([IssuerName::new("gitlab").unwrap()])
 }
 
 fn load(text: &str) -> Result<PolicySet, LoadErrors> {

@@ -6,10 +6,16 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use cambio::identity::IssuerName;
-use cambio::policy::PolicySet;
+use cambio::policy::{Catalog, PolicySet};
+use cambio::trust::Platforms;
 
-fn issuers() -> BTreeSet<IssuerName> {
-    ["gitlab", "github", "prod-cluster"].iter().map(|name| IssuerName::new(name).unwrap()).collect()
+fn issuers() -> Catalog {
+    let mut catalog = Catalog::default();
+    let platforms = Platforms::embedded();
+    for (name, platform) in [("gitlab", "gitlab"), ("github", "github"), ("prod-cluster", "kubernetes")] {
+        catalog.add(IssuerName::new(name).unwrap(), platforms.find(platform));
+    }
+    catalog
 }
 
 fn directory() -> std::path::PathBuf {

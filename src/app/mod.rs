@@ -65,7 +65,7 @@ impl App {
     /// [`AppError`]; nothing was started.
     pub fn open(config: Config, clock: Clock) -> Result<Self, AppError> {
         let now = clock.now();
-        let policies = PolicySet::load(&config.policies, &config.issuer_names())?;
+        let policies = PolicySet::load(&config.policies, &config.catalog())?;
         let rules = Rules::new(config.issuers, policies, config.default_target)?;
         let tls = config.tls.map(Tls::open).transpose()?.map(Arc::new);
         let data = PrivateDir::open(&config.data)?;

@@ -91,7 +91,7 @@ async fn examine(config: &Config, findings: &mut Vec<Finding>) {
 
 fn policies(config: &Config) -> Vec<Finding> {
     let mut findings: Vec<Finding> = files::writable_by_others("policies", &config.policies).into_iter().collect();
-    let set = match PolicySet::load(&config.policies, &config.issuer_names()) {
+    let set = match PolicySet::load(&config.policies, &config.catalog()) {
         Ok(set) => set,
         Err(errors) => {
             let fix = "`cambio policy test --config cambio.yaml` shows each case";

@@ -54,7 +54,7 @@ impl Serve {
 /// Reads everything that the server would run with, and changes nothing: no key is made, no directory created, and a
 /// server that runs on the same data is not disturbed.
 fn check(config: Config) -> Answer {
-    let policies = PolicySet::load(&config.policies, &config.issuer_names()).map_err(CliError::new)?;
+    let policies = PolicySet::load(&config.policies, &config.catalog()).map_err(CliError::new)?;
     let rules = Rules::new(config.issuers, policies, config.default_target).map_err(CliError::new)?;
     if let Some(tls) = config.tls {
         Tls::open(tls).map_err(CliError::new)?;

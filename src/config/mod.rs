@@ -7,7 +7,6 @@ mod bytes;
 mod file;
 mod problem;
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -20,8 +19,9 @@ use zeroize::Zeroizing;
 use crate::audit::{JournalSettings, Sink};
 use crate::http::oauth::Client;
 use crate::http::{ServerLimits, TlsSettings};
-use crate::identity::{IssuerName, IssuerUrl, TargetName};
+use crate::identity::{IssuerUrl, TargetName};
 use crate::mint::{KeySettings, KeySource};
+use crate::policy::Catalog;
 use crate::telemetry::LogSettings;
 use crate::trust::{Fetcher, IssuerFault, Issuers, Platforms};
 
@@ -121,10 +121,10 @@ impl Config {
         })
     }
 
-    /// The names of the trusted issuers, as policies may use them.
+    /// The trusted issuers, as policies may use them.
     #[must_use]
-    pub fn issuer_names(&self) -> BTreeSet<IssuerName> {
-        self.issuers.iter().map(|issuer| issuer.name().clone()).collect()
+    pub fn catalog(&self) -> Catalog {
+        Catalog::of(&self.issuers)
     }
 }
 
@@ -252,7 +252,7 @@ issuers:
         let config = Config::parse(GOOD, Path::new("/etc/cambio")).unwrap();
         assert_eq!(config.policies, Path::new("/etc/cambio/policies"));
         assert_eq!(config.data, Path::new("/etc/cambio/cambio-data"));
-        assert_eq!(config.issuer_names().len(), 1);
+        assert_eq!(config.catalog().len(), 1);
     }
 
     #[rstest]

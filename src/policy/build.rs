@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use self::rule::RuleBuilder;
+use super::catalog::Catalog;
 use super::compile::Compiler;
 use super::document::{Document, RuleDocument, place};
 use super::limits::{ALIASES, RULES, STEPS, TEXT_BYTES};
@@ -19,7 +20,7 @@ use crate::identity::IssuerName;
 /// Builds targets, sharing what repeats between them.
 pub(super) struct Builder<'i> {
     pub(super) compiler: Compiler,
-    pub(super) issuers: &'i BTreeSet<IssuerName>,
+    pub(super) catalog: &'i Catalog,
 }
 
 impl Builder<'_> {
@@ -88,7 +89,7 @@ impl Builder<'_> {
         let mut found = BTreeSet::new();
         for issuer in &named.value.0 {
             // The configuration's own copy, so that ten thousand targets share one text.
-            match self.issuers.get(issuer) {
+            match self.catalog.name(issuer) {
                 None => faults.add(place(named), Problem::UnknownIssuer(issuer.clone())),
                 Some(known) if !found.insert(known.clone()) => {
                     let name = issuer.as_str().to_owned();

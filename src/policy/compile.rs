@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use cel::parser::{Expression, PrattParser};
 
+use super::code::Code;
 use super::cost::{self, Bound, Size};
 use super::guard;
 use super::limits::{PARSER_DEPTH, SOURCE_BYTES};
@@ -89,9 +90,28 @@ pub enum CompileError {
     TooLarge,
 }
 
+impl CompileError {
+    /// The kind of finding that it is.
+    #[must_use]
+    pub const fn code(&self) -> Code {
+        match self {
+            Self::Syntax { .. } => Code::Syntax,
+            Self::TooLong(_) | Self::TooDeep | Self::TooManyNodes | Self::TooNested => Code::TooComplex,
+            Self::UnknownName(_) => Code::UnknownName,
+            Self::UnknownFunction(_) => Code::UnknownFunction,
+            Self::NotAMember(_) | Self::NotAFunction(_) | Self::Arguments { .. } => Code::WrongCall,
+            Self::NotLiteral(_) => Code::NotLiteral,
+            Self::Pattern { .. } => Code::BadPattern,
+            Self::Shadows(_) => Code::HiddenName,
+            Self::Unsupported(_) | Self::ClaimName => Code::Unsupported,
+            Self::TooLarge => Code::TooLarge,
+        }
+    }
+}
+
 /// A compiled expression. Shared between all rules that use the same text.
 #[derive(Debug)]
-pub(super) struct Code {
+pub(super) struct Program {
     source: Box<str>,
     tree: Expression,
     claims: Claims,
@@ -102,7 +122,7 @@ pub(super) struct Code {
 /// Claims by the names of the variables that stand for them: variable, claim; in order.
 pub(super) type Claims = Arc<[(Arc<str>, Arc<str>)]>;
 
-impl Code {
+impl Program {
     /// The text that it was compiled from.
     pub(super) fn source(&self) -> &str {
         &self.source
@@ -140,7 +160,7 @@ type InSight = (Box<str>, Box<[Box<str>]>);
 /// Compiles the expressions of one set, and keeps one copy of what repeats: ten thousand policies differ in a few words.
 #[derive(Debug, Default)]
 pub(super) struct Compiler {
-    codes: HashMap<InSight, Arc<Code>>,
+    codes: HashMap<InSight, Arc<Program>>,
     texts: HashSet<Arc<str>>,
     claims: HashSet<Claims>,
 }
@@ -150,7 +170,7 @@ impl Compiler {
     ///
     /// # Errors
     /// [`CompileError`] names the first fault.
-    pub(super) fn compile(&mut self, source: &str, lets: &[&str]) -> Result<Arc<Code>, CompileError> {
+    pub(super) fn compile(&mut self, source: &str, lets: &[&str]) -> Result<Arc<Program>, CompileError> {
         let key = (Box::from(source), lets.iter().map(|name| Box::from(*name)).collect());
         if let Some(code) = self.codes.get(&key) {
             return Ok(Arc::clone(code));
@@ -161,7 +181,7 @@ impl Compiler {
     }
 
     /// Parses, judges and rewrites.
-    fn code(&mut self, source: &str, lets: &[&str]) -> Result<Code, CompileError> {
+    fn code(&mut self, source: &str, lets: &[&str]) -> Result<Program, CompileError> {
         if source.len() > SOURCE_BYTES {
             return Err(CompileError::TooLong(source.len()));
         }
@@ -169,7 +189,7 @@ impl Compiler {
         guard::judge(&tree, lets)?;
         let mut needs = Needs::default();
         rewrite(&mut tree, &mut needs)?;
-        Ok(Code {
+        Ok(Program {
             source: source.into(),
             tree,
             claims: self.claims(needs.claims),

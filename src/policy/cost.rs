@@ -11,7 +11,7 @@
 use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, operators};
 use cel::parser::Expression;
 
-use super::compile::{Code, CompileError};
+use super::compile::{Program, CompileError};
 use super::guard::{is_claims, is_operator, qualified, string};
 use super::language::{Effect, function};
 use super::limits::{CLAIM_BYTES, CLAIM_ITEMS, CLAIM_NODES, SUBJECT_BYTES, VALUE_BYTES};
@@ -53,7 +53,7 @@ const ROUND: u64 = 4;
 ///
 /// # Errors
 /// [`CompileError::TooLarge`] where a value may outgrow [`VALUE_BYTES`].
-pub(super) fn bound<'a>(code: &'a Code, lets: &[(&'a str, Size)]) -> Result<Bound, CompileError> {
+pub(super) fn bound<'a>(code: &'a Program, lets: &[(&'a str, Size)]) -> Result<Bound, CompileError> {
     Estimate { code, names: lets.to_vec() }.of(code.tree())
 }
 
@@ -104,7 +104,7 @@ impl Size {
 }
 
 struct Estimate<'a> {
-    code: &'a Code,
+    code: &'a Program,
     names: Vec<(&'a str, Size)>,
 }
 

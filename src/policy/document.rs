@@ -47,6 +47,19 @@ pub(super) struct Document {
     /// What the file promises about itself.
     #[serde(default)]
     pub(super) cases: Vec<CaseDocument>,
+    /// Warnings that are meant to be so, anywhere in the file.
+    #[serde(default)]
+    pub(super) accept: Vec<AcceptDocument>,
+}
+
+/// A warning that is meant to be so.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AcceptDocument {
+    /// Its code or its name.
+    pub(super) finding: Spanned<String>,
+    /// Why, for the next who reads the file.
+    pub(super) because: Spanned<String>,
 }
 
 /// One rule.
@@ -64,6 +77,9 @@ pub(super) struct RuleDocument {
     pub(super) require: Vec<ConditionDocument>,
     /// What it grants where all hold.
     pub(super) grant: GrantDocument,
+    /// Warnings about this rule that are meant to be so.
+    #[serde(default)]
+    pub(super) accept: Vec<AcceptDocument>,
 }
 
 /// One condition.
@@ -74,6 +90,9 @@ pub(super) struct ConditionDocument {
     pub(super) that: Spanned<String>,
     /// What the operator reads where it does not hold.
     pub(super) message: Spanned<String>,
+    /// Warnings about this condition that are meant to be so.
+    #[serde(default)]
+    pub(super) accept: Vec<AcceptDocument>,
 }
 
 /// What a rule grants.

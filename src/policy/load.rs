@@ -7,59 +7,78 @@
 //! shares what repeats, and its cases run on all. What a file was is gone before the next batch comes.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::thread;
 
 use super::build::Builder;
 use super::cases::{self, CaseOutcome};
+use super::catalog::Catalog;
+use super::check::{Subject, check};
 use super::compile::Compiler;
 use super::digest::SetDigest;
 use super::document::{Document, Place, place};
+use super::finding::{Finding, Severity};
+use super::inspection::Inspection;
 use super::language::Language;
 use super::limits::COMPILER_STACK;
 use super::problem::{Faults, LoadError, LoadErrors, Problem};
 use super::rule::Target;
 use super::set::PolicySet;
 use super::sources::{Source, Sources};
-use crate::identity::IssuerName;
-use crate::jose::{Sha256, sha256};
+use crate::jose::sha256;
 
 /// How many files are in memory at a time.
 const BATCH: usize = 64;
 
-/// A set, and how its cases came out.
+/// What came of a directory. Without a set, its errors say why.
 pub(super) struct Loaded {
-    set: PolicySet,
+    set: Option<PolicySet>,
     outcomes: Vec<CaseOutcome>,
+    findings: Vec<Finding>,
+    errors: Vec<LoadError>,
 }
 
 impl Loaded {
-    /// The set, where every case came out as it says.
+    /// The set and its warnings, where nothing is wrong and every case came out as it says.
     ///
     /// # Errors
-    /// [`LoadErrors`] with every case that did not.
+    /// [`LoadErrors`] with every fault of every file.
     pub(super) fn into_set(self) -> Result<PolicySet, LoadErrors> {
-        let failed = self.outcomes.into_iter().filter_map(|outcome| {
-            let problem = Problem::CaseFailed { case: outcome.name, failure: outcome.failure? };
-            Some(LoadError { file: outcome.file, place: Some(outcome.place), problem })
-        });
-        let errors: Vec<LoadError> = failed.collect();
-        if errors.is_empty() { Ok(self.set) } else { Err(LoadErrors(errors)) }
+        match self.set {
+            Some(set) if self.errors.is_empty() => Ok(set),
+            _ if self.errors.is_empty() => Err(internal("nothing was loaded")),
+            _ => Err(LoadErrors(self.errors)),
+        }
     }
 
-    /// How the cases came out.
-    pub(super) fn into_outcomes(self) -> Vec<CaseOutcome> {
-        self.outcomes
+    /// How the cases came out, where they could be run.
+    ///
+    /// # Errors
+    /// [`LoadErrors`] with every fault but the cases'.
+    pub(super) fn into_outcomes(self) -> Result<Vec<CaseOutcome>, LoadErrors> {
+        let case = |error: &LoadError| matches!(error.problem, Problem::CaseFailed { .. });
+        let errors: Vec<LoadError> = self.errors.into_iter().filter(|error| !case(error)).collect();
+        if errors.is_empty() { Ok(self.outcomes) } else { Err(LoadErrors(errors)) }
+    }
+
+    /// Everything.
+    pub(super) fn into_inspection(self) -> Inspection {
+        let mut findings = self.findings;
+        let wrong = self.errors.iter().filter(|error| !matches!(error.problem, Problem::Found { .. }));
+        findings.extend(wrong.map(LoadError::finding));
+        findings.sort_by(|a, b| a.order().cmp(&b.order()));
+        let set = self.set.filter(|_| self.errors.is_empty());
+        Inspection { set, findings, outcomes: self.outcomes }
     }
 }
 
-/// Compiles `sources` and runs their cases.
+/// Compiles `sources`, checks them and runs their cases.
 ///
 /// # Errors
-/// [`LoadErrors`] with every fault of every file. A case that comes out otherwise is none yet.
-pub(super) fn load(sources: &Sources, issuers: &BTreeSet<IssuerName>) -> Result<Loaded, LoadErrors> {
-    let loaded = each(&[sources], |sources| Loading::new(issuers)?.run(sources)).map_err(internal)?;
+/// [`LoadErrors`] where the machinery failed.
+pub(super) fn load(sources: &Sources, catalog: &Catalog) -> Result<Loaded, LoadErrors> {
+    let loaded = each(&[sources], |sources| Loading::new(catalog)?.run(sources)).map_err(internal)?;
     loaded.into_iter().next().unwrap_or_else(|| Err(internal("nothing was loaded")))
 }
 
@@ -76,18 +95,20 @@ struct Loading<'i> {
     names: HashMap<Arc<str>, (u32, Arc<str>)>,
     digest: SetDigest,
     outcomes: Vec<CaseOutcome>,
+    findings: Vec<Finding>,
     errors: Vec<LoadError>,
 }
 
 impl<'i> Loading<'i> {
-    fn new(issuers: &'i BTreeSet<IssuerName>) -> Result<Self, LoadErrors> {
+    fn new(catalog: &'i Catalog) -> Result<Self, LoadErrors> {
         Ok(Self {
             language: Language::new().map_err(|error| internal(error.to_string()))?,
-            builder: Builder { compiler: Compiler::default(), issuers },
+            builder: Builder { compiler: Compiler::default(), catalog },
             targets: vec![],
             names: HashMap::new(),
             digest: SetDigest::default(),
             outcomes: vec![],
+            findings: vec![],
             errors: vec![],
         })
     }
@@ -96,34 +117,45 @@ impl<'i> Loading<'i> {
         for batch in sources.files().chunks(BATCH) {
             self.batch(batch).map_err(internal)?;
         }
-        if !self.errors.is_empty() {
-            self.errors.sort_by(|a, b| a.order().cmp(&b.order()));
-            return Err(LoadErrors(self.errors));
-        }
+        let failed = self.outcomes.iter().filter_map(|outcome| {
+            let failure = outcome.failure.clone()?;
+            let problem = Problem::CaseFailed { case: outcome.name.clone(), failure };
+            Some(LoadError { file: Arc::clone(&outcome.file), place: Some(outcome.place), problem })
+        });
+        self.errors.extend(failed.collect::<Vec<_>>());
+        self.errors.sort_by(|a, b| a.order().cmp(&b.order()));
         let index = self.names.into_iter().map(|(name, (target, _))| (name, target)).collect();
         self.targets.shrink_to_fit();
         let set = PolicySet { language: self.language, targets: self.targets, index, digest: self.digest.finish() };
-        Ok(Loaded { set, outcomes: self.outcomes })
+        Ok(Loaded { set: Some(set), outcomes: self.outcomes, findings: self.findings, errors: self.errors })
     }
 
     fn batch(&mut self, files: &[(Arc<str>, Source)]) -> Result<(), &'static str> {
         let mut built = vec![];
-        for Parsed { file, digest, document, mut faults } in each(files, |(file, source)| Parsed::new(file, source))? {
-            self.digest.add(&file, digest);
+        for Parsed { file, text, document, mut faults } in each(files, |(file, source)| Parsed::new(file, source))? {
+            self.digest.add(&file, sha256(text.as_bytes()));
             if let Some(document) = document {
                 self.enlist(&document, &file, self.targets.len() + built.len(), &mut faults);
                 if let Some(target) = self.builder.target(&document, &file, &mut faults) {
-                    built.push((document, target));
+                    built.push(Built { text, document, target });
                 }
             }
             self.errors.extend(faults.into_inner());
         }
-        let language = &self.language;
-        for (outcomes, faults) in each(&built, |(document, target)| promises(document, target, language))? {
+        let (language, catalog) = (&self.language, self.builder.catalog);
+        for (outcomes, findings, faults) in each(&built, |built| built.judge(language, catalog))? {
             self.outcomes.extend(outcomes);
             self.errors.extend(faults.into_inner());
+            for finding in &findings {
+                if finding.severity == Severity::Error {
+                    let problem = Problem::Found { code: finding.code, message: finding.message.clone() };
+                    let place = (finding.place.line > 0).then_some(finding.place);
+                    self.errors.push(LoadError { file: Arc::clone(&finding.file), place, problem });
+                }
+            }
+            self.findings.extend(findings);
         }
-        self.targets.extend(built.into_iter().map(|(_, target)| target));
+        self.targets.extend(built.into_iter().map(|built| built.target));
         Ok(())
     }
 
@@ -145,7 +177,7 @@ impl<'i> Loading<'i> {
 /// A file once it is read.
 struct Parsed {
     file: Arc<str>,
-    digest: Sha256,
+    text: String,
     document: Option<Document>,
     faults: Faults,
 }
@@ -153,9 +185,9 @@ struct Parsed {
 impl Parsed {
     fn new(file: &Arc<str>, source: &Source) -> Self {
         let mut faults = Faults::of(file);
-        let text = source.text().unwrap_or_else(|problem| {
+        let text = source.text().map(Cow::into_owned).unwrap_or_else(|problem| {
             faults.add(Place::default(), problem);
-            Cow::Borrowed("")
+            String::new()
         });
         let mut document = None;
         if faults.is_empty() {
@@ -164,15 +196,27 @@ impl Parsed {
                 Err((message, place)) => faults.add(place, Problem::Shape(message)),
             }
         }
-        Self { file: Arc::clone(file), digest: sha256(text.as_bytes()), document, faults }
+        Self { file: Arc::clone(file), text, document, faults }
     }
 }
 
-/// Runs the cases of one file.
-fn promises(document: &Document, target: &Target, language: &Language) -> (Vec<CaseOutcome>, Faults) {
-    let mut faults = Faults::of(&target.file);
-    let cases = cases::resolve(document, &mut faults);
-    (cases.iter().map(|case| case.run(language, target)).collect(), faults)
+/// A file once it is built.
+struct Built {
+    text: String,
+    document: Document,
+    target: Target,
+}
+
+impl Built {
+    /// Runs its cases, and checks it.
+    fn judge(&self, language: &Language, catalog: &Catalog) -> (Vec<CaseOutcome>, Vec<Finding>, Faults) {
+        let Self { text, document, target } = self;
+        let mut faults = Faults::of(&target.file);
+        let cases = cases::resolve(document, &mut faults);
+        let outcomes = cases.iter().map(|case| case.run(language, target)).collect();
+        let findings = check(&Subject { file: &target.file, text, document, target, catalog });
+        (outcomes, findings, faults)
+    }
 }
 
 /// Works on each item, in order, on as many threads as there are processors, each with enough stack to compile.

@@ -10,6 +10,7 @@
 //! ```text
 //! document   the shape of a file, with the place of every expression
 //! compile    text -> syntax tree -> guard (judged) -> rewrite -> cost (bounded)
+//! check      types and lints over a file's expressions -> findings with codes and places
 //! build      a file's names and expressions -> a target with its rules
 //! load       a directory -> all targets, all cases run -> PolicySet, or every fault
 //! evaluate   the rules of one target on one token's claims, in a scope of lazily converted claims
@@ -32,7 +33,10 @@
 
 mod build;
 mod cases;
+mod catalog;
+mod check;
 mod claims;
+mod code;
 mod compile;
 mod cost;
 mod decision;
@@ -40,7 +44,9 @@ mod digest;
 mod document;
 mod evaluate;
 mod fault;
+mod finding;
 mod guard;
+mod inspection;
 mod language;
 pub mod limits;
 mod load;
@@ -54,12 +60,16 @@ mod sources;
 mod trace;
 
 pub use cases::{CaseFailure, CaseOutcome};
+pub use catalog::{Catalog, IssuerFacts};
 pub use claims::ClaimsFault;
+pub use code::Code;
 pub use compile::CompileError;
 pub use decision::{Denial, Grant, Permit, Reason};
 pub use document::Place;
 pub use evaluate::Evaluation;
 pub use fault::Fault;
+pub use finding::{Finding, Severity};
+pub use inspection::Inspection;
 pub use pattern::PatternError;
 pub use problem::{LoadError, LoadErrors, Problem};
 pub use rule::{Rule, Target};

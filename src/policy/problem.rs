@@ -6,8 +6,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::cases::CaseFailure;
+use super::code::Code;
 use super::compile::CompileError;
 use super::document::Place;
+use super::finding::Finding;
 use super::limits::{FILE_BYTES, STEPS};
 use super::trace::Part;
 use crate::identity::IssuerName;
@@ -127,9 +129,38 @@ pub enum Problem {
         /// What was expected, and what came.
         failure: CaseFailure,
     },
+    /// What a check found.
+    #[error("{code}: {message}")]
+    Found {
+        /// Which kind.
+        code: Code,
+        /// What is wrong.
+        message: String,
+    },
     /// The machinery failed.
     #[error("{0}")]
     Internal(String),
+}
+
+impl Problem {
+    /// The kind of finding that it is.
+    #[must_use]
+    pub const fn code(&self) -> Code {
+        match self {
+            Self::Unreadable(_) => Code::Unreadable,
+            Self::Shape(_) | Self::Missing(_) | Self::Ttl => Code::Shape,
+            Self::TooLarge | Self::TooMany { .. } | Self::TooLong { .. } => Code::Limit,
+            Self::Name { .. } => Code::Name,
+            Self::Duplicate { .. } | Self::TakenTarget { .. } => Code::Duplicate,
+            Self::UnknownIssuer(_) => Code::UnknownIssuer,
+            Self::Expression { error, .. } => error.code(),
+            Self::TooCostly { .. } => Code::TooCostly,
+            Self::Case { .. } => Code::Case,
+            Self::CaseFailed { .. } => Code::CaseFailed,
+            Self::Found { code, .. } => *code,
+            Self::Internal(_) => Code::Internal,
+        }
+    }
 }
 
 impl LoadErrors {
@@ -155,6 +186,16 @@ impl fmt::Display for LoadErrors {
 impl std::error::Error for LoadErrors {}
 
 impl LoadError {
+    /// As a finding.
+    #[must_use]
+    pub fn finding(&self) -> Finding {
+        let message = match &self.problem {
+            Problem::Found { message, .. } => message.clone(),
+            other => other.to_string(),
+        };
+        Finding::new(self.problem.code(), &self.file, self.place.unwrap_or_default(), message)
+    }
+
     /// By file, then by place.
     pub(super) fn order(&self) -> (&str, u32, u32) {
         let place = self.place.unwrap_or_default();

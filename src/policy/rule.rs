@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use cel::parser::Expression;
 
-use super::compile::{Claims, Code};
+use super::compile::{Claims, Program};
 use super::document::Place;
 use super::pattern::Pattern;
 use super::trace::Part;
@@ -58,7 +58,7 @@ pub(super) struct Terms {
 /// A compiled expression where it stands.
 #[derive(Debug)]
 pub(super) struct Clause {
-    pub(super) code: Arc<Code>,
+    pub(super) code: Arc<Program>,
     /// The `let` variables that it needs, those that these need included: one bit each.
     pub(super) lets: u32,
     pub(super) place: Place,

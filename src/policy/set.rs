@@ -4,15 +4,17 @@
 //! only way to a [`Permit`]. A set is complete or does not exist: one fault in one file, or one case that comes out
 //! otherwise, and nothing of it is used.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
 use super::cases::CaseOutcome;
+use super::catalog::Catalog;
 use super::decision::{Denial, Permit};
 use super::evaluate::{Evaluation, evaluate};
+use super::inspection::Inspection;
 use super::language::Language;
 use super::load::{Loaded, load};
 use super::problem::LoadErrors;
@@ -34,12 +36,12 @@ pub struct PolicySet {
 
 impl PolicySet {
     /// Reads all policy files below `directory` (`*.yaml`, `*.yml`, in order of their paths; `*.cases.yaml` belong to
-    /// role documents), for the configured `issuers`, and runs their cases.
+    /// role documents), for the issuers of `catalog`, and runs their cases.
     ///
     /// # Errors
     /// [`LoadErrors`] with every fault of every file, cases that came out otherwise included.
-    pub fn load(directory: &Path, issuers: &BTreeSet<IssuerName>) -> Result<Self, LoadErrors> {
-        load(&Sources::find(directory)?, issuers)?.into_set()
+    pub fn load(directory: &Path, catalog: &Catalog) -> Result<Self, LoadErrors> {
+        load(&Sources::find(directory)?, catalog)?.into_set()
     }
 
     /// The same from names and texts, in order of the names.
@@ -48,21 +50,44 @@ impl PolicySet {
     /// As [`PolicySet::load`].
     pub fn from_sources<N, T>(
         sources: impl IntoIterator<Item = (N, T)>,
-        issuers: &BTreeSet<IssuerName>,
+        catalog: &Catalog,
     ) -> Result<Self, LoadErrors>
     where
         N: AsRef<str>,
         T: Into<String>,
     {
-        load(&Sources::of(sources), issuers)?.into_set()
+        load(&Sources::of(sources), catalog)?.into_set()
     }
 
     /// Runs all cases of the files below `directory`, and reports each.
     ///
     /// # Errors
     /// [`LoadErrors`] where a file is out of order; a case that comes out otherwise is no error here.
-    pub fn run_cases(directory: &Path, issuers: &BTreeSet<IssuerName>) -> Result<Vec<CaseOutcome>, LoadErrors> {
-        load(&Sources::find(directory)?, issuers).map(Loaded::into_outcomes)
+    pub fn run_cases(directory: &Path, catalog: &Catalog) -> Result<Vec<CaseOutcome>, LoadErrors> {
+        load(&Sources::find(directory)?, catalog)?.into_outcomes()
+    }
+
+    /// Everything that can be said of the files below `directory`: findings, cases, and the set where it would load.
+    ///
+    /// # Errors
+    /// [`LoadErrors`] where the directory can't be read.
+    pub fn inspect(directory: &Path, catalog: &Catalog) -> Result<Inspection, LoadErrors> {
+        load(&Sources::find(directory)?, catalog).map(Loaded::into_inspection)
+    }
+
+    /// The same from names and texts, in order of the names.
+    ///
+    /// # Errors
+    /// [`LoadErrors`] where the machinery failed.
+    pub fn inspect_sources<N, T>(
+        sources: impl IntoIterator<Item = (N, T)>,
+        catalog: &Catalog,
+    ) -> Result<Inspection, LoadErrors>
+    where
+        N: AsRef<str>,
+        T: Into<String>,
+    {
+        load(&Sources::of(sources), catalog).map(Loaded::into_inspection)
     }
 
     /// The digest of all files, by name and content.
@@ -162,8 +187,8 @@ rules:
       scopes: [read]
 "#;
 
-    fn issuers() -> BTreeSet<IssuerName> {
-        ["gitlab", "github"].iter().map(|name| IssuerName::new(name).unwrap()).collect()
+    fn issuers() -> Catalog {
+        Catalog::of_names(["gitlab", "github"].map(|name| IssuerName::new(name).unwrap()))
     }
 
     fn set(text: &str) -> PolicySet {

@@ -1,0 +1,28 @@
+//! `cambio policy`: try policies before they count. One file per subcommand.
+
+mod files;
+mod test;
+
+use clap::{Args, Subcommand};
+
+use super::Answer;
+
+/// Work with policy files.
+#[derive(Debug, Args)]
+pub(super) struct Policy {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Test(test::Test),
+}
+
+impl Policy {
+    pub(super) fn run(self) -> Answer {
+        match self.command {
+            Command::Test(test) => test.run(),
+        }
+    }
+}
