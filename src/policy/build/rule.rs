@@ -69,6 +69,7 @@ impl<'d> RuleBuilder<'_, '_, 'd> {
             patterns: sight.patterns.into_values().collect(),
             digest: digest::of_rule(self.document, rule),
             steps: sight.steps,
+            program: None,
         })
     }
 
