@@ -1,6 +1,6 @@
 //! From the text of an expression to what is evaluated.
 //!
-//! Decides whether an expression may run at all: parsed, judged, rewritten and bounded, in this order, each step relying
+//! Decides whether an expression may run at all: parsed, expanded, judged, rewritten and bounded, in this order, each step relying
 //! on the one before it. Refuses to know which rule it belongs to. Runs only on a thread with
 //! [`COMPILER_STACK`](super::limits::COMPILER_STACK): the parser recurses, and so does the destructor of what it returns.
 
@@ -11,6 +11,7 @@ use cel::parser::{Expression, PrattParser};
 
 use super::code::Code;
 use super::cost::{self, Bound, Size};
+use super::expand::expand;
 use super::guard;
 use super::language::Dialect;
 use super::limits::{PARSER_DEPTH, SOURCE_BYTES};
@@ -78,6 +79,14 @@ pub enum CompileError {
         /// Why.
         error: PatternError,
     },
+    /// Arguments that a macro can't expand.
+    #[error("`{function}` takes {wants}")]
+    Macro {
+        /// The macro.
+        function: &'static str,
+        /// What it takes.
+        wants: &'static str,
+    },
     /// A variable of a comprehension, or a `let`, that hides another name.
     #[error("`{0}` hides a name that is already taken")]
     Shadows(Box<str>),
@@ -101,7 +110,9 @@ impl CompileError {
             Self::TooLong(_) | Self::TooDeep | Self::TooManyNodes | Self::TooNested => Code::TooComplex,
             Self::UnknownName(_) => Code::UnknownName,
             Self::UnknownFunction(_) => Code::UnknownFunction,
-            Self::NotAMember(_) | Self::NotAFunction(_) | Self::Arguments { .. } => Code::WrongCall,
+            Self::NotAMember(_) | Self::NotAFunction(_) | Self::Arguments { .. } | Self::Macro { .. } => {
+                Code::WrongCall
+            }
             Self::NotLiteral(_) => Code::NotLiteral,
             Self::Pattern { .. } => Code::BadPattern,
             Self::Shadows(_) => Code::HiddenName,
@@ -193,12 +204,13 @@ impl Compiler {
         Ok(code)
     }
 
-    /// Parses, judges and rewrites.
+    /// Parses, expands, judges and rewrites.
     fn code(&mut self, source: &str, dialect: Dialect, lets: &[&str]) -> Result<Program, CompileError> {
         if source.len() > SOURCE_BYTES {
             return Err(CompileError::TooLong(source.len()));
         }
         let mut tree = parse(source)?;
+        expand(&mut tree)?;
         guard::judge(&tree, dialect, lets)?;
         let mut needs = Needs::default();
         rewrite(&mut tree, &mut needs)?;

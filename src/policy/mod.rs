@@ -44,6 +44,8 @@ mod decision;
 mod digest;
 mod document;
 mod evaluate;
+mod expand;
+mod expression;
 mod fault;
 mod finding;
 mod guard;
@@ -69,6 +71,8 @@ pub use compile::CompileError;
 pub use decision::{Denial, Grant, Permit, Reason};
 pub use document::Place;
 pub use evaluate::Evaluation;
+#[doc(hidden)]
+pub use expression::Expression;
 pub use fault::Fault;
 pub use finding::{Finding, Severity};
 pub use inspection::Inspection;
