@@ -11,7 +11,7 @@ use cel::parser::{Expression, PrattParser};
 
 use super::code::Code;
 use super::cost::{self, Bound, Size};
-use super::expand::expand;
+use super::expand::{bounded, expand};
 use super::guard;
 use super::language::Dialect;
 use super::limits::{PARSER_DEPTH, SOURCE_BYTES};
@@ -213,6 +213,7 @@ impl Compiler {
         guard::judge(&tree, dialect, lets)?;
         let mut needs = Needs::default();
         rewrite(&mut tree, &mut needs)?;
+        bounded(&tree)?;
         Ok(Program {
             source: source.into(),
             dialect,
