@@ -11,7 +11,7 @@ use cel::parser::{Expression, PrattParser};
 
 use super::code::Code;
 use super::cost::{self, Bound, Size};
-use super::expand::expand;
+use super::expand::{bounded, expand};
 use super::guard;
 use super::language::Dialect;
 use super::limits::{PARSER_DEPTH, SOURCE_BYTES};
@@ -217,6 +217,7 @@ impl Compiler {
         if dialect == Dialect::Role {
             go_strings(&mut tree);
         }
+        bounded(&tree)?;
         Ok(Program {
             source: source.into(),
             dialect,

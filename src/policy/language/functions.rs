@@ -7,7 +7,9 @@ use cel::common::ast::{Expr, LiteralValue};
 use cel::parser::Expression;
 
 use super::super::limits::RANGE_ITEMS;
-use super::{BOUNDED, Dialect, ENTRIES, EXTRACT, EXTRACT_ALL, MAP_OF_MAPS, MAP_OF_PAIRS, MATCH, MILLISECONDS, REPLACE};
+use super::{
+    BOUNDED, Dialect, ENTRIES, EXTRACT, EXTRACT_ALL, MAP_OF_MAPS, MAP_OF_PAIRS, MATCH, MILLISECONDS, PLAIN, REPLACE,
+};
 
 /// What a call does to the size of its result, which [`cost`](super::super::cost) bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +73,7 @@ enum Terms {
     Literals,
     /// A number of at most [`RANGE_ITEMS`](super::super::limits::RANGE_ITEMS), as a literal.
     SmallLiteral,
-    /// The text that it is called on has to be a literal.
+    /// In policies the text that it is called on has to be a literal.
     LiteralTarget,
     /// Only in role programs.
     Role,
@@ -105,7 +107,7 @@ impl Signature {
                 Expr::Literal(LiteralValue::Int(number)) => *number.inner() <= RANGE_ITEMS,
                 _ => false,
             }),
-            Terms::LiteralTarget => target.is_some_and(literal),
+            Terms::LiteralTarget => dialect == Dialect::Role || target.is_some_and(literal),
         }
     }
 }
@@ -218,6 +220,7 @@ static FUNCTIONS: &[Signature] = &[
     global(MAP_OF_MAPS, 1, 1, Effect::Elements),
     global(ENTRIES, 1, 1, Effect::Entries),
     global(MILLISECONDS, 1, 1, Effect::Small),
+    global(PLAIN, 1, 1, Effect::Copy),
     global(BOUNDED, 1, 1, Effect::Part),
     on(Terms::Role, global("check_valid_email", 1, 1, Effect::Small)),
     on(Terms::Role, global("encode_json", 1, 1, Effect::ToJson)),
@@ -234,7 +237,10 @@ pub(in crate::policy) fn function(
     let known = |signature: &&Signature| {
         signature.name == name
             && signature.member == member
-            && (signature.terms != Terms::Role || dialect == Dialect::Role)
+            && match dialect {
+                Dialect::Native => signature.terms != Terms::Role,
+                Dialect::Role => !OWN.contains(&name),
+            }
     };
     let mut found = FUNCTIONS.iter().filter(known);
     let first = found.next()?;
@@ -243,6 +249,9 @@ pub(in crate::policy) fn function(
     }
     Some(found.find(|other| (other.least..=other.most).contains(&arguments)).unwrap_or(first))
 }
+
+/// Functions of cambio's own, which OpenBao does not have: there a program that calls one fails at every login.
+const OWN: [&str; 3] = ["hex", "fullMatch", "glob"];
 
 /// Whether some function is called by that name with its dots: `optional.of`, `math.abs`.
 pub(in crate::policy) fn is_qualified(name: &str) -> bool {
