@@ -79,7 +79,7 @@ pub use inspection::Inspection;
 pub use language::Dialect;
 pub use pattern::PatternError;
 pub use problem::{LoadError, LoadErrors, Problem};
-pub use role::{Alias, NoRole, Refusal, RoleGrant, RolePath, Said, TokenType};
+pub use role::{Alias, Imported, NoRole, Refusal, RoleFiles, RoleGrant, RolePath, Said, TokenType, import_role};
 pub use rule::{Rule, Target};
 pub use set::PolicySet;
 pub use trace::{End, Part, Trace, Tried};

@@ -199,6 +199,11 @@ impl Rule {
         self.program.as_ref().map(|program| program.questions.len())
     }
 
+    /// Whether one of its expressions mentions that variable.
+    pub(super) fn mentions(&self, part: Part, variable: &str) -> bool {
+        self.clause(part).is_some_and(|clause| clause.code.mentions(variable))
+    }
+
     fn clause(&self, part: Part) -> Option<&Clause> {
         let at = usize::from;
         if let Some(program) = &self.program {
