@@ -97,7 +97,7 @@ impl<'a> Estimate<'a> {
                 (count, Size { bytes: count.saturating_mul(8), most: 8, nodes: count, items: count })
             }
             Effect::Format => {
-                let size = part(0).and(Size::of_text(FORMAT_BYTES));
+                let size = part(0).and(Size::of_text(formatted(call, part(1))));
                 (
                     whole.copy().saturating_mul(2).saturating_add(size.copy().saturating_mul(8)),
                     Size { items: 0, ..size },
