@@ -166,6 +166,11 @@ impl Program {
         self.names.binary_search_by(|known| known.as_ref().cmp(name)).is_ok()
     }
 
+    /// The steps of reading the claims that it mentions, which a rule does once, however often it mentions them.
+    pub(super) fn conversion(&self) -> u64 {
+        if self.claims.is_empty() { 0 } else { cost::CLAIM.copy() }
+    }
+
     /// Its worst case, where the `let` variables are of these sizes.
     pub(super) fn bound<'a>(&'a self, lets: &[(&'a str, Size)]) -> Result<Bound, CompileError> {
         cost::bound(self, lets)

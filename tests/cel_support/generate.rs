@@ -121,7 +121,7 @@ impl<'r> Writer<'r> {
                 let (condition, yes, no) = (self.of(Bool, depth - 1), self.of(of, depth - 1), self.of(of, depth - 1));
                 format!("({condition} ? {yes} : {no})")
             }
-            1 => self.bound(of, depth),
+            1 if self.random.below(2) == 0 => self.bound(of, depth),
             2 => {
                 let name = match of {
                     Text => "s",

@@ -92,6 +92,13 @@ pub(in crate::policy) struct Signature {
 }
 
 impl Signature {
+    /// Whether a literal text that formats others has only the clauses that `format` knows: `%s`, `%d`, `%.2f` and their
+    /// like, with at most 100 digits after the point. Another is an error each time that it is evaluated.
+    pub(in crate::policy) fn formats(&self, target: Option<&Expression>) -> bool {
+        let Some(Expression { expr: Expr::Literal(LiteralValue::String(text)), .. }) = target else { return true };
+        self.effect != Effect::Format || text.inner().replace("%%", "").split('%').skip(1).all(is_clause)
+    }
+
     /// Whether the arguments are literals wherever they have to be.
     pub(in crate::policy) fn accepts(
         &self,
@@ -110,6 +117,13 @@ impl Signature {
             Terms::LiteralTarget => dialect == Dialect::Role || target.is_some_and(literal),
         }
     }
+}
+
+fn is_clause(text: &str) -> bool {
+    let digits = text.strip_prefix('.').map(|rest| rest.chars().take_while(char::is_ascii_digit).collect::<String>());
+    let precise = digits.as_ref().is_none_or(|digits| digits.parse::<u8>().is_ok_and(|precision| precision <= 100));
+    let verb = text.get(digits.map_or(0, |digits| digits.len().saturating_add(1))..).unwrap_or_default();
+    precise && verb.starts_with(['s', 'd', 'f', 'e', 'b', 'x', 'X', 'o'])
 }
 
 const fn global(name: &'static str, least: usize, most: usize, effect: Effect) -> Signature {

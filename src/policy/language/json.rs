@@ -84,7 +84,9 @@ fn json(value: &dyn Val) -> Option<Value> {
     if let Some(number) = value.downcast_ref::<CelDouble>() {
         let double = *number.inner();
         // Go writes a double without a fraction as an integer.
-        let whole = format!("{double:.0}").parse::<i64>().ok().filter(|_| double.fract() == 0.0);
+        // From 2^53 on the text would be long, and no number of this kind is exact.
+        let is_whole = double.fract() == 0.0 && double.abs() < 9_007_199_254_740_992.0;
+        let whole = is_whole.then(|| format!("{double:.0}").parse::<i64>().ok()).flatten();
         return whole.map(Value::from).or_else(|| Number::from_f64(double).map(Value::Number));
     }
     if value.downcast_ref::<CelNull>().is_some() {
@@ -94,14 +96,15 @@ fn json(value: &dyn Val) -> Option<Value> {
         return list.inner().iter().map(|element| json(element.as_ref())).collect::<Option<Vec<_>>>().map(Value::Array);
     }
     if let Some(map) = value.downcast_ref::<CelMap<'_>>() {
-        let member = |(key, value): (&CelMapKey<'_>, &Box<dyn Val + '_>)| {
+        let mut members = Map::new();
+        for (key, value) in map.inner() {
             let name = match json(key.inner())? {
                 Value::String(name) => name,
                 other => other.to_string(),
             };
-            Some((name, json(value.as_ref())?))
-        };
-        return map.inner().iter().map(member).collect::<Option<Map<_, _>>>().map(Value::Object);
+            members.insert(name, json(value.as_ref())?);
+        }
+        return Some(Value::Object(members));
     }
     value.downcast_ref::<CelBytes<'_>>().map(|bytes| {
         use base64::Engine as _;
