@@ -158,11 +158,14 @@ impl<'a> Translation<'a> {
         self.yaml.line(2, "require:");
         let audiences = &self.documents.role.bound_audiences;
         let aud = "(type(claims.aud) == list ? claims.aud : [claims.aud])";
+        let some = "has(claims.aud) && ";
         let text = |audience: &String| serde_json::Value::from(audience.as_str()).to_string();
         let audience = match audiences.as_slice() {
             [] => None,
-            [one] => Some(format!("{} in {aud}", text(one))),
-            many => Some(format!("[{}].exists(a, a in {aud})", many.iter().map(text).collect::<Vec<_>>().join(", "))),
+            [one] => Some(format!("{some}{} in {aud}", text(one))),
+            many => {
+                Some(format!("{some}[{}].exists(a, a in {aud})", many.iter().map(text).collect::<Vec<_>>().join(", ")))
+            }
         };
         let audience = audience.map(|that| (that, AUDIENCE.to_owned()));
         let mut conditions: Vec<(String, String)> = audience.into_iter().chain(asked).collect();

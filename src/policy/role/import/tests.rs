@@ -130,7 +130,7 @@ rules:
   - name: 'r'
     issuer: gitlab
     require:
-      - that: '"us" in (type(claims.aud) == list ? claims.aud : [claims.aud])'
+      - that: 'has(claims.aud) && "us" in (type(claims.aud) == list ? claims.aud : [claims.aud])'
         message: 'the token is not meant for us'
       - that: 'claims.sub != '''''
         message: 'missing subject'
