@@ -6,29 +6,28 @@
 //! A batch of files at a time is read and parsed on all processors (most of the time goes there), compiled on one, which
 //! shares what repeats, and its cases run on all. What a file was is gone before the next batch comes.
 
-use std::borrow::Cow;
+mod file;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::thread;
 
+use self::file::{Built, Parsed, Written};
 use super::build::Builder;
-use super::cases::{self, CaseOutcome};
+use super::cases::CaseOutcome;
 use super::catalog::Catalog;
 use super::check::written::Parses;
-use super::check::{Subject, check};
 use super::compile::Compiler;
 use super::digest::SetDigest;
-use super::document::{Document, Place, place};
 use super::finding::{Finding, Severity};
 use super::inspection::Inspection;
 use super::language::{Dialect, Language};
 use super::limits::COMPILER_STACK;
 use super::problem::{Faults, LoadError, LoadErrors, Problem};
-use super::role::{self, Documents, Mounts};
+use super::role::{self, Mounts};
 use super::rule::Target;
 use super::set::PolicySet;
 use super::sources::{Source, Sources};
-use crate::jose::{Sha256, sha256};
 
 /// How many files are in memory at a time.
 const BATCH: usize = 64;
@@ -85,7 +84,12 @@ pub(super) fn load(sources: &Sources, catalog: &Catalog) -> Result<Loaded, LoadE
 }
 
 fn internal(message: impl Into<String>) -> LoadErrors {
-    LoadErrors(vec![LoadError { file: Arc::from("policies"), place: None, problem: Problem::Internal(message.into()) }])
+    LoadErrors(vec![LoadError {
+        file: Arc::from("policies"),
+        place: None,
+        problem: Problem::Internal(message.into()),
+        help: None,
+    }])
 }
 
 /// A set while it is loaded.
@@ -127,7 +131,7 @@ impl<'i> Loading<'i> {
         let failed = self.outcomes.iter().filter_map(|outcome| {
             let failure = outcome.failure.clone()?;
             let problem = Problem::CaseFailed { case: outcome.name.clone(), failure };
-            Some(LoadError { file: Arc::clone(&outcome.file), place: Some(outcome.place), problem })
+            Some(LoadError { file: Arc::clone(&outcome.file), place: Some(outcome.place), problem, help: None })
         });
         self.errors.extend(failed.collect::<Vec<_>>());
         self.errors.sort_by(|a, b| a.order().cmp(&b.order()));
@@ -145,7 +149,7 @@ impl<'i> Loading<'i> {
             if let Some(written) = written {
                 self.enlist(&written, &file, self.targets.len() + built.len(), &mut faults);
                 let target = match &written {
-                    Written::Policy(_, document) => self.builder.target(document, &file, &mut faults),
+                    Written::Policy(text, document) => self.builder.target(document, text, &file, &mut faults),
                     Written::Role(documents) => {
                         self.mounts.add(documents);
                         role::target(&mut self.builder, &self.roles, documents, &file, &mut faults)
@@ -164,7 +168,12 @@ impl<'i> Loading<'i> {
                 if finding.severity == Severity::Error {
                     let problem = Problem::Found { code: finding.code, message: finding.message.clone() };
                     let place = (finding.place.line > 0).then_some(finding.place);
-                    self.errors.push(LoadError { file: Arc::clone(&finding.file), place, problem });
+                    self.errors.push(LoadError {
+                        file: Arc::clone(&finding.file),
+                        place,
+                        problem,
+                        help: finding.help.clone(),
+                    });
                 }
             }
             self.findings.extend(findings);
@@ -183,93 +192,6 @@ impl<'i> Loading<'i> {
                 self.names.insert(Arc::from(name), (target, Arc::clone(file)));
             }
         }
-    }
-}
-
-/// A file once it is read.
-struct Parsed {
-    file: Arc<str>,
-    /// Of each of its files.
-    digests: Vec<(Arc<str>, Sha256)>,
-    written: Option<Written>,
-    faults: Faults,
-}
-
-/// What a file has in it.
-enum Written {
-    /// A policy, with its text.
-    Policy(String, Box<Document>),
-    /// An OpenBao role, with what belongs to it.
-    Role(Box<Documents>),
-}
-
-impl Written {
-    /// Names and aliases of its target, each with its place.
-    fn names(&self) -> Vec<(String, Place)> {
-        match self {
-            Self::Policy(_, document) => {
-                let aliases = document.aliases.iter().map(|alias| (alias.value.clone(), place(alias)));
-                let name = (document.target.value.as_str().to_owned(), place(&document.target));
-                std::iter::once(name).chain(aliases).collect()
-            }
-            Self::Role(documents) => vec![(documents.path.to_string(), documents.role.expression.place)],
-        }
-    }
-}
-
-impl Parsed {
-    fn new(file: &Arc<str>, source: &Source) -> Self {
-        let mut faults = Faults::of(file);
-        let mut digests = vec![];
-        if let Source::Role(source) = source {
-            let mut see = |file: &Arc<str>, text: &str| digests.push((Arc::clone(file), sha256(text.as_bytes())));
-            let documents = Documents::read(file, source, &mut faults, &mut see);
-            let written = documents.map(|documents| Written::Role(Box::new(documents)));
-            return Self { file: Arc::clone(file), digests, written, faults };
-        }
-        let text = source.text().map(Cow::into_owned).unwrap_or_else(|problem| {
-            faults.add(Place::default(), problem);
-            String::new()
-        });
-        digests.push((Arc::clone(file), sha256(text.as_bytes())));
-        let mut written = None;
-        if faults.is_empty() {
-            match Document::parse(&text) {
-                Ok(document) => written = Some(Written::Policy(text, Box::new(document))),
-                Err((message, place)) => faults.add(place, Problem::Shape(message)),
-            }
-        }
-        Self { file: Arc::clone(file), digests, written, faults }
-    }
-}
-
-/// A file once it is built.
-struct Built {
-    written: Written,
-    target: Target,
-}
-
-impl Built {
-    /// Runs its cases, and checks it.
-    fn judge(
-        &self,
-        language: &Language,
-        catalog: &Catalog,
-        parses: &Parses,
-    ) -> (Vec<CaseOutcome>, Vec<Finding>, Faults) {
-        let Self { written, target } = self;
-        let mut faults = Faults::of(&target.file);
-        let (text, document) = match written {
-            Written::Policy(text, document) => (text, document),
-            Written::Role(documents) => {
-                let (outcomes, findings) = role::judge(documents, target, language, catalog, &mut faults);
-                return (outcomes, findings, faults);
-            }
-        };
-        let cases = cases::resolve(document, &mut faults);
-        let outcomes = cases.iter().map(|case| case.run(language, target)).collect();
-        let findings = check(&Subject { file: &target.file, text, document, target, catalog, parses });
-        (outcomes, findings, faults)
     }
 }
 

@@ -27,6 +27,8 @@ pub struct LoadError {
     pub place: Option<Place>,
     /// What is wrong.
     pub problem: Problem,
+    /// What to do about it, where that takes more than the problem knows.
+    pub help: Option<String>,
 }
 
 /// What can be wrong.
@@ -89,9 +91,7 @@ pub enum Problem {
     #[error("no issuer `{0}` is configured")]
     UnknownIssuer(IssuerName),
     /// A mount of an OpenBao role whose issuer the configuration does not have.
-    #[error(
-        "no issuer with the url `{0}` is configured: add one to `issuers`, with this `url`; keys are never taken from a role's mount"
-    )]
+    #[error("no issuer with the url `{0}` is configured")]
     UnknownMountIssuer(String),
     /// A message literal of a role's program that OpenBao does not have so.
     #[error("role `{rule}`, {part}: {message}")]
@@ -125,6 +125,12 @@ pub enum Problem {
         rule: String,
         /// For whose tokens.
         issuer: IssuerName,
+        /// How many steps.
+        steps: u64,
+    },
+    /// A role's program that could take too long.
+    #[error("the program could take {steps} steps, at most {} are allowed", super::limits::ROLE_STEPS)]
+    TooCostlyRole {
         /// How many steps.
         steps: u64,
     },
@@ -170,12 +176,63 @@ impl Problem {
             Self::UnknownIssuer(_) | Self::UnknownMountIssuer(_) => Code::UnknownIssuer,
             Self::Message { .. } => Code::WrongMessage,
             Self::Expression { error, .. } => error.code(),
-            Self::TooCostly { .. } => Code::TooCostly,
+            Self::TooCostly { .. } | Self::TooCostlyRole { .. } => Code::TooCostly,
             Self::Case { .. } => Code::Case,
             Self::CaseFailed { .. } => Code::CaseFailed,
             Self::Found { code, .. } => *code,
             Self::Internal(_) => Code::Internal,
         }
+    }
+}
+
+impl Problem {
+    /// A few words to stand under the text.
+    const fn label(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Missing(_) => "something is missing here",
+            Self::TooMany { .. } | Self::TooLong { .. } | Self::TooLarge => "too much",
+            Self::Name { .. } => "not such a name",
+            Self::Duplicate { .. } | Self::TakenTarget { .. } => "taken",
+            Self::UnknownIssuer(_) | Self::UnknownMountIssuer(_) => "not configured",
+            Self::Message { .. } => "OpenBao has no such message",
+            Self::Ttl => "out of bounds",
+            Self::TooCostly { .. } => "one rule too many",
+            Self::TooCostlyRole { .. } => "too much for one login",
+            Self::Case { .. } => "not well formed",
+            Self::CaseFailed { .. } => "came out otherwise",
+            Self::Expression { error, .. } => error.label(),
+            Self::Unreadable(_) | Self::Shape(_) | Self::Found { .. } | Self::Internal(_) => return None,
+        })
+    }
+
+    /// What to do about it, whatever stands around it.
+    const fn help(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Unreadable(_) => "give the process the right to read it, or take it out of the policy directory",
+            Self::TooLarge | Self::TooMany { .. } => {
+                "split the rules over several targets, or what they say into fewer"
+            }
+            Self::TooLong { .. } => "say it in fewer words",
+            Self::Duplicate { .. } => "give one of them another name, or take it out",
+            Self::TakenTarget { .. } => {
+                "put the rules of one target into one file, or ask for one of them by another name"
+            }
+            Self::UnknownMountIssuer(_) => {
+                "add an issuer with this `url` to the configuration's `issuers`: keys are never taken from a role's mount"
+            }
+            Self::Message { .. } => {
+                "the fields and their types are those of OpenBao's `pb.Auth`: `docs/openbao-roles.md`"
+            }
+            Self::UnknownIssuer(_) => "configure the issuer, or name one that is",
+            Self::Ttl => "write e.g. `10m`, `1h30m`",
+            Self::TooCostly { .. } | Self::TooCostlyRole { .. } => {
+                "ask what is cheap and most often false first, and for one element with `in` instead of a walk through all"
+            }
+            Self::CaseFailed { .. } => {
+                "either the rules or the case say what was not meant: `cambio policy eval` shows the walk"
+            }
+            _ => return None,
+        })
     }
 }
 
@@ -209,7 +266,14 @@ impl LoadError {
             Problem::Found { message, .. } => message.clone(),
             other => other.to_string(),
         };
-        Finding::new(self.problem.code(), &self.file, self.place.unwrap_or_default(), message)
+        let finding = Finding::new(self.problem.code(), &self.file, self.place.unwrap_or_default(), message);
+        let rule = match &self.problem {
+            Problem::Expression { rule, .. } | Problem::TooCostly { rule, .. } => Some(Arc::from(rule.as_str())),
+            _ => None,
+        };
+        let label = self.problem.label().map(str::to_owned);
+        let help = self.help.clone().or_else(|| self.problem.help().map(str::to_owned));
+        Finding { rule, label, help, ..finding }
     }
 
     /// By file, then by place.
@@ -245,13 +309,21 @@ impl Faults {
 
     pub(super) fn add(&mut self, place: Place, problem: Problem) {
         let place = (place.line > 0).then_some(place);
-        self.found.push(LoadError { file: Arc::clone(&self.file), place, problem });
+        self.found.push(LoadError { file: Arc::clone(&self.file), place, problem, help: None });
+    }
+
+    /// The same, with what to do about it.
+    pub(super) fn add_advised(&mut self, place: Place, problem: Problem, help: Option<String>) {
+        self.add(place, problem);
+        if let Some(last) = self.found.last_mut() {
+            last.help = help;
+        }
     }
 
     /// Adds a fault of a file that belongs to this one.
     pub(super) fn append(&mut self, file: &Arc<str>, place: Place, problem: Problem) {
         let place = (place.line > 0).then_some(place);
-        self.found.push(LoadError { file: Arc::clone(file), place, problem });
+        self.found.push(LoadError { file: Arc::clone(file), place, problem, help: None });
     }
 
     /// Checks a count, and says so where it is over.
