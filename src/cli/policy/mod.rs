@@ -1,6 +1,7 @@
 //! `cambio policy`: try policies before they count. One file per subcommand.
 
 mod files;
+mod import;
 mod test;
 
 use clap::{Args, Subcommand};
@@ -16,12 +17,14 @@ pub(super) struct Policy {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Import(import::Import),
     Test(test::Test),
 }
 
 impl Policy {
     pub(super) fn run(self) -> Answer {
         match self.command {
+            Command::Import(import) => import.run(),
             Command::Test(test) => test.run(),
         }
     }
