@@ -65,6 +65,11 @@ impl Found {
         PolicySet::inspect(&self.directory, &self.catalog()?).map_err(CliError::new)
     }
 
+    /// Whether a file, named relative to the directory, is one that was meant.
+    pub(super) fn is_meant(&self, file: &str) -> bool {
+        self.only.as_deref().is_none_or(|only| only == file)
+    }
+
     /// The issuers: those that were given, or those that the files name.
     pub(super) fn catalog(&self) -> Result<Catalog, CliError> {
         if let Some(catalog) = &self.catalog {
@@ -122,7 +127,10 @@ fn named(texts: &[String]) -> Result<Catalog, CliError> {
             Some(platform) => {
                 let found = platforms.find(platform).ok_or_else(|| {
                     let known: Vec<&str> = platforms.iter().map(|platform| platform.name()).collect();
-                    CliError::new(format!("`--issuer {text}`: no platform `{platform}`: there are {}", known.join(", ")))
+                    CliError::new(format!(
+                        "`--issuer {text}`: no platform `{platform}`: there are {}",
+                        known.join(", ")
+                    ))
                 })?;
                 catalog.add(name, Some(found));
             }
