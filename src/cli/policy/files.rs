@@ -65,6 +65,11 @@ impl Found {
         PolicySet::inspect(&self.directory, &self.catalog()?).map_err(CliError::new)
     }
 
+    /// Whether a file, named relative to the directory, is one that was meant.
+    pub(super) fn is_meant(&self, file: &str) -> bool {
+        self.only.as_deref().is_none_or(|only| only == file)
+    }
+
     /// The issuers: those that were given, or those that the files name.
     pub(super) fn catalog(&self) -> Result<Catalog, CliError> {
         if let Some(catalog) = &self.catalog {

@@ -1,7 +1,11 @@
 //! `cambio policy`: try policies before they count. One file per subcommand.
 
+mod check;
 mod files;
+mod pages;
+mod report;
 mod test;
+mod why;
 
 use clap::{Args, Subcommand};
 
@@ -16,13 +20,17 @@ pub(super) struct Policy {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Check(check::Check),
     Test(test::Test),
+    Why(why::Why),
 }
 
 impl Policy {
     pub(super) fn run(self) -> Answer {
         match self.command {
+            Command::Check(check) => check.run(),
             Command::Test(test) => test.run(),
+            Command::Why(why) => why.run(),
         }
     }
 }
