@@ -14,6 +14,7 @@ mod keys;
 mod policy;
 mod private_file;
 mod serve;
+mod steps;
 mod text;
 mod token;
 mod token_search;

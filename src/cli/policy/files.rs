@@ -41,6 +41,11 @@ pub(super) struct Found {
 }
 
 impl Files {
+    /// For a command with arguments of its own.
+    pub(super) fn of(path: Option<PathBuf>, config: Option<PathBuf>) -> Self {
+        Self { path, config, issuer: vec![] }
+    }
+
     /// Looks for them.
     pub(super) fn find(&self) -> Result<Found, CliError> {
         let config = self.config.as_deref().map(Config::load).transpose().map_err(CliError::new)?;
@@ -122,7 +127,10 @@ fn named(texts: &[String]) -> Result<Catalog, CliError> {
             Some(platform) => {
                 let found = platforms.find(platform).ok_or_else(|| {
                     let known: Vec<&str> = platforms.iter().map(|platform| platform.name()).collect();
-                    CliError::new(format!("`--issuer {text}`: no platform `{platform}`: there are {}", known.join(", ")))
+                    CliError::new(format!(
+                        "`--issuer {text}`: no platform `{platform}`: there are {}",
+                        known.join(", ")
+                    ))
                 })?;
                 catalog.add(name, Some(found));
             }

@@ -1,5 +1,6 @@
 //! `cambio policy`: try policies before they count. One file per subcommand.
 
+mod eval;
 mod files;
 mod test;
 
@@ -16,12 +17,14 @@ pub(super) struct Policy {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Eval(eval::Eval),
     Test(test::Test),
 }
 
 impl Policy {
     pub(super) fn run(self) -> Answer {
         match self.command {
+            Command::Eval(eval) => eval.run(),
             Command::Test(test) => test.run(),
         }
     }
