@@ -12,6 +12,7 @@ use cel::parser::{Expression, PrattParser};
 use super::code::Code;
 use super::cost::{self, Bound, Size};
 use super::guard;
+use super::language::Dialect;
 use super::limits::{PARSER_DEPTH, SOURCE_BYTES};
 use super::pattern::{Pattern, PatternError};
 use super::rewrite::{Needs, rewrite};
@@ -113,6 +114,7 @@ impl CompileError {
 #[derive(Debug)]
 pub(super) struct Program {
     source: Box<str>,
+    dialect: Dialect,
     tree: Expression,
     claims: Claims,
     patterns: Box<[Pattern]>,
@@ -126,6 +128,11 @@ impl Program {
     /// The text that it was compiled from.
     pub(super) fn source(&self) -> &str {
         &self.source
+    }
+
+    /// Whose CEL it is written in.
+    pub(super) fn dialect(&self) -> Dialect {
+        self.dialect
     }
 
     /// What is evaluated.
@@ -154,8 +161,8 @@ impl Program {
     }
 }
 
-/// A source text, and the names that it can see, which decide whether it compiles.
-type InSight = (Box<str>, Box<[Box<str>]>);
+/// A dialect, a source text, and the names that it can see, which decide whether it compiles.
+type InSight = (Dialect, Box<str>, Box<[Box<str>]>);
 
 /// Compiles the expressions of one set, and keeps one copy of what repeats: ten thousand policies differ in a few words.
 #[derive(Debug, Default)]
@@ -170,27 +177,33 @@ impl Compiler {
     ///
     /// # Errors
     /// [`CompileError`] names the first fault.
-    pub(super) fn compile(&mut self, source: &str, lets: &[&str]) -> Result<Arc<Program>, CompileError> {
-        let key = (Box::from(source), lets.iter().map(|name| Box::from(*name)).collect());
+    pub(super) fn compile(
+        &mut self,
+        source: &str,
+        dialect: Dialect,
+        lets: &[&str],
+    ) -> Result<Arc<Program>, CompileError> {
+        let key = (dialect, Box::from(source), lets.iter().map(|name| Box::from(*name)).collect());
         if let Some(code) = self.codes.get(&key) {
             return Ok(Arc::clone(code));
         }
-        let code = Arc::new(self.code(source, lets)?);
+        let code = Arc::new(self.code(source, dialect, lets)?);
         self.codes.insert(key, Arc::clone(&code));
         Ok(code)
     }
 
     /// Parses, judges and rewrites.
-    fn code(&mut self, source: &str, lets: &[&str]) -> Result<Program, CompileError> {
+    fn code(&mut self, source: &str, dialect: Dialect, lets: &[&str]) -> Result<Program, CompileError> {
         if source.len() > SOURCE_BYTES {
             return Err(CompileError::TooLong(source.len()));
         }
         let mut tree = parse(source)?;
-        guard::judge(&tree, lets)?;
+        guard::judge(&tree, dialect, lets)?;
         let mut needs = Needs::default();
         rewrite(&mut tree, &mut needs)?;
         Ok(Program {
             source: source.into(),
+            dialect,
             tree,
             claims: self.claims(needs.claims),
             patterns: needs.patterns.into_values().collect(),

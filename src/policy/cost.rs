@@ -130,7 +130,14 @@ impl<'a> Estimate<'a> {
             Expr::Comprehension(comprehension) => self.comprehension(comprehension)?,
             Expr::Call(call) if call.target.is_none() && is_operator(&call.func_name) => self.operator(call)?,
             Expr::Call(call) => self.call(call)?,
-            Expr::Struct(_) | Expr::Unspecified => Bound::default(),
+            Expr::Struct(message) => {
+                let parts = message.entries.iter().filter_map(|entry| match &entry.expr {
+                    EntryExpr::StructField(field) => Some(&field.value),
+                    EntryExpr::MapEntry(_) => None,
+                });
+                self.collect(parts, message.entries.len())?
+            }
+            Expr::Unspecified => Bound::default(),
         };
         if inner.size.bytes > VALUE_BYTES || inner.size.nodes > VALUE_BYTES {
             return Err(CompileError::TooLarge);
@@ -211,7 +218,8 @@ impl<'a> Estimate<'a> {
     fn call(&mut self, call: &'a CallExpr) -> Result<Bound, CompileError> {
         let name = call.target.as_ref().and_then(|target| qualified(target, &call.func_name));
         let member = call.target.is_some() && name.is_none();
-        let effect = function(name.as_deref().unwrap_or(&call.func_name), member).map_or(Effect::Copy, |f| f.effect);
+        let effect = function(self.code.dialect(), name.as_deref().unwrap_or(&call.func_name), member)
+            .map_or(Effect::Copy, |f| f.effect);
         let target = call.target.as_deref().filter(|_| member);
         let mut steps = 2_u64;
         let mut whole = Size::default();

@@ -10,16 +10,16 @@ use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValu
 use cel::parser::Expression;
 
 use super::compile::CompileError;
-use super::language::{CLAIMS, ISSUER, NOW, TYPES, function, is_reserved};
+use super::language::{CLAIMS, Dialect, TYPES, function};
 use super::limits::{COMPREHENSION_DEPTH, TREE_DEPTH, TREE_NODES};
 use super::pattern::PatternKind;
 
-/// Judges `tree`, in which the variables `lets` are visible besides `claims`, `now` and `issuer`.
+/// Judges `tree`, in which the variables `lets` are visible besides those of the dialect.
 ///
 /// # Errors
 /// [`CompileError`] names the first fault.
-pub(super) fn judge(tree: &Expression, lets: &[&str]) -> Result<(), CompileError> {
-    let mut walk = Walk { lets, scopes: vec![], stack: vec![], nodes: 0 };
+pub(super) fn judge(tree: &Expression, dialect: Dialect, lets: &[&str]) -> Result<(), CompileError> {
+    let mut walk = Walk { dialect, lets, scopes: vec![], stack: vec![], nodes: 0 };
     walk.push(tree, &Place::default())?;
     while let Some((node, place)) = walk.stack.pop() {
         walk.visit(node, &place)?;
@@ -43,6 +43,7 @@ struct Scope<'a> {
 }
 
 struct Walk<'a> {
+    dialect: Dialect,
     lets: &'a [&'a str],
     scopes: Vec<Scope<'a>>,
     stack: Vec<(&'a Expression, Place)>,
@@ -79,6 +80,12 @@ impl<'a> Walk<'a> {
                 }
                 EntryExpr::StructField(_) => Err(CompileError::Unsupported("a message literal")),
             }),
+            Expr::Struct(message) if self.dialect.messages().contains(&message.type_name.as_str()) => {
+                message.entries.iter().try_for_each(|entry| match &entry.expr {
+                    EntryExpr::StructField(field) => self.push(&field.value, place),
+                    EntryExpr::MapEntry(_) => Err(CompileError::Unsupported("a map entry in a message literal")),
+                })
+            }
             Expr::Struct(_) => Err(CompileError::Unsupported("a message literal")),
             Expr::Unspecified => Err(CompileError::Unsupported("an empty expression")),
         }
@@ -89,7 +96,7 @@ impl<'a> Walk<'a> {
             // The root is lazy and equal to nothing; as a list's element or an operand of `==` it would mislead.
             return Err(CompileError::Unsupported("`claims` itself as a value: name one of its members"));
         }
-        let known = [NOW, ISSUER].contains(&name) || TYPES.contains(&name) || self.lets.contains(&name);
+        let known = self.dialect.variables().contains(&name) || TYPES.contains(&name) || self.lets.contains(&name);
         if known || self.bound(name, place.scope) { Ok(()) } else { Err(CompileError::UnknownName(name.into())) }
     }
 
@@ -134,8 +141,8 @@ impl<'a> Walk<'a> {
     }
 
     fn signature(&self, call: &CallExpr, name: &str, member: bool) -> Result<(), CompileError> {
-        let Some(signature) = function(name, member).filter(|_| !name.starts_with('@')) else {
-            return Err(match function(name, !member) {
+        let Some(signature) = function(self.dialect, name, member).filter(|_| !name.starts_with('@')) else {
+            return Err(match function(self.dialect, name, !member) {
                 Some(_) if member => CompileError::NotAMember(name.into()),
                 Some(_) => CompileError::NotAFunction(name.into()),
                 None => CompileError::UnknownFunction(name.into()),
@@ -158,7 +165,8 @@ impl<'a> Walk<'a> {
         if inner.iter_var2.is_some() {
             return Err(CompileError::Unsupported("a comprehension over two variables"));
         }
-        if is_reserved(&inner.iter_var) || self.lets.contains(&inner.iter_var.as_str()) {
+        let hides = self.dialect == Dialect::Native && self.lets.contains(&inner.iter_var.as_str());
+        if hides || self.dialect.reserves(&inner.iter_var) {
             return Err(CompileError::Shadows(inner.iter_var.as_str().into()));
         }
         let comprehensions = place.comprehensions + 1;

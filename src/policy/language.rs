@@ -1,7 +1,10 @@
 //! The CEL that policies may use: the environment and the table of its functions.
 //!
-//! Decides which names exist. Refuses to know a policy. The table is an allow-list: `cel` has more (`format` with a
-//! width of a million, `lists.range`), which a policy gets only when somebody has bounded it in [`cost`](super::cost).
+//! Decides which names exist, in each of two dialects. Refuses to know a policy. The table ([`function`]) is an
+//! allow-list: `cel` has more (`format` with a width of a million, `lists.range`), which an expression gets only when
+//! somebody has bounded it in [`cost`](super::cost).
+
+mod functions;
 
 use std::sync::Arc;
 
@@ -13,6 +16,8 @@ use cel::{Context, DeclarationError, Env, ExecutionError, extensions};
 use super::pattern::{PATTERN_TYPE, Pattern};
 use crate::clock::Timestamp;
 
+pub(super) use functions::{Effect, function};
+
 /// The function that a `matches`, `fullMatch` or `glob` is rewritten to. No source can name it.
 pub(super) const MATCH: &str = "@match";
 /// The claims, as a map.
@@ -21,119 +26,48 @@ pub(super) const CLAIMS: &str = "claims";
 pub(super) const NOW: &str = "now";
 /// The operator's name of the token's issuer, as a string.
 pub(super) const ISSUER: &str = "issuer";
-
-/// What a call does to the size of its result, which [`cost`](super::cost) bounds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Effect {
-    /// Reads its operands; the result is a bool, a number, a type or a moment.
-    Small,
-    /// The result is no larger than its operands together.
-    Copy,
-    /// The result is one of its operands, or held by one.
-    Part,
-    /// Two bytes for one.
-    Hex,
-    /// Every byte of the first operand may become the literal third one.
-    Replace,
-    /// One element for each byte.
-    Split,
-    /// The literal separator once for each element.
-    Join,
-    /// Matches a precompiled pattern.
-    Pattern,
-}
-
-/// One function: its name, whether it is called on a target, how many arguments it takes (without the target), which of
-/// them have to be literals, and its effect.
-pub(super) struct Signature {
-    pub(super) name: &'static str,
-    pub(super) member: bool,
-    pub(super) least: usize,
-    pub(super) most: usize,
-    pub(super) literals: bool,
-    pub(super) effect: Effect,
-}
-
-const fn global(name: &'static str, args: usize, effect: Effect) -> Signature {
-    Signature { name, member: false, least: args, most: args, literals: false, effect }
-}
-
-const fn member(name: &'static str, least: usize, most: usize, effect: Effect) -> Signature {
-    Signature { name, member: true, least, most, literals: false, effect }
-}
-
-const fn literal(name: &'static str, least: usize, most: usize, effect: Effect) -> Signature {
-    Signature { name, member: true, least, most, literals: true, effect }
-}
-
-/// Every function that a policy may call. `literals` asks that all arguments are literals: a search for a needle from a
-/// claim costs the product of both lengths in `cel`, and a replacement from a claim grows the text by it.
-pub(super) static FUNCTIONS: [Signature; 51] = [
-    global("size", 1, Effect::Small),
-    global("string", 1, Effect::Copy),
-    global("bytes", 1, Effect::Copy),
-    global("int", 1, Effect::Small),
-    global("uint", 1, Effect::Small),
-    global("double", 1, Effect::Small),
-    global("bool", 1, Effect::Small),
-    global("type", 1, Effect::Small),
-    global("dyn", 1, Effect::Part),
-    global("timestamp", 1, Effect::Small),
-    global("duration", 1, Effect::Small),
-    global("hex", 1, Effect::Hex),
-    global("matches", 2, Effect::Pattern),
-    global("fullMatch", 2, Effect::Pattern),
-    global("glob", 2, Effect::Pattern),
-    global(MATCH, 2, Effect::Pattern),
-    global("optional.none", 0, Effect::Small),
-    global("optional.of", 1, Effect::Part),
-    global("optional.ofNonZeroValue", 1, Effect::Part),
-    member("size", 0, 0, Effect::Small),
-    member("contains", 1, 1, Effect::Small),
-    member("startsWith", 1, 1, Effect::Small),
-    member("endsWith", 1, 1, Effect::Small),
-    member("matches", 1, 1, Effect::Pattern),
-    member("fullMatch", 1, 1, Effect::Pattern),
-    member("glob", 1, 1, Effect::Pattern),
-    member("hasValue", 0, 0, Effect::Small),
-    member("value", 0, 0, Effect::Part),
-    member("or", 1, 1, Effect::Part),
-    member("orValue", 1, 1, Effect::Part),
-    member("getFullYear", 0, 1, Effect::Small),
-    member("getMonth", 0, 1, Effect::Small),
-    member("getDate", 0, 1, Effect::Small),
-    member("getDayOfMonth", 0, 1, Effect::Small),
-    member("getDayOfWeek", 0, 1, Effect::Small),
-    member("getDayOfYear", 0, 1, Effect::Small),
-    member("getHours", 0, 1, Effect::Small),
-    member("getMinutes", 0, 1, Effect::Small),
-    member("getSeconds", 0, 1, Effect::Small),
-    member("getMilliseconds", 0, 1, Effect::Small),
-    member("lowerAscii", 0, 0, Effect::Copy),
-    member("upperAscii", 0, 0, Effect::Copy),
-    member("trim", 0, 0, Effect::Copy),
-    member("reverse", 0, 0, Effect::Copy),
-    member("substring", 1, 2, Effect::Copy),
-    member("charAt", 1, 1, Effect::Small),
-    literal("indexOf", 1, 2, Effect::Small),
-    literal("lastIndexOf", 1, 2, Effect::Small),
-    literal("replace", 2, 3, Effect::Replace),
-    literal("split", 1, 2, Effect::Split),
-    literal("join", 0, 1, Effect::Join),
-];
+/// What OpenBao is doing, as a string: `update` at a login.
+pub(super) const OPERATION: &str = "operation";
 
 /// The names of types, which an expression may compare with: `type(claims.exp) == int`.
 pub(super) const TYPES: [&str; 10] =
     ["bool", "int", "uint", "double", "string", "bytes", "list", "map", "null_type", "optional_type"];
 
-/// The function of that name that is called in that way, whatever its arguments.
-pub(super) fn function(name: &str, member: bool) -> Option<&'static Signature> {
-    FUNCTIONS.iter().find(|signature| signature.name == name && signature.member == member)
+/// Whose CEL an expression is written in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    /// A policy of cambio's: what it may call is an allow-list, and a name means one thing.
+    #[default]
+    Native,
+    /// A program of an OpenBao role: OpenBao's functions, its messages, and names that hide others as CEL says.
+    Role,
 }
 
-/// Whether `name` is taken, so that no `let` and no comprehension variable may shadow it.
-pub(super) fn is_reserved(name: &str) -> bool {
-    [CLAIMS, NOW, ISSUER, "optional"].contains(&name) || TYPES.contains(&name)
+impl Dialect {
+    /// The variables that an expression sees besides its own `let` variables.
+    pub(super) const fn variables(self) -> &'static [&'static str] {
+        match self {
+            Self::Native => &[CLAIMS, NOW, ISSUER],
+            Self::Role => &[CLAIMS, NOW, OPERATION],
+        }
+    }
+
+    /// The messages that an expression may make: `pb.Auth{policies: ["a"]}`.
+    pub(super) const fn messages(self) -> &'static [&'static str] {
+        match self {
+            Self::Native => &[],
+            Self::Role => &["pb.Auth", "pb.LeaseOptions", "logical.Alias"],
+        }
+    }
+
+    /// Whether `name` is taken, so that no `let` and no comprehension variable may hide it.
+    pub(super) fn reserves(self, name: &str) -> bool {
+        match self {
+            Self::Native => [CLAIMS, NOW, ISSUER, "optional"].contains(&name) || TYPES.contains(&name),
+            // The rewriting of `claims.x` relies on it.
+            Self::Role => name == CLAIMS,
+        }
+    }
 }
 
 /// The environment that every expression of a set is evaluated in: built once (23 µs), then shared.
@@ -143,14 +77,31 @@ pub(super) struct Language {
 }
 
 impl Language {
-    /// The standard library, the strings extension, `hex` and the pattern functions.
+    /// The standard library and the extensions of that dialect, without messages.
     ///
     /// # Errors
     /// Only if `cel` comes to declare one of our names itself.
-    pub(super) fn new() -> Result<Self, DeclarationError> {
+    pub(super) fn new(dialect: Dialect) -> Result<Self, DeclarationError> {
+        Self::with(dialect, |_| Ok(()))
+    }
+
+    /// The same, with what `more` adds: the messages of [`Dialect::messages`].
+    ///
+    /// # Errors
+    /// As [`Language::new`], and those of `more`.
+    pub(super) fn with(
+        dialect: Dialect,
+        more: impl FnOnce(&mut Env) -> Result<(), DeclarationError>,
+    ) -> Result<Self, DeclarationError> {
         let mut env = Env::stdlib();
         env.add_extension(extensions::strings)?;
         env.add_overload("hex", "string_hex", vec![STRING_TYPE], hex)?;
+        if dialect == Dialect::Role {
+            env.add_extension(extensions::lists)?;
+            env.add_extension(extensions::math)?;
+            env.add_extension(extensions::encoders)?;
+        }
+        more(&mut env)?;
         env.add_overload(MATCH, "string_match_pattern", vec![STRING_TYPE, PATTERN_TYPE.to_owned()], matches)?;
         Ok(Self { env: Arc::new(env) })
     }

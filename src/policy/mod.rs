@@ -76,6 +76,7 @@ pub use evaluate::Evaluation;
 pub use fault::Fault;
 pub use finding::{Finding, Severity};
 pub use inspection::Inspection;
+pub use language::Dialect;
 pub use pattern::PatternError;
 pub use problem::{LoadError, LoadErrors, Problem};
 pub use rule::{Rule, Target};

@@ -67,7 +67,11 @@ pub(super) fn rewrite(tree: &mut Expression, needs: &mut Needs) -> Result<(), Co
                 .into_iter()
                 .try_for_each(|part| rewrite(part, needs))
         }
-        Expr::Literal(_) | Expr::Struct(_) | Expr::Unspecified => Ok(()),
+        Expr::Struct(message) => message.entries.iter_mut().try_for_each(|entry| match &mut entry.expr {
+            EntryExpr::StructField(field) => rewrite(&mut field.value, needs),
+            EntryExpr::MapEntry(_) => Ok(()),
+        }),
+        Expr::Literal(_) | Expr::Unspecified => Ok(()),
     }
 }
 
