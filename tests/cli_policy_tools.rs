@@ -130,3 +130,64 @@ fn a_wrong_question_exits_with_2_and_says_what_to_do(#[case] args: &[&str], #[ca
     assert_eq!((said.code, said.out.as_str()), (2, ""), "{said:?}");
     assert!(said.err.contains(said_too) && !said.err.contains("eyJ"), "{said:?}");
 }
+
+const ONE_MORE_CASE: &str = "  - name: an unprotected job
+    issuer: gitlab
+    claims: {project_group_ids: [\"200\"], ref_protected: \"false\"}
+    permit: {policies: [pipelines/unprotected/global]}
+";
+
+#[test]
+fn coverage_names_what_no_case_has_shown_and_a_bound_fails() {
+    let place = Place::default();
+    let policies = place.text("policies");
+    let said = cambio(&["policy", "test", &policies, "--coverage"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    let line = "group-pipelines.yaml:7:14  rule pipeline, let[0]: branch never taken: \"unprotected\"\n";
+    assert!(said.out.contains(line) && said.out.contains("all as expected\n\ncoverage"), "{}", said.out);
+    let said = cambio(&["policy", "test", &policies, "--min-coverage", "90"]);
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(
+        said.out.contains(line)
+            && said.out.ends_with("too little: at least 90 % are asked for; write a case for each line above\n"),
+        "{}",
+        said.out
+    );
+    assert_eq!(cambio(&["policy", "test", &policies, "--min-coverage", "80"]).code, 0);
+    let told = cambio(&["policy", "test", &policies, "--json"]).json();
+    assert_eq!(told["coverage"]["files"][0]["missing"][0]["missing"], "branch", "{told:#}");
+    assert_eq!((&told["coverage"]["reached"], &told["coverage"]["of"]), (&json!(4), &json!(5)));
+    let mut file = std::fs::read_to_string(place.path("policies/group-pipelines.yaml")).unwrap();
+    file.push_str(ONE_MORE_CASE);
+    place.write("policies/group-pipelines.yaml", &file);
+    let said = cambio(&["policy", "test", &policies, "--min-coverage", "100"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(said.out.contains("100 %     5 of 5"), "{}", said.out);
+}
+
+#[test]
+fn a_junit_report_has_a_suite_for_each_file_with_both_sides_of_a_failure() {
+    let place = Place::default();
+    place.change("policies/group-pipelines.yaml", "id == \"200\"", "id == \"201\"");
+    let report = place.text("report.xml");
+    let said = cambio(&["policy", "test", &place.text("policies"), "--junit", &report]);
+    assert_eq!(said.code, 1, "{said:?}");
+    let text = std::fs::read_to_string(&report).unwrap();
+    for part in [
+        "<testsuites name=\"cambio policy test\" tests=\"2\" failures=\"2\" errors=\"0\"",
+        "<testsuite name=\"group-pipelines.yaml\" tests=\"2\" failures=\"2\"",
+        "name=\"a protected job of the group\" file=\"group-pipelines.yaml\" line=\"16\"",
+        "expected: permit of [&quot;pipelines/protected/global&quot;]",
+        "got: denial: conditions_not_met",
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+    let said = cambio(&["policy", "test", &place.text("policies"), "--junit", &place.text("no/such/report.xml")]);
+    assert_eq!(said.code, 2);
+    assert!(said.err.contains("cannot write"), "{said:?}");
+    place.change("policies/group-pipelines.yaml", "claims.ref_protected ==", "claims.ref_protected = =");
+    let said = cambio(&["policy", "test", &place.text("policies"), "--junit", &report]);
+    assert_eq!(said.code, 1, "{said:?}");
+    let text = std::fs::read_to_string(&report).unwrap();
+    assert!(text.contains("errors=\"1\"") && text.contains("<error message="), "{text}");
+}

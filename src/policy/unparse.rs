@@ -302,6 +302,7 @@ fn operator(name: &str) -> Option<(&'static str, u8)> {
 #[cfg(test)]
 mod tests {
     use super::super::compile::Compiler;
+    use super::super::language::Dialect;
     use super::*;
     use rstest::rstest;
 
@@ -321,7 +322,7 @@ mod tests {
     #[case("size(claims.a[0]) > 2u")]
     #[case("{\"a\": 1.5}[claims.k] >= 1.0")]
     fn a_tree_reads_as_it_was_written(#[case] source: &str) {
-        let code = Compiler::default().compile(source, &[]).unwrap();
+        let code = Compiler::default().compile(source, Dialect::Native, &[]).unwrap();
         assert_eq!(text(code.tree()), source);
     }
 }

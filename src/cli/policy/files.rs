@@ -10,7 +10,7 @@ use clap::Args;
 use super::super::CliError;
 use crate::config::Config;
 use crate::identity::IssuerName;
-use crate::policy::{Catalog, Inspection, LoadErrors, PolicySet, Problem};
+use crate::policy::{Catalog, Inspection, LoadErrors, PolicySet, Problem, Rehearsal};
 use crate::trust::Platforms;
 
 /// The files and the issuers.
@@ -68,6 +68,11 @@ impl Found {
     /// Checks the files and runs their cases; where no issuers are given, for all that the files turn out to name.
     pub(super) fn inspect(&self) -> Result<Inspection, CliError> {
         PolicySet::inspect(&self.directory, &self.catalog()?).map_err(CliError::new)
+    }
+
+    /// The same, with what the tools ask of cases.
+    pub(super) fn rehearse(&self) -> Result<Rehearsal, CliError> {
+        PolicySet::rehearse(&self.directory, &self.catalog()?).map_err(CliError::new)
     }
 
     /// The issuers: those that were given, or those that the files name.

@@ -1,7 +1,9 @@
 //! `cambio policy`: try policies before they count. One file per subcommand.
 
+mod coverage;
 mod eval;
 mod files;
+mod junit;
 mod test;
 
 use clap::{Args, Subcommand};

@@ -206,26 +206,32 @@ impl Eye<'_> {
 /// Visits `node` and all that is in it. Recursion is bounded by the depth of a tree.
 pub(in crate::policy) fn walk<'e>(node: &'e Expression, visit: &mut impl FnMut(&'e Expression)) {
     visit(node);
+    children(node).into_iter().for_each(|child| walk(child, visit));
+}
+
+/// The sub-expressions of `node`, from the left, as its author wrote them.
+pub(in crate::policy) fn children(node: &Expression) -> Vec<&Expression> {
     match &node.expr {
-        Expr::Call(call) if has(call).is_some() => {}
-        Expr::Call(call) => call.target.as_deref().into_iter().chain(&call.args).for_each(|part| walk(part, visit)),
-        Expr::Select(select) => walk(&select.operand, visit),
-        Expr::List(list) => list.elements.iter().for_each(|element| walk(element, visit)),
-        Expr::Map(map) => map.entries.iter().for_each(|entry| {
-            if let EntryExpr::MapEntry(entry) = &entry.expr {
-                walk(&entry.key, visit);
-                walk(&entry.value, visit);
-            }
-        }),
+        Expr::Call(call) if has(call).is_some() => vec![],
+        Expr::Call(call) => call.target.as_deref().into_iter().chain(&call.args).collect(),
+        Expr::Select(select) => vec![&select.operand],
+        Expr::List(list) => list.elements.iter().collect(),
+        Expr::Map(map) => map.entries.iter().flat_map(|entry| in_entry(&entry.expr)).collect(),
+        Expr::Struct(message) => message.entries.iter().flat_map(|entry| in_entry(&entry.expr)).collect(),
         Expr::Comprehension(inner) => {
-            walk(&inner.iter_range, visit);
-            match Macro::of(inner) {
-                Some(of) => of.each().for_each(|part| walk(part, visit)),
-                None => {
-                    [&inner.loop_cond, &inner.loop_step, &inner.result].into_iter().for_each(|part| walk(part, visit))
-                }
-            }
+            let each: Vec<&Expression> = match Macro::of(inner) {
+                Some(of) => of.each().collect(),
+                None => vec![&inner.accu_init, &inner.loop_cond, &inner.loop_step, &inner.result],
+            };
+            std::iter::once(&inner.iter_range).chain(each).collect()
         }
-        Expr::Literal(_) | Expr::Ident(_) | Expr::Struct(_) | Expr::Unspecified => {}
+        Expr::Literal(_) | Expr::Ident(_) | Expr::Unspecified => vec![],
+    }
+}
+
+fn in_entry(entry: &EntryExpr) -> Vec<&Expression> {
+    match entry {
+        EntryExpr::MapEntry(entry) => vec![&entry.key, &entry.value],
+        EntryExpr::StructField(field) => vec![&field.value],
     }
 }
