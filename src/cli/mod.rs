@@ -15,6 +15,7 @@ mod policy;
 mod private_file;
 mod schema;
 mod serve;
+mod steps;
 mod text;
 mod token;
 mod token_search;

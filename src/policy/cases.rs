@@ -14,7 +14,9 @@ use super::document::{CaseDocument, Document, ExpectDenial, ExpectPermit, Place,
 use super::evaluate::{Evaluation, evaluate};
 use super::language::Language;
 use super::limits::{CASES, TEXT_BYTES};
+use super::observe::{Look, ObservedRule};
 use super::problem::{Faults, Problem};
+use super::rehearsal::RehearsedCase;
 use super::rule::Target;
 use super::trace::End;
 use crate::clock::Timestamp;
@@ -148,6 +150,26 @@ fn remove(claims: &mut Map<String, Value>, path: &str) -> Option<Value> {
 }
 
 impl Case<'_> {
+    /// Looks at its evaluation as it runs, without values.
+    pub(super) fn watch<'t>(&'t self, language: &'t Language, target: &'t Target) -> Vec<ObservedRule<'t>> {
+        let (issuer, claims) = (self.issuer, &self.claims);
+        Look { language, target, issuer, claims, now: self.at, values: false, hidden: &|_| false }.take().1
+    }
+
+    /// The case for those who replay it.
+    pub(super) fn rehearsed(&self, target: &Target) -> RehearsedCase {
+        RehearsedCase {
+            file: Arc::clone(&target.file),
+            place: place(&self.document.name),
+            name: self.document.name.value.clone(),
+            target: target.name.clone(),
+            issuer: self.issuer.clone(),
+            claims: self.claims.clone(),
+            at: self.at,
+            permit: self.document.permit.is_some(),
+        }
+    }
+
     /// Runs the case.
     pub(super) fn run(&self, language: &Language, target: &Target) -> CaseOutcome {
         let evaluation = evaluate(language, target, self.issuer, &self.claims, self.at);

@@ -17,6 +17,7 @@ use super::catalog::Catalog;
 use super::check::written::Parses;
 use super::check::{Subject, check};
 use super::compile::Compiler;
+use super::coverage::{FileCoverage, Tally};
 use super::digest::SetDigest;
 use super::document::{Document, Place, place};
 use super::finding::{Finding, Severity};
@@ -24,6 +25,7 @@ use super::inspection::Inspection;
 use super::language::{Dialect, Language};
 use super::limits::COMPILER_STACK;
 use super::problem::{Faults, LoadError, LoadErrors, Problem};
+use super::rehearsal::{Rehearsal, RehearsedCase};
 use super::rule::Target;
 use super::set::PolicySet;
 use super::sources::{Source, Sources};
@@ -38,6 +40,9 @@ pub(super) struct Loaded {
     outcomes: Vec<CaseOutcome>,
     findings: Vec<Finding>,
     errors: Vec<LoadError>,
+    /// Kept where somebody asked for them.
+    cases: Vec<RehearsedCase>,
+    coverage: Vec<FileCoverage>,
 }
 
 impl Loaded {
@@ -74,12 +79,28 @@ impl Loaded {
     }
 }
 
+/// Compiles `sources`, checks them, runs their cases, and keeps what the tools ask of them.
+///
+/// # Errors
+/// [`LoadErrors`] where the machinery failed.
+pub(super) fn rehearse(sources: &Sources, catalog: &Catalog) -> Result<Rehearsal, LoadErrors> {
+    let mut loaded = loaded(sources, catalog, true)?;
+    let (cases, coverage) = (std::mem::take(&mut loaded.cases), std::mem::take(&mut loaded.coverage));
+    let only_cases = loaded.errors.iter().all(|error| matches!(error.problem, Problem::CaseFailed { .. }));
+    let built = loaded.set.take().filter(|_| only_cases);
+    Ok(Rehearsal { inspection: loaded.into_inspection(), built, cases, coverage })
+}
+
 /// Compiles `sources`, checks them and runs their cases.
 ///
 /// # Errors
 /// [`LoadErrors`] where the machinery failed.
 pub(super) fn load(sources: &Sources, catalog: &Catalog) -> Result<Loaded, LoadErrors> {
-    let loaded = each(&[sources], |sources| Loading::new(catalog)?.run(sources)).map_err(internal)?;
+    loaded(sources, catalog, false)
+}
+
+fn loaded(sources: &Sources, catalog: &Catalog, watched: bool) -> Result<Loaded, LoadErrors> {
+    let loaded = each(&[sources], |sources| Loading::new(catalog, watched)?.run(sources)).map_err(internal)?;
     loaded.into_iter().next().unwrap_or_else(|| Err(internal("nothing was loaded")))
 }
 
@@ -98,10 +119,14 @@ struct Loading<'i> {
     outcomes: Vec<CaseOutcome>,
     findings: Vec<Finding>,
     errors: Vec<LoadError>,
+    /// Whether cases are watched and kept.
+    watched: bool,
+    cases: Vec<RehearsedCase>,
+    coverage: Vec<FileCoverage>,
 }
 
 impl<'i> Loading<'i> {
-    fn new(catalog: &'i Catalog) -> Result<Self, LoadErrors> {
+    fn new(catalog: &'i Catalog, watched: bool) -> Result<Self, LoadErrors> {
         Ok(Self {
             language: Language::new(Dialect::Native).map_err(|error| internal(error.to_string()))?,
             builder: Builder { compiler: Compiler::default(), catalog },
@@ -111,6 +136,9 @@ impl<'i> Loading<'i> {
             outcomes: vec![],
             findings: vec![],
             errors: vec![],
+            watched,
+            cases: vec![],
+            coverage: vec![],
         })
     }
 
@@ -128,7 +156,8 @@ impl<'i> Loading<'i> {
         let index = self.names.into_iter().map(|(name, (target, _))| (name, target)).collect();
         self.targets.shrink_to_fit();
         let set = PolicySet { language: self.language, targets: self.targets, index, digest: self.digest.finish() };
-        Ok(Loaded { set: Some(set), outcomes: self.outcomes, findings: self.findings, errors: self.errors })
+        let Self { outcomes, findings, errors, cases, coverage, .. } = self;
+        Ok(Loaded { set: Some(set), outcomes, findings, errors, cases, coverage })
     }
 
     fn batch(&mut self, files: &[(Arc<str>, Source)]) -> Result<(), &'static str> {
@@ -143,11 +172,15 @@ impl<'i> Loading<'i> {
             }
             self.errors.extend(faults.into_inner());
         }
-        let (language, catalog) = (&self.language, self.builder.catalog);
+        let (language, catalog, watched) = (&self.language, self.builder.catalog, self.watched);
         let parses = Parses::default();
-        for (outcomes, findings, faults) in each(&built, |built| built.judge(language, catalog, &parses))? {
+        for Judged { outcomes, findings, faults, cases, coverage } in
+            each(&built, |built| built.judge(language, catalog, &parses, watched))?
+        {
             self.outcomes.extend(outcomes);
             self.errors.extend(faults.into_inner());
+            self.cases.extend(cases);
+            self.coverage.extend(coverage);
             for finding in &findings {
                 if finding.severity == Severity::Error {
                     let problem = Problem::Found { code: finding.code, message: finding.message.clone() };
@@ -209,20 +242,30 @@ struct Built {
     target: Target,
 }
 
+/// What came of a file.
+struct Judged {
+    outcomes: Vec<CaseOutcome>,
+    findings: Vec<Finding>,
+    faults: Faults,
+    cases: Vec<RehearsedCase>,
+    coverage: Option<FileCoverage>,
+}
+
 impl Built {
-    /// Runs its cases, and checks it.
-    fn judge(
-        &self,
-        language: &Language,
-        catalog: &Catalog,
-        parses: &Parses,
-    ) -> (Vec<CaseOutcome>, Vec<Finding>, Faults) {
+    /// Runs its cases, and checks it; watches the cases, where that is asked for.
+    fn judge(&self, language: &Language, catalog: &Catalog, parses: &Parses, watched: bool) -> Judged {
         let Self { text, document, target } = self;
         let mut faults = Faults::of(&target.file);
         let cases = cases::resolve(document, &mut faults);
         let outcomes = cases.iter().map(|case| case.run(language, target)).collect();
         let findings = check(&Subject { file: &target.file, text, document, target, catalog, parses });
-        (outcomes, findings, faults)
+        let coverage = watched.then(|| {
+            let mut tally = Tally::new(target);
+            cases.iter().for_each(|case| tally.add(&case.watch(language, target)));
+            tally.finish()
+        });
+        let cases = cases.iter().filter(|_| watched).map(|case| case.rehearsed(target)).collect();
+        Judged { outcomes, findings, faults, cases, coverage }
     }
 }
 

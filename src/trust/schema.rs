@@ -103,14 +103,18 @@ impl ClaimSchema {
     /// The documented name that is nearest to `name`, if a slip of the keyboard could explain it.
     #[must_use]
     pub fn nearest(&self, name: &str) -> Option<&str> {
-        let allowed = (name.chars().count() / 3).clamp(1, 3);
-        let names = self.claims.keys().map(AsRef::as_ref).filter(|known: &&str| !known.ends_with('*'));
-        names
-            .map(|known| (distance(name, known), known))
-            .filter(|(d, _)| *d <= allowed)
-            .min_by_key(|(d, _)| *d)
-            .map(|(_, known)| known)
+        nearest(name, self.claims.keys().map(AsRef::as_ref).filter(|known: &&str| !known.ends_with('*')))
     }
+}
+
+/// The one of `names` that is nearest to `name`, if a slip of the keyboard could explain it.
+pub fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let allowed = (name.chars().count() / 3).clamp(1, 3);
+    names
+        .map(|known| (distance(name, known), known))
+        .filter(|(d, _)| *d <= allowed)
+        .min_by_key(|(d, _)| *d)
+        .map(|(_, known)| known)
 }
 
 static OPEN: ClaimSchema =

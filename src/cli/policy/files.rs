@@ -10,7 +10,7 @@ use clap::Args;
 use super::super::CliError;
 use crate::config::Config;
 use crate::identity::IssuerName;
-use crate::policy::{Catalog, Inspection, LoadErrors, PolicySet, Problem};
+use crate::policy::{Catalog, Inspection, LoadErrors, PolicySet, Problem, Rehearsal};
 use crate::trust::Platforms;
 
 /// The files and the issuers.
@@ -41,6 +41,11 @@ pub(super) struct Found {
 }
 
 impl Files {
+    /// For a command with arguments of its own.
+    pub(super) fn of(path: Option<PathBuf>, config: Option<PathBuf>) -> Self {
+        Self { path, config, issuer: vec![] }
+    }
+
     /// Looks for them.
     pub(super) fn find(&self) -> Result<Found, CliError> {
         let config = self.config.as_deref().map(Config::load).transpose().map_err(CliError::new)?;
@@ -68,6 +73,11 @@ impl Found {
     /// Whether a file, named relative to the directory, is one that was meant.
     pub(super) fn is_meant(&self, file: &str) -> bool {
         self.only.as_deref().is_none_or(|only| only == file)
+    }
+
+    /// The same, with what the tools ask of cases.
+    pub(super) fn rehearse(&self) -> Result<Rehearsal, CliError> {
+        PolicySet::rehearse(&self.directory, &self.catalog()?).map_err(CliError::new)
     }
 
     /// The issuers: those that were given, or those that the files name.

@@ -1,7 +1,10 @@
 //! `cambio policy`: try policies before they count. One file per subcommand.
 
 mod check;
+mod coverage;
+mod eval;
 mod files;
+mod junit;
 mod pages;
 mod report;
 mod test;
@@ -21,6 +24,7 @@ pub(super) struct Policy {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Check),
+    Eval(eval::Eval),
     Test(test::Test),
     Why(why::Why),
 }
@@ -29,6 +33,7 @@ impl Policy {
     pub(super) fn run(self) -> Answer {
         match self.command {
             Command::Check(check) => check.run(),
+            Command::Eval(eval) => eval.run(),
             Command::Test(test) => test.run(),
             Command::Why(why) => why.run(),
         }
