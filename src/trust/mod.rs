@@ -25,6 +25,7 @@ mod fetch;
 mod fetch_error;
 mod issuer;
 mod issuer_checks;
+mod issuer_claims;
 mod issuers;
 mod keeper;
 mod key_fetch;
