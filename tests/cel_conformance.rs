@@ -4,7 +4,11 @@
 //! What fails has to be exactly what `docs/cel.md` lists, so that a regression and an improvement both show;
 //! `CAMBIO_CEL_WRITE=1` writes the list anew.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
-#![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "a test that prints its table and is told to write")]
+#![allow(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a test that prints its table and is told to write"
+)]
 
 mod cel_support;
 
@@ -61,7 +65,8 @@ fn outcome(case: &Value) -> Option<String> {
         Err(error) => return Some(refusal(&error)),
     };
     let evaluated = catch_unwind(AssertUnwindSafe(|| {
-        compiled.evaluate(&empty, variables, Timestamp::from_secs(0), |value| value.map(line).map_err(|e| e.to_string()))
+        compiled
+            .evaluate(&empty, variables, Timestamp::from_secs(0), |value| value.map(line).map_err(|e| e.to_string()))
     }));
     match evaluated.expect("no case panics").expect("the environment stands") {
         Err(_) if wants_error => None,
@@ -143,7 +148,10 @@ fn what_fails_is_what_the_documentation_lists() {
     }
     assert!(total[3] * 100 >= total[2] * 97, "{} of {} cases that JSON can reach pass", total[3], total[2]);
     let known = std::fs::read_to_string(&page).unwrap();
-    assert!(known == written, "docs/cel.md lists other failing cases; CAMBIO_CEL_WRITE=1 writes this:\n{table}\n{list}");
+    assert!(
+        known == written,
+        "docs/cel.md lists other failing cases; CAMBIO_CEL_WRITE=1 writes this:\n{table}\n{list}"
+    );
 }
 
 /// `page` with another text between the marks of that name.

@@ -11,7 +11,7 @@ use cel::parser::{Expression, PrattParser};
 
 use super::code::Code;
 use super::cost::{self, Bound, Size};
-use super::expand::expand;
+use super::expand::{bounded, expand};
 use super::guard;
 use super::language::Dialect;
 use super::limits::{PARSER_DEPTH, SOURCE_BYTES};
@@ -166,6 +166,11 @@ impl Program {
         self.names.binary_search_by(|known| known.as_ref().cmp(name)).is_ok()
     }
 
+    /// The steps of reading the claims that it mentions, which a rule does once, however often it mentions them.
+    pub(super) fn conversion(&self) -> u64 {
+        if self.claims.is_empty() { 0 } else { cost::CLAIM.copy() }
+    }
+
     /// Its worst case, where the `let` variables are of these sizes.
     pub(super) fn bound<'a>(&'a self, lets: &[(&'a str, Size)]) -> Result<Bound, CompileError> {
         cost::bound(self, lets)
@@ -213,6 +218,7 @@ impl Compiler {
         guard::judge(&tree, dialect, lets)?;
         let mut needs = Needs::default();
         rewrite(&mut tree, &mut needs)?;
+        bounded(&tree)?;
         Ok(Program {
             source: source.into(),
             dialect,

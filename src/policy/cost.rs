@@ -99,7 +99,7 @@ impl Size {
     }
 
     /// Steps to copy it.
-    fn copy(self) -> u64 {
+    pub(super) fn copy(self) -> u64 {
         self.nodes.saturating_add(self.bytes / BYTES_PER_STEP)
     }
 }

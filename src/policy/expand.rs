@@ -14,7 +14,7 @@ mod two;
 use cel::common::ast::{CallExpr, EntryExpr, Expr, LiteralValue};
 use cel::parser::Expression;
 
-use self::build::Build;
+pub(super) use self::build::Build;
 use super::compile::CompileError;
 use super::limits::{TREE_DEPTH, TREE_NODES};
 
@@ -88,8 +88,11 @@ fn parts_of_entry_mut(entry: &mut EntryExpr) -> Vec<&mut Expression> {
     }
 }
 
-/// An iterative walk, because it is what makes the recursion after it safe.
-fn bounded(tree: &Expression) -> Result<(), CompileError> {
+/// Whether `tree` is small enough to recurse into. An iterative walk, because it is what makes that safe.
+///
+/// # Errors
+/// [`CompileError`] where it is too deep, or has too many nodes.
+pub(super) fn bounded(tree: &Expression) -> Result<(), CompileError> {
     let mut stack = vec![(tree, 1)];
     let mut nodes = 0;
     while let Some((node, depth)) = stack.pop() {

@@ -36,7 +36,7 @@ impl Expression {
         let compile = || {
             let program = Compiler::default().compile(source, dialect, variables)?;
             let sizes: Vec<_> = variables.iter().map(|name| (*name, CLAIM)).collect();
-            let steps = program.bound(&sizes)?.steps;
+            let steps = program.bound(&sizes)?.steps.saturating_add(program.conversion());
             Ok(Self { dialect, program, steps })
         };
         thread::scope(|scope| {

@@ -154,6 +154,12 @@ impl<'a> Walk<'a> {
         if given < signature.least || given > signature.most {
             return Err(CompileError::Arguments { function: name.into(), given });
         }
+        if !signature.formats(call.target.as_deref()) {
+            return Err(CompileError::Macro {
+                function: "format",
+                wants: "clauses such as `%s`, `%d`, `%.2f` and `%x`",
+            });
+        }
         let literals = signature.accepts(self.dialect, call.target.as_deref(), &call.args)
             && literal_patterns(name, &call.args).iter().all(is_string);
         if literals { Ok(()) } else { Err(CompileError::NotLiteral(name.into())) }

@@ -14,9 +14,9 @@ use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValu
 use cel::parser::Expression;
 
 use super::compile::CompileError;
-use super::expand::parts_mut;
+use super::expand::{Build, parts_mut};
 use super::guard::{is_claims, qualified, string};
-use super::language::{BOUNDED, ENTRIES, EXTRACT, EXTRACT_ALL, MATCH, MILLISECONDS, REPLACE};
+use super::language::{BOUNDED, ENTRIES, EXTRACT, EXTRACT_ALL, MATCH, MILLISECONDS, PLAIN, REPLACE};
 use super::pattern::{Pattern, PatternKind};
 
 /// What a rewritten tree needs at evaluation.
@@ -61,6 +61,9 @@ pub(super) fn rewrite(tree: &mut Expression, needs: &mut Needs) -> Result<(), Co
             precompile(call, needs)?;
             // The parser leaves room for twice as many, and thousands of these stay in memory.
             call.args.shrink_to_fit();
+            if let Some(expr) = lazily(tree.id, call) {
+                tree.expr = expr;
+            }
             Ok(())
         }
         Expr::List(list) => list.elements.iter_mut().try_for_each(|element| rewrite(element, needs)),
@@ -114,7 +117,7 @@ fn claim(name: &str, needs: &mut Needs) -> Result<Expr, CompileError> {
     Ok(Expr::Ident(variable))
 }
 
-/// Two functions that are not called as they stand: see [`MILLISECONDS`] and [`BOUNDED`].
+/// Three functions that are not called as they stand: see [`MILLISECONDS`], [`BOUNDED`] and [`PLAIN`].
 fn replace_call(id: u64, call: &mut CallExpr) {
     match (call.func_name.as_str(), call.args.as_mut_slice()) {
         ("getMilliseconds", []) => {
@@ -126,7 +129,35 @@ fn replace_call(id: u64, call: &mut CallExpr) {
             values.expr = Expr::Call(CallExpr { func_name: BOUNDED.to_owned(), target: None, args });
             values.id = id;
         }
+        ("string", [value]) if call.target.is_none() && string(value).is_none() => {
+            let args = vec![std::mem::take(value)];
+            value.expr = Expr::Call(CallExpr { func_name: PLAIN.to_owned(), target: None, args });
+            value.id = id;
+        }
         _ => {}
+    }
+}
+
+/// Turns `o.orValue(other)` into what does not evaluate `other` where `o` holds a value, as the standard's
+/// implementations do: `cel` evaluates it first, and fails where it does.
+fn lazily(id: u64, call: &mut CallExpr) -> Option<Expr> {
+    const HELD: &str = "@held";
+    let is_value = call.func_name == "orValue";
+    let wanted = (is_value || call.func_name == "or") && matches!(call.args.as_slice(), [other] if !is_settled(other));
+    let target = if wanted { call.target.take()? } else { return None };
+    let (build, other) = (Build::of(id), call.args.pop()?);
+    let has = build.on(build.ident(HELD), "hasValue", vec![]);
+    let held = if is_value { build.on(build.ident(HELD), "value", vec![]) } else { build.ident(HELD) };
+    Some(build.bind(HELD.to_owned(), *target, build.choose(has, held, other)).expr)
+}
+
+/// Whether a node costs nothing and can't fail.
+fn is_settled(node: &Expression) -> bool {
+    match &node.expr {
+        Expr::Literal(_) => true,
+        Expr::List(list) => list.elements.iter().all(is_settled),
+        Expr::Map(map) => map.entries.is_empty(),
+        _ => false,
     }
 }
 

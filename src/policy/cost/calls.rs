@@ -7,7 +7,7 @@ use cel::common::ast::{CallExpr, Expr, LiteralValue};
 use cel::parser::Expression;
 
 use super::super::compile::CompileError;
-use super::super::guard::qualified;
+use super::super::guard::{qualified, string};
 use super::super::language::{Effect, function};
 use super::super::limits::{CLAIM_ITEMS, CLAIM_NODES, FORMAT_BYTES, SEARCHED_BYTES, SUBJECT_BYTES};
 use super::super::pattern::Pattern;
@@ -134,6 +134,21 @@ impl<'a> Estimate<'a> {
         let bytes = bytes.min(SEARCHED_BYTES as u64);
         self.search(call, bytes).saturating_mul(bytes.saturating_add(1))
     }
+}
+
+/// Most bytes that a format makes of its values: what its clauses can write, where they are known.
+fn formatted(call: &CallExpr, values: Size) -> usize {
+    let Some(text) = call.target.as_deref().and_then(string) else { return FORMAT_BYTES };
+    let text = text.replace("%%", "");
+    let clauses = text.split('%').skip(1).map(|clause| {
+        match clause.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit()).chars().next() {
+            Some('x' | 'X' | 'o' | 'b') => 66,
+            Some('s') => values.nodes.saturating_mul(NUMBER_BYTES as u64),
+            _ => 420,
+        }
+    });
+    let written = clauses.fold(values.bytes.saturating_mul(3), u64::saturating_add);
+    usize::try_from(written).unwrap_or(FORMAT_BYTES).min(FORMAT_BYTES)
 }
 
 fn split(call: &CallExpr, whole: Size, scanned: u64) -> (u64, Size) {

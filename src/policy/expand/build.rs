@@ -7,57 +7,57 @@ use super::UNUSED;
 
 /// Makes nodes with the id of one call.
 #[derive(Clone, Copy)]
-pub(super) struct Build {
+pub(in crate::policy) struct Build {
     id: u64,
 }
 
 impl Build {
-    pub(super) fn of(id: u64) -> Self {
+    pub(in crate::policy) fn of(id: u64) -> Self {
         Self { id }
     }
 
-    pub(super) fn node(self, expr: Expr) -> Expression {
+    pub(in crate::policy) fn node(self, expr: Expr) -> Expression {
         Expression { id: self.id, expr }
     }
 
-    pub(super) fn ident(self, name: &str) -> Expression {
+    pub(in crate::policy) fn ident(self, name: &str) -> Expression {
         self.node(Expr::Ident(name.to_owned()))
     }
 
-    pub(super) fn truth(self, truth: bool) -> Expression {
+    pub(in crate::policy) fn truth(self, truth: bool) -> Expression {
         self.node(Expr::Literal(LiteralValue::Boolean(truth.into())))
     }
 
-    pub(super) fn int(self, number: i64) -> Expression {
+    pub(in crate::policy) fn int(self, number: i64) -> Expression {
         self.node(Expr::Literal(LiteralValue::Int(number.into())))
     }
 
-    pub(super) fn list(self, elements: Vec<Expression>) -> Expression {
+    pub(in crate::policy) fn list(self, elements: Vec<Expression>) -> Expression {
         self.node(Expr::List(ListExpr::new(elements)))
     }
 
     /// `name(args)`.
-    pub(super) fn call(self, name: &str, args: Vec<Expression>) -> Expression {
+    pub(in crate::policy) fn call(self, name: &str, args: Vec<Expression>) -> Expression {
         self.node(Expr::Call(CallExpr { func_name: name.to_owned(), target: None, args }))
     }
 
     /// `target.name(args)`.
-    pub(super) fn on(self, target: Expression, name: &str, args: Vec<Expression>) -> Expression {
+    pub(in crate::policy) fn on(self, target: Expression, name: &str, args: Vec<Expression>) -> Expression {
         self.node(Expr::Call(CallExpr { func_name: name.to_owned(), target: Some(Box::new(target)), args }))
     }
 
     /// `namespace.name(args)`.
-    pub(super) fn of_namespace(self, namespace: &str, name: &str, args: Vec<Expression>) -> Expression {
+    pub(in crate::policy) fn of_namespace(self, namespace: &str, name: &str, args: Vec<Expression>) -> Expression {
         self.on(self.ident(namespace), name, args)
     }
 
     /// `condition ? yes : no`.
-    pub(super) fn choose(self, condition: Expression, yes: Expression, no: Expression) -> Expression {
+    pub(in crate::policy) fn choose(self, condition: Expression, yes: Expression, no: Expression) -> Expression {
         self.call(operators::CONDITIONAL, vec![condition, yes, no])
     }
 
     /// `within`, where `name` is `value`.
-    pub(super) fn bind(self, name: String, value: Expression, within: Expression) -> Expression {
+    pub(in crate::policy) fn bind(self, name: String, value: Expression, within: Expression) -> Expression {
         self.node(Expr::Comprehension(Box::new(ComprehensionExpr {
             iter_range: self.list(vec![]),
             iter_var: UNUSED.to_owned(),

@@ -7,7 +7,9 @@ use cel::common::ast::{Expr, LiteralValue};
 use cel::parser::Expression;
 
 use super::super::limits::RANGE_ITEMS;
-use super::{BOUNDED, Dialect, ENTRIES, EXTRACT, EXTRACT_ALL, MAP_OF_MAPS, MAP_OF_PAIRS, MATCH, MILLISECONDS, REPLACE};
+use super::{
+    BOUNDED, Dialect, ENTRIES, EXTRACT, EXTRACT_ALL, MAP_OF_MAPS, MAP_OF_PAIRS, MATCH, MILLISECONDS, PLAIN, REPLACE,
+};
 
 /// What a call does to the size of its result, which [`cost`](super::super::cost) bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +73,7 @@ enum Terms {
     Literals,
     /// A number of at most [`RANGE_ITEMS`](super::super::limits::RANGE_ITEMS), as a literal.
     SmallLiteral,
-    /// The text that it is called on has to be a literal.
+    /// In policies the text that it is called on has to be a literal.
     LiteralTarget,
     /// Only in role programs.
     Role,
@@ -90,6 +92,13 @@ pub(in crate::policy) struct Signature {
 }
 
 impl Signature {
+    /// Whether a literal text that formats others has only the clauses that `format` knows: `%s`, `%d`, `%.2f` and their
+    /// like, with at most 100 digits after the point. Another is an error each time that it is evaluated.
+    pub(in crate::policy) fn formats(&self, target: Option<&Expression>) -> bool {
+        let Some(Expression { expr: Expr::Literal(LiteralValue::String(text)), .. }) = target else { return true };
+        self.effect != Effect::Format || text.inner().replace("%%", "").split('%').skip(1).all(is_clause)
+    }
+
     /// Whether the arguments are literals wherever they have to be.
     pub(in crate::policy) fn accepts(
         &self,
@@ -105,9 +114,16 @@ impl Signature {
                 Expr::Literal(LiteralValue::Int(number)) => *number.inner() <= RANGE_ITEMS,
                 _ => false,
             }),
-            Terms::LiteralTarget => target.is_some_and(literal),
+            Terms::LiteralTarget => dialect == Dialect::Role || target.is_some_and(literal),
         }
     }
+}
+
+fn is_clause(text: &str) -> bool {
+    let digits = text.strip_prefix('.').map(|rest| rest.chars().take_while(char::is_ascii_digit).collect::<String>());
+    let precise = digits.as_ref().is_none_or(|digits| digits.parse::<u8>().is_ok_and(|precision| precision <= 100));
+    let verb = text.get(digits.map_or(0, |digits| digits.len().saturating_add(1))..).unwrap_or_default();
+    precise && verb.starts_with(['s', 'd', 'f', 'e', 'b', 'x', 'X', 'o'])
 }
 
 const fn global(name: &'static str, least: usize, most: usize, effect: Effect) -> Signature {
@@ -218,6 +234,7 @@ static FUNCTIONS: &[Signature] = &[
     global(MAP_OF_MAPS, 1, 1, Effect::Elements),
     global(ENTRIES, 1, 1, Effect::Entries),
     global(MILLISECONDS, 1, 1, Effect::Small),
+    global(PLAIN, 1, 1, Effect::Copy),
     global(BOUNDED, 1, 1, Effect::Part),
     on(Terms::Role, global("check_valid_email", 1, 1, Effect::Small)),
     on(Terms::Role, global("encode_json", 1, 1, Effect::ToJson)),

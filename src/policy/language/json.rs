@@ -84,7 +84,9 @@ fn json(value: &dyn Val) -> Option<Value> {
     if let Some(number) = value.downcast_ref::<CelDouble>() {
         let double = *number.inner();
         // Go writes a double without a fraction as an integer.
-        let whole = format!("{double:.0}").parse::<i64>().ok().filter(|_| double.fract() == 0.0);
+        // From 2^53 on the text would be long, and no number of this kind is exact.
+        let is_whole = double.fract() == 0.0 && double.abs() < 9_007_199_254_740_992.0;
+        let whole = is_whole.then(|| format!("{double:.0}").parse::<i64>().ok()).flatten();
         return whole.map(Value::from).or_else(|| Number::from_f64(double).map(Value::Number));
     }
     if value.downcast_ref::<CelNull>().is_some() {

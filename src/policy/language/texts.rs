@@ -4,7 +4,9 @@
 
 use cel::ExecutionError;
 use cel::common::traits::Iterable;
-use cel::common::types::{CelBool, CelBytes, CelDuration, CelInt, CelList, CelOptional, CelString, CelTimestamp, Kind};
+use cel::common::types::{
+    CelBool, CelBytes, CelDouble, CelDuration, CelInt, CelList, CelOptional, CelString, CelTimestamp, Kind,
+};
 use cel::common::value::{CowVal, Val};
 
 use super::super::limits::FORMAT_BYTES;
@@ -67,6 +69,26 @@ pub(super) fn milliseconds<'b, 'v>(args: Arguments<'b, 'v>) -> Answer<'b, 'v> {
         return Err(ExecutionError::no_such_overload(MILLISECONDS, vec![operand.get_type().name().to_owned()]));
     };
     Ok(CowVal::owned(CelInt::from(nanoseconds / 1_000_000)))
+}
+
+/// A `double` as text, and anything else as it is.
+pub(super) fn plain<'b, 'v>(args: Arguments<'b, 'v>) -> Answer<'b, 'v> {
+    let value = args.into_iter().next().ok_or_else(ExecutionError::missing_argument_or_target)?;
+    let written = value.downcast_ref::<CelDouble>().and_then(|double| shortest(*double.inner()));
+    Ok(written.map_or(value, |text| CowVal::owned(CelString::from(text))))
+}
+
+/// The fewest digits that read back as the same number; with an exponent below 1e-4 and from 1e6 on, as Go's and C++'s
+/// `%g` have it. `None` where `cel` writes the same.
+fn shortest(double: f64) -> Option<String> {
+    let written = format!("{double:e}");
+    let (digits, exponent) = written.split_once('e')?;
+    let exponent: i32 = exponent.parse().ok()?;
+    if (-4..6).contains(&exponent) {
+        return None;
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    Some(format!("{digits}e{sign}{:02}", exponent.unsigned_abs()))
 }
 
 /// The arguments of a `format`, if they can't make too long a text.
