@@ -222,7 +222,7 @@ impl Compiler {
 
 /// Calls the Pratt parser directly: 13 times faster than `Env::compile`, whose grammar-generated parser recurses without
 /// a bound of ours.
-fn parse(source: &str) -> Result<Expression, CompileError> {
+pub(super) fn parse(source: &str) -> Result<Expression, CompileError> {
     let parser = PrattParser::new()
         .max_recursion_depth(PARSER_DEPTH)
         .error_recovery_limit(4)

@@ -122,7 +122,10 @@ fn named(texts: &[String]) -> Result<Catalog, CliError> {
             Some(platform) => {
                 let found = platforms.find(platform).ok_or_else(|| {
                     let known: Vec<&str> = platforms.iter().map(|platform| platform.name()).collect();
-                    CliError::new(format!("`--issuer {text}`: no platform `{platform}`: there are {}", known.join(", ")))
+                    CliError::new(format!(
+                        "`--issuer {text}`: no platform `{platform}`: there are {}",
+                        known.join(", ")
+                    ))
                 })?;
                 catalog.add(name, Some(found));
             }
