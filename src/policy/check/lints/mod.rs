@@ -25,7 +25,7 @@ use crate::policy::finding::Finding;
 pub(super) fn check(subject: &Subject<'_>) -> Vec<Finding> {
     let mut findings = vec![];
     cases::check(subject, &mut findings);
-    let trees: Option<Vec<Trees>> = subject.document.rules.iter().map(Trees::of).collect();
+    let trees: Option<Vec<Trees>> = subject.document.rules.iter().map(|rule| Trees::of(subject, rule)).collect();
     let Some(trees) = trees else { return findings };
     let lets: Vec<_> = trees.iter().zip(&subject.document.rules).map(|(trees, rule)| trees.lets(rule)).collect();
     let rules = subject.target.rules.iter().zip(&subject.document.rules);

@@ -1,12 +1,14 @@
 //! A rule as the lints look at it: what its conditions demand, what is known of its issuers, and how a finding is made.
 
+use std::sync::Arc;
+
 use cel::parser::Expression;
 
 use crate::identity::IssuerName;
 use crate::policy::catalog::IssuerFacts;
 use crate::policy::check::Subject;
+use crate::policy::check::spans::{self, Spans};
 use crate::policy::code::Code;
-use crate::policy::compile;
 use crate::policy::demand::{Atom, Demand, Reader};
 use crate::policy::document::{Place, PolicyItem, RuleDocument};
 use crate::policy::finding::Finding;
@@ -16,9 +18,9 @@ use crate::trust::{Claim, ClaimPath, Lookup, Platform};
 
 /// The syntax trees of a rule, as the parser made them.
 pub(super) struct Trees {
-    lets: Vec<Expression>,
-    conditions: Vec<Expression>,
-    items: Vec<(Option<Expression>, Expression)>,
+    lets: Vec<Arc<Expression>>,
+    conditions: Vec<Arc<Expression>>,
+    items: Vec<(Option<Arc<Expression>>, Arc<Expression>)>,
 }
 
 /// One rule.
@@ -58,8 +60,8 @@ pub(super) enum Spot {
 
 impl Trees {
     /// Of that rule; nothing where an expression does not parse, which has been reported then.
-    pub(super) fn of(document: &RuleDocument) -> Option<Self> {
-        let parse = |source: &str| compile::parse(source).ok();
+    pub(super) fn of(subject: &Subject<'_>, document: &RuleDocument) -> Option<Self> {
+        let parse = |source: &str| subject.parses.of(source);
         let lets = document.lets.0.iter().map(|(_, source)| parse(&source.value)).collect::<Option<_>>()?;
         let conditions = document.require.iter().map(|one| parse(&one.that.value)).collect::<Option<_>>()?;
         let items = document.grant.policies.iter().map(|item| match &item.value {
@@ -72,7 +74,7 @@ impl Trees {
 
     /// The `let` variables by name.
     pub(super) fn lets<'t>(&'t self, document: &'t RuleDocument) -> Vec<(&'t str, &'t Expression)> {
-        document.lets.0.iter().map(|(name, _)| name.value.as_str()).zip(&self.lets).collect()
+        document.lets.0.iter().map(|(name, _)| name.value.as_str()).zip(self.lets.iter().map(AsRef::as_ref)).collect()
     }
 }
 
@@ -108,8 +110,15 @@ impl<'a> View<'a> {
         Finding::new(code, self.subject.file, place, message).in_rule(self.rule.name())
     }
 
-    fn place(&self, part: Part, _node: u64) -> Place {
-        self.rule.place_of(part).unwrap_or_else(|| self.rule.place())
+    /// Where a node stands: only findings ask, because it means to parse once more.
+    fn place(&self, part: Part, node: u64) -> Place {
+        let whole = || self.rule.place_of(part).unwrap_or_else(|| self.rule.place());
+        let written = self.subject.expressions(self.document).into_iter().find(|written| written.part == part);
+        let Some((written, tree)) = written.and_then(|written| Some((written, self.subject.parsed(&written)?))) else {
+            return whole();
+        };
+        let Some(found) = spans::find(&tree, &|one| one.id == node) else { return whole() };
+        self.subject.place(&written, Spans::of(written.source).node(found))
     }
 
     /// The platforms of its issuers, each once, where they are known.
