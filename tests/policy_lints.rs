@@ -15,8 +15,21 @@ fn issuers() -> Catalog {
     let mut catalog = Catalog::default();
     let platforms = Platforms::embedded();
     for platform in [
-        "aks", "azure-devops", "bitbucket", "buildkite", "circleci", "eks", "generic", "github", "gitlab", "gke", "google",
-        "jenkins", "kubernetes", "spiffe", "terraform-cloud",
+        "aks",
+        "azure-devops",
+        "bitbucket",
+        "buildkite",
+        "circleci",
+        "eks",
+        "generic",
+        "github",
+        "gitlab",
+        "gke",
+        "google",
+        "jenkins",
+        "kubernetes",
+        "spiffe",
+        "terraform-cloud",
     ] {
         catalog.add(IssuerName::new(platform).unwrap(), platforms.find(platform));
     }

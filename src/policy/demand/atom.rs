@@ -24,7 +24,7 @@ impl Atom {
         self.holds
             && self.scope != Scope::Every
             && self.absent != Absent::Meets
-            && !matches!(self.test, Test::Present | Test::NonEmpty)
+            && !matches!(self.test, Test::Present | Test::NonEmpty | Test::Same(..))
             && self.test != Test::Among(vec![Literal::Text(String::new())])
     }
 

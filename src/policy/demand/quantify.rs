@@ -5,7 +5,7 @@ use cel::parser::Expression;
 
 use super::read::{Element, Reader};
 use super::term::{Term, absent_list, literal};
-use super::{At, Demand, Literal, Scope, Test};
+use super::{At, Atom, Demand, Literal, Scope, Test};
 use crate::policy::trace::Part;
 
 impl<'t> Reader<'t> {
@@ -33,7 +33,7 @@ impl<'t> Reader<'t> {
         let exact = quantifier != Quantifier::One;
         let whole = At::of(node, part);
         match scope {
-            Scope::Every if is_of_every(&demand) => demand,
+            Scope::Every if is_of_every(&demand) => spread(demand, whole),
             Scope::Every => self.opaque(node, holds, part),
             _ => {
                 let there = self.atom(Term { default: None, absent, ..list }, Test::NonEmpty, true, whole);
@@ -78,6 +78,15 @@ fn is_of_every(demand: &Demand) -> bool {
         Demand::Atom(atom) => atom.scope == Scope::Every,
         Demand::All(parts) => parts.iter().all(is_of_every),
         _ => false,
+    }
+}
+
+/// Says of each test that it stands where the whole quantifier does.
+fn spread(demand: Demand, whole: At) -> Demand {
+    match demand {
+        Demand::Atom(atom) => Demand::Atom(Atom { at: At { node: whole.node, ..atom.at }, ..atom }),
+        Demand::All(parts) => Demand::All(parts.into_iter().map(|part| spread(part, whole)).collect()),
+        other => other,
     }
 }
 

@@ -7,7 +7,8 @@ use crate::policy::finding::Finding;
 use crate::policy::pattern::{Pattern, PatternKind};
 use crate::trust::{Authority, ClaimKind, ClaimPath, OwnerClaim, expression};
 
-pub(super) fn check(view: &View<'_>, findings: &mut Vec<Finding>) {
+/// Whether anybody at all is let in: then who else is does not matter.
+pub(super) fn check(view: &View<'_>, findings: &mut Vec<Finding>) -> bool {
     let before = findings.len();
     let mut told: Vec<ClaimPath> = vec![];
     view.each(|atom, beside| {
@@ -18,9 +19,13 @@ pub(super) fn check(view: &View<'_>, findings: &mut Vec<Finding>) {
             findings.push(finding);
         }
     });
-    if findings.len() == before {
-        findings.extend(any_owner(view));
+    if findings.len() > before {
+        return false;
     }
+    let open = any_owner(view);
+    let is_open = open.is_some() || only_chosen(view).is_some();
+    findings.extend(open);
+    is_open
 }
 
 /// P0305. A name belongs to whoever bears it today. An account, repository, project or service account that is renamed or
@@ -76,10 +81,11 @@ fn any_owner(view: &View<'_>) -> Option<Finding> {
         if view.ways().all(named) || only_chosen(view).is_some() {
             continue;
         }
+        let name = platform.name();
         let whose = if authority.is_shared(facts.url.as_deref()) {
-            format!("its issuer signs for everybody: anybody with an account at {} is let in", platform.title())
+            format!("and the issuer ({name}) signs for everybody who has an account there")
         } else {
-            format!("every workload that the issuer ({}) vouches for is let in", platform.title())
+            format!("and the issuer ({name}) signs for every workload that it knows")
         };
         let ids = authority.owners.iter().map(|owner| &owner.claim);
         let ids: Vec<String> = ids.take(2).map(|id| format!("`{} == \"...\"`", expression(id))).collect();
@@ -88,7 +94,7 @@ fn any_owner(view: &View<'_>) -> Option<Finding> {
         } else {
             format!("pin {}", ids.join(" or "))
         };
-        let message = format!("no condition says whose workload it is; {whose}");
+        let message = format!("no condition says whose workload it is, {whose}");
         return Some(view.finding(Code::AnyOwner, Spot::Rule, message).labelled("whoever asks").helped(help));
     }
     None

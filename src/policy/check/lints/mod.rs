@@ -35,9 +35,10 @@ pub(super) fn check(subject: &Subject<'_>) -> Vec<Finding> {
         vacuous::check(view, &mut findings);
         pattern::check(view, &mut findings);
         wide::check(view, &mut findings);
-        identity::check(view, &mut findings);
+        if !identity::check(view, &mut findings) {
+            exposure::check(view, &mut findings);
+        }
         caller::check(view, &mut findings);
-        exposure::check(view, &mut findings);
         protection::check(view, &mut findings);
         naming::check(view, &mut findings);
         lifetime::check(view, &mut findings);
