@@ -43,6 +43,7 @@ mod comprehension;
 mod cost;
 mod coverage;
 mod decision;
+mod demand;
 mod digest;
 mod document;
 mod evaluate;
