@@ -52,7 +52,7 @@ fn step_told(text: &mut String, rule: &RuleSteps, step: &Step) {
         }
         (Part::Let(_), _) => ("    ", format!("let {}", step.name.as_deref().unwrap_or_default())),
         (Part::Metadata(_), _) => ("    ", format!("metadata {}", step.name.as_deref().unwrap_or_default())),
-        (Part::Policy(_) | Part::Grant, _) => ("    ", step.part.to_string()),
+        (Part::Policy(_) | Part::Answer(_) | Part::Grant, _) => ("    ", step.part.to_string()),
     };
     let source: Vec<&str> = step.source.split_whitespace().collect();
     let _ = writeln!(text, "  {mark}  {title}  {}", shown(&source.join(" ")));

@@ -139,7 +139,7 @@ impl<'t> Tally<'t> {
                 let wants = match part {
                     Part::Condition(_) => Some((Want::Holds, Want::Fails)),
                     Part::When(_) => Some((Want::Given, Want::LeftOut)),
-                    Part::Let(_) | Part::Policy(_) | Part::Metadata(_) | Part::Grant => None,
+                    Part::Let(_) | Part::Policy(_) | Part::Metadata(_) | Part::Answer(_) | Part::Grant => None,
                 };
                 if let (Some((yes, no)), Some(truth)) = (wants, seen.outcome.truth()) {
                     self.met((at, Some(*part), node, if truth { yes } else { no }));

@@ -13,6 +13,7 @@
 //! check      types and lints over a file's expressions -> findings with codes and places
 //! build      a file's names and expressions -> a target with its rules
 //! load       a directory -> all targets, all cases run -> PolicySet, or every fault
+//! role       OpenBao's role documents: a file, a mount, a program -> a target with one rule
 //! evaluate   the rules of one target on one token's claims, in a scope of lazily converted claims
 //! decision   Permit and Denial; trace: which rules were tried; fault: errors without claims in them
 //! ```
@@ -61,6 +62,7 @@ mod pattern;
 mod problem;
 mod rehearsal;
 mod rewrite;
+mod role;
 mod rule;
 mod scope;
 mod set;
@@ -88,6 +90,7 @@ pub use language::Dialect;
 pub use pattern::PatternError;
 pub use problem::{LoadError, LoadErrors, Problem};
 pub use rehearsal::{Rehearsal, RehearsedCase};
+pub use role::{Alias, NoRole, Refusal, RoleGrant, RolePath, Said, TokenType};
 pub use rule::{Rule, Target};
 pub use set::PolicySet;
 pub use steps::{Fate, Note, RuleSteps, Seen, Step, Steps};

@@ -154,7 +154,7 @@ fn steps(observed: ObservedRule<'_>) -> Vec<Step> {
             Part::Let(at) => (rule.lets.get(index(at)).map(|variable| Arc::clone(&variable.name)), None),
             Part::Condition(at) => (None, rule.require.get(index(at)).map(|condition| Arc::clone(&condition.message))),
             Part::Metadata(at) => (rule.metadata.get(index(at)).map(|(name, _)| Arc::clone(name)), None),
-            Part::When(_) | Part::Policy(_) | Part::Grant => (None, None),
+            Part::When(_) | Part::Policy(_) | Part::Answer(_) | Part::Grant => (None, None),
         };
         let mut notes = Notes::default();
         notes.parts(seen, 0);

@@ -59,6 +59,8 @@ pub enum Part {
     Policy(u16),
     /// An entry of `grant.metadata`.
     Metadata(u16),
+    /// An answer of a role's program: the one of the question of that number, or the last one, after all questions.
+    Answer(u16),
     /// The grant as a whole.
     Grant,
 }
@@ -83,6 +85,7 @@ impl fmt::Display for Part {
             Self::When(index) => write!(f, "grant.policies[{index}].when"),
             Self::Policy(index) => write!(f, "grant.policies[{index}]"),
             Self::Metadata(index) => write!(f, "grant.metadata[{index}]"),
+            Self::Answer(index) => write!(f, "answer[{index}]"),
             Self::Grant => f.write_str("grant"),
         }
     }
