@@ -71,7 +71,7 @@ pub use evaluate::Evaluation;
 pub use fault::Fault;
 pub use finding::{Finding, Severity};
 pub use inspection::Inspection;
-pub use layout::{LayoutFault, layout};
+pub use layout::{LayoutFault, layout, policy_files};
 pub use pattern::PatternError;
 pub use problem::{LoadError, LoadErrors, Problem};
 pub use rule::{Rule, Target};

@@ -2,6 +2,7 @@
 
 mod check;
 mod files;
+mod fmt;
 mod pages;
 mod report;
 mod test;
@@ -21,6 +22,7 @@ pub(super) struct Policy {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Check),
+    Fmt(fmt::Fmt),
     Test(test::Test),
     Why(why::Why),
 }
@@ -29,6 +31,7 @@ impl Policy {
     pub(super) fn run(self) -> Answer {
         match self.command {
             Command::Check(check) => check.run(),
+            Command::Fmt(fmt) => fmt.run(),
             Command::Test(test) => test.run(),
             Command::Why(why) => why.run(),
         }

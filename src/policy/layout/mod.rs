@@ -10,9 +10,13 @@
 
 mod read;
 
+use std::path::Path;
+
 use self::read::{Block, Entry, Tree};
 use super::digest;
 use super::document::{Document, Place};
+use super::problem::LoadErrors;
+use super::sources::Sources;
 use crate::jose::Sha256;
 
 /// Why a file keeps the layout that it has.
@@ -54,6 +58,16 @@ pub fn layout(text: &str) -> Result<String, LayoutFault> {
         && tree.comments() == again.comments()
         && again.print() == laid;
     if same { Ok(laid) } else { Err(LayoutFault::Changed) }
+}
+
+/// The policy files below a directory, relative to it, in order.
+///
+/// # Errors
+/// [`LoadErrors`] names each directory that can't be read.
+pub fn policy_files(directory: &Path) -> Result<Vec<String>, LoadErrors> {
+    let sources = Sources::find(directory)?;
+    let names = sources.files().iter().map(|(name, _)| name.to_string());
+    Ok(names.filter(|name| name.ends_with(".yaml") || name.ends_with(".yml")).collect())
 }
 
 /// What the rules grant, and in which order their variables stand.
