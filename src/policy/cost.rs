@@ -11,7 +11,7 @@
 use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, operators};
 use cel::parser::Expression;
 
-use super::compile::{Program, CompileError};
+use super::compile::{CompileError, Program};
 use super::guard::{is_claims, is_operator, qualified, string};
 use super::language::{Effect, function};
 use super::limits::{CLAIM_BYTES, CLAIM_ITEMS, CLAIM_NODES, SUBJECT_BYTES, VALUE_BYTES};

@@ -14,6 +14,7 @@ use std::thread;
 use super::build::Builder;
 use super::cases::{self, CaseOutcome};
 use super::catalog::Catalog;
+use super::check::written::Parses;
 use super::check::{Subject, check};
 use super::compile::Compiler;
 use super::digest::SetDigest;
@@ -143,7 +144,8 @@ impl<'i> Loading<'i> {
             self.errors.extend(faults.into_inner());
         }
         let (language, catalog) = (&self.language, self.builder.catalog);
-        for (outcomes, findings, faults) in each(&built, |built| built.judge(language, catalog))? {
+        let parses = Parses::default();
+        for (outcomes, findings, faults) in each(&built, |built| built.judge(language, catalog, &parses))? {
             self.outcomes.extend(outcomes);
             self.errors.extend(faults.into_inner());
             for finding in &findings {
@@ -209,12 +211,17 @@ struct Built {
 
 impl Built {
     /// Runs its cases, and checks it.
-    fn judge(&self, language: &Language, catalog: &Catalog) -> (Vec<CaseOutcome>, Vec<Finding>, Faults) {
+    fn judge(
+        &self,
+        language: &Language,
+        catalog: &Catalog,
+        parses: &Parses,
+    ) -> (Vec<CaseOutcome>, Vec<Finding>, Faults) {
         let Self { text, document, target } = self;
         let mut faults = Faults::of(&target.file);
         let cases = cases::resolve(document, &mut faults);
         let outcomes = cases.iter().map(|case| case.run(language, target)).collect();
-        let findings = check(&Subject { file: &target.file, text, document, target, catalog });
+        let findings = check(&Subject { file: &target.file, text, document, target, catalog, parses });
         (outcomes, findings, faults)
     }
 }

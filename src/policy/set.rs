@@ -48,10 +48,7 @@ impl PolicySet {
     ///
     /// # Errors
     /// As [`PolicySet::load`].
-    pub fn from_sources<N, T>(
-        sources: impl IntoIterator<Item = (N, T)>,
-        catalog: &Catalog,
-    ) -> Result<Self, LoadErrors>
+    pub fn from_sources<N, T>(sources: impl IntoIterator<Item = (N, T)>, catalog: &Catalog) -> Result<Self, LoadErrors>
     where
         N: AsRef<str>,
         T: Into<String>,
