@@ -28,7 +28,7 @@ const ORDER: [&str; 17] = [
 ];
 
 /// Which modules may use a crate that is not everybody's.
-const OWNERS: [(&str, &[&str]); 24] = [
+const OWNERS: [(&str, &[&str]); 25] = [
     ("axum", &["http"]),
     ("hyper", &["http"]),
     ("hyper_util", &["http"]),
@@ -51,6 +51,7 @@ const OWNERS: [(&str, &[&str]); 24] = [
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("jiff", &["clock", "policy"]), // times of policy cases
+    ("similar", &["cli"]),
     ("subtle", &["http"]),
     ("serde_saphyr", &["config", "policy", "trust"]), // each owns the shape of its own files
 ];

@@ -4,6 +4,7 @@ mod check;
 mod coverage;
 mod eval;
 mod files;
+mod fmt;
 mod junit;
 mod pages;
 mod report;
@@ -25,6 +26,7 @@ pub(super) struct Policy {
 enum Command {
     Check(check::Check),
     Eval(eval::Eval),
+    Fmt(fmt::Fmt),
     Test(test::Test),
     Why(why::Why),
 }
@@ -34,6 +36,7 @@ impl Policy {
         match self.command {
             Command::Check(check) => check.run(),
             Command::Eval(eval) => eval.run(),
+            Command::Fmt(fmt) => fmt.run(),
             Command::Test(test) => test.run(),
             Command::Why(why) => why.run(),
         }
