@@ -31,6 +31,7 @@
 //! - `split` makes as many parts as a claim has bytes; to look at each of them, say how many at most: `split("/", 8)`.
 //! - In a glob, `*` is any run of characters without `/`, `**` any run, `?` one character other than `/`.
 
+mod archive;
 mod build;
 mod cases;
 mod catalog;
@@ -66,6 +67,7 @@ mod steps;
 mod trace;
 mod unparse;
 
+pub use archive::{Archive, ArchiveError, KEPT as KEPT_SETS};
 pub use cases::{CaseFailure, CaseOutcome};
 pub use catalog::{Catalog, IssuerFacts};
 pub use claims::ClaimsFault;

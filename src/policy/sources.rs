@@ -8,8 +8,10 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::digest::SetDigest;
 use super::limits::{DIRECTORY_DEPTH, FILE_BYTES, FILES};
 use super::problem::{LoadError, LoadErrors, Problem};
+use crate::jose::{Sha256, sha256};
 
 /// The files of a set, in order of their names.
 pub(super) struct Sources(Vec<(Arc<str>, Source)>);
@@ -42,6 +44,16 @@ impl Sources {
     /// The files, in order.
     pub(super) fn files(&self) -> &[(Arc<str>, Source)] {
         &self.0
+    }
+
+    /// The digest of the set that these files are; a file that can't be read counts as empty.
+    pub(super) fn digest(&self) -> Sha256 {
+        let mut digest = SetDigest::default();
+        for (name, source) in &self.0 {
+            let text = source.text().unwrap_or_default();
+            digest.add(name, sha256(text.as_bytes()));
+        }
+        digest.finish()
     }
 
     fn sorted(mut files: Vec<(Arc<str>, Source)>) -> Self {
