@@ -137,6 +137,12 @@ impl Search {
     }
 }
 
+/// Whether the file at `path`, relative to a policy directory and with `/`, counts.
+#[must_use]
+pub fn is_policy_file(path: &str) -> bool {
+    !path.split('/').any(|part| part.starts_with('.')) && path.rsplit('/').next().is_some_and(is_policy)
+}
+
 /// Role documents and their cases are not policy files.
 fn is_policy(name: &str) -> bool {
     let yaml = name.strip_suffix(".yaml").or_else(|| name.strip_suffix(".yml"));

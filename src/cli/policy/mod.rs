@@ -1,9 +1,12 @@
 //! `cambio policy`: try policies before they count. One file per subcommand.
 
 mod coverage;
+mod diff;
 mod eval;
 mod files;
 mod junit;
+mod recorded;
+mod revision;
 mod test;
 
 use clap::{Args, Subcommand};
@@ -19,6 +22,7 @@ pub(super) struct Policy {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Diff(diff::Diff),
     Eval(eval::Eval),
     Test(test::Test),
 }
@@ -26,6 +30,7 @@ enum Command {
 impl Policy {
     pub(super) fn run(self) -> Answer {
         match self.command {
+            Command::Diff(diff) => diff.run(),
             Command::Eval(eval) => eval.run(),
             Command::Test(test) => test.run(),
         }
