@@ -171,13 +171,18 @@ pub(super) fn json(steps: &Steps, target: &Target) -> Value {
 }
 
 /// A decision for a program.
-pub(super) fn decision(outcome: &Result<Grant, Reason>) -> Value {
+fn decision(outcome: &Result<Grant, Reason>) -> Value {
     match outcome {
-        Ok(grant) => json!({
-            "permit": true, "rule": grant.rule(), "policies": grant.policies(),
-            "ttl_s": grant.ttl().map(|ttl| ttl.as_secs()), "outlive_subject": grant.outlive_subject(),
-            "scopes": grant.scopes().collect::<Vec<_>>(),
-        }),
+        Ok(grant) => granted_json(grant),
         Err(reason) => json!({"permit": false, "reason": reason.code(), "detail": reason.to_string()}),
     }
+}
+
+/// A grant for a program.
+pub(super) fn granted_json(grant: &Grant) -> Value {
+    json!({
+        "permit": true, "rule": grant.rule(), "policies": grant.policies(),
+        "ttl_s": grant.ttl().map(|ttl| ttl.as_secs()), "outlive_subject": grant.outlive_subject(),
+        "scopes": grant.scopes().collect::<Vec<_>>(),
+    })
 }

@@ -32,6 +32,7 @@
 //! - `split` makes as many parts as a claim has bytes; to look at each of them, say how many at most: `split("/", 8)`.
 //! - In a glob, `*` is any run of characters without `/`, `**` any run, `?` one character other than `/`.
 
+mod archive;
 mod build;
 mod cases;
 mod catalog;
@@ -39,6 +40,7 @@ mod check;
 mod claims;
 mod claims_file;
 mod code;
+mod compare;
 mod compile;
 mod comprehension;
 mod cost;
@@ -72,11 +74,13 @@ mod steps;
 mod trace;
 mod unparse;
 
+pub use archive::{Archive, ArchiveError, KEPT as KEPT_SETS};
 pub use cases::{CaseFailure, CaseOutcome};
 pub use catalog::{Catalog, IssuerFacts};
 pub use claims::ClaimsFault;
 pub use claims_file::read_claims;
 pub use code::Code;
+pub use compare::{Change, ChangeKind, Question, Verdict};
 pub use compile::CompileError;
 pub use coverage::{FileCoverage, Goal, Want};
 pub use decision::{Denial, Grant, Permit, Reason};
@@ -95,5 +99,6 @@ pub use rehearsal::{Rehearsal, RehearsedCase};
 pub use role::{Alias, NoRole, Refusal, RoleGrant, RolePath, Said, TokenType};
 pub use rule::{Rule, Target};
 pub use set::PolicySet;
+pub use sources::is_policy_file;
 pub use steps::{Fate, Note, RuleSteps, Seen, Step, Steps};
 pub use trace::{End, Part, Trace, Tried};

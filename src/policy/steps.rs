@@ -22,7 +22,7 @@ use super::trace::{End, Part};
 use super::unparse;
 use crate::clock::Timestamp;
 use crate::identity::IssuerName;
-use crate::trust::{Claim, ClaimKind, ClaimSchema};
+use crate::trust::ClaimSchema;
 
 /// The most values that are noted for one expression.
 pub const NOTES: usize = 32;
@@ -111,7 +111,9 @@ impl PolicySet {
         now: Timestamp,
         schema: Option<&ClaimSchema>,
     ) -> Steps {
-        let hidden = |name: &str| schema.is_some_and(|schema| hides(schema, name));
+        let hidden = |name: &str| {
+            schema.is_some_and(|schema| if name.is_empty() { schema.hides_any() } else { schema.hides(name) })
+        };
         let look = Look { language: &self.language, target, issuer, claims, now, values: true, hidden: &hidden };
         let (evaluation, observed) = look.take();
         let mut observed = observed.into_iter().peekable();
@@ -132,17 +134,6 @@ impl PolicySet {
         });
         let rules = rules.collect();
         Steps { evaluation, rules }
-    }
-}
-
-/// Whether a claim, or a member of it, is secret; for the empty name, whether any is.
-fn hides(schema: &ClaimSchema, name: &str) -> bool {
-    let secret =
-        |claim: &Claim| claim.kind() == ClaimKind::Secret || claim.members().is_some_and(|members| hides(members, ""));
-    if name.is_empty() {
-        schema.claims().any(|(_, claim)| secret(claim))
-    } else {
-        schema.claim(name).is_some_and(secret)
     }
 }
 

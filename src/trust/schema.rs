@@ -117,6 +117,18 @@ impl ClaimSchema {
         found
     }
 
+    /// Whether the claim, or a member of it, is not to be shown.
+    #[must_use]
+    pub fn hides(&self, name: &str) -> bool {
+        self.claim(name).is_some_and(Claim::is_hidden)
+    }
+
+    /// Whether any claim is not to be shown.
+    #[must_use]
+    pub fn hides_any(&self) -> bool {
+        self.claims.values().any(Claim::is_hidden)
+    }
+
     /// The documented name that is nearest to `name`, if a slip of the keyboard could explain it.
     #[must_use]
     pub fn nearest(&self, name: &str) -> Option<&str> {

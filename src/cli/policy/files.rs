@@ -85,18 +85,22 @@ impl Found {
         if let Some(catalog) = &self.catalog {
             return Ok(catalog.clone());
         }
-        let platforms = Platforms::embedded();
-        let mut catalog = Catalog::default();
-        loop {
-            let before = catalog.len();
-            if let Err(errors) = PolicySet::load(&self.directory, &catalog) {
-                for name in unknown_issuers(&errors) {
-                    catalog.add_guessing(name, &platforms);
-                }
+        Ok(guessed(Catalog::default(), |catalog| PolicySet::load(&self.directory, catalog)))
+    }
+}
+
+/// The issuers of `catalog` and those that policies turn out to name, each taken for one of the platform of its name.
+pub(super) fn guessed(mut catalog: Catalog, load: impl Fn(&Catalog) -> Result<PolicySet, LoadErrors>) -> Catalog {
+    let platforms = Platforms::embedded();
+    loop {
+        let before = catalog.len();
+        if let Err(errors) = load(&catalog) {
+            for name in unknown_issuers(&errors) {
+                catalog.add_guessing(name, &platforms);
             }
-            if catalog.len() == before {
-                return Ok(catalog);
-            }
+        }
+        if catalog.len() == before {
+            return catalog;
         }
     }
 }

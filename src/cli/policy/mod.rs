@@ -2,12 +2,15 @@
 
 mod check;
 mod coverage;
+mod diff;
 mod eval;
 mod files;
 mod fmt;
 mod junit;
 mod pages;
+mod recorded;
 mod report;
+mod revision;
 mod test;
 mod why;
 
@@ -25,6 +28,7 @@ pub(super) struct Policy {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Check),
+    Diff(diff::Diff),
     Eval(eval::Eval),
     Fmt(fmt::Fmt),
     Test(test::Test),
@@ -35,6 +39,7 @@ impl Policy {
     pub(super) fn run(self) -> Answer {
         match self.command {
             Command::Check(check) => check.run(),
+            Command::Diff(diff) => diff.run(),
             Command::Eval(eval) => eval.run(),
             Command::Fmt(fmt) => fmt.run(),
             Command::Test(test) => test.run(),
