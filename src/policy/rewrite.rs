@@ -129,13 +129,19 @@ fn replace_call(id: u64, call: &mut CallExpr) {
             values.expr = Expr::Call(CallExpr { func_name: BOUNDED.to_owned(), target: None, args });
             values.id = id;
         }
-        ("string", [value]) if call.target.is_none() && string(value).is_none() => {
+        ("string", [value]) if call.target.is_none() && !is_text(value) => {
             let args = vec![std::mem::take(value)];
             value.expr = Expr::Call(CallExpr { func_name: PLAIN.to_owned(), target: None, args });
             value.id = id;
         }
         _ => {}
     }
+}
+
+/// Whether a node is a text whatever the claims are.
+fn is_text(node: &Expression) -> bool {
+    string(node).is_some()
+        || matches!(&node.expr, Expr::Call(call) if call.target.is_none() && call.func_name == "string")
 }
 
 /// Turns `o.orValue(other)` into what does not evaluate `other` where `o` holds a value, as the standard's
