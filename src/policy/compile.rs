@@ -17,7 +17,6 @@ use super::language::Dialect;
 use super::limits::{PARSER_DEPTH, SOURCE_BYTES};
 use super::pattern::{Pattern, PatternError};
 use super::rewrite::{Needs, rewrite};
-use super::role::go_strings;
 
 /// Why an expression was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -219,9 +218,6 @@ impl Compiler {
         guard::judge(&tree, dialect, lets)?;
         let mut needs = Needs::default();
         rewrite(&mut tree, &mut needs)?;
-        if dialect == Dialect::Role {
-            go_strings(&mut tree);
-        }
         bounded(&tree)?;
         Ok(Program {
             source: source.into(),

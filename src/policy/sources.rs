@@ -184,8 +184,8 @@ fn roles(files: Vec<(Arc<str>, Source)>) -> Vec<(Arc<str>, Source)> {
         JsonFile::Stray => Some((Arc::clone(name), Source::Stray(STRAY))),
         JsonFile::Config => None,
         JsonFile::Other => {
-            let role = name.rsplit_once(".cases.").map(|(stem, _)| format!("{stem}.json"));
-            let lost = beside(role.filter(|role| path::kind(role) == JsonFile::Role)).is_none();
+            let role = role_of(name);
+            let lost = role.is_some() && beside(role).is_none();
             lost.then(|| (Arc::clone(name), Source::Stray(LOST)))
         }
     });
@@ -198,7 +198,13 @@ const LOST: &str = "cases without their role: no `.json` of that name beside the
 
 /// Whether a file is a role document or belongs to one.
 fn belongs_to_a_role(name: &str) -> bool {
-    path::kind(name) != JsonFile::Other || name.ends_with(".cases.yaml") || name.ends_with(".cases.yml")
+    path::kind(name) != JsonFile::Other || role_of(name).is_some()
+}
+
+/// The role whose cases a file would have.
+fn role_of(name: &str) -> Option<String> {
+    let stem = name.strip_suffix(".cases.yaml").or_else(|| name.strip_suffix(".cases.yml"))?;
+    Some(format!("{stem}.json")).filter(|role| path::kind(role) == JsonFile::Role)
 }
 
 /// Whether the file at `path`, relative to a policy directory and with `/`, counts.

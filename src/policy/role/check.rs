@@ -16,7 +16,7 @@ use crate::policy::catalog::Catalog;
 use crate::policy::code::Code;
 use crate::policy::document::{AcceptDocument, Place, place};
 use crate::policy::finding::{Finding, Severity};
-use crate::policy::language::Language;
+use crate::policy::language::{Language, PLAIN};
 use crate::policy::problem::{Faults, Problem};
 use crate::policy::rehearsal::RehearsedCase;
 use crate::policy::rule::{Clause, Rule, Target};
@@ -204,13 +204,21 @@ impl Check<'_> {
 /// The claims whose values are directly turned into texts.
 fn texts_of_claims(tree: &Expression, found: &mut Vec<String>) {
     if let Expr::Call(call) = &tree.expr
-        && call.func_name == super::claims::STRING
-        && let Some(Expr::Ident(variable)) = call.args.first().map(|argument| &argument.expr)
+        && call.func_name == "string"
+        && let Some(Expr::Ident(variable)) = call.args.first().map(|argument| &plain(argument).expr)
         && let Some(name) = variable.strip_prefix("@claims[\"").and_then(|name| name.strip_suffix("\"]"))
     {
         found.push(name.to_owned());
     }
     messages::each_child(tree, &mut |child| texts_of_claims(child, found));
+}
+
+/// What the rewriting put a call around.
+fn plain(tree: &Expression) -> &Expression {
+    match &tree.expr {
+        Expr::Call(call) if call.func_name == PLAIN => call.args.first().unwrap_or(tree),
+        _ => tree,
+    }
 }
 
 /// Marks what the cases' file accepts, and says what it accepts for nothing.

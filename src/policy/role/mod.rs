@@ -39,7 +39,6 @@ use cel::DeclarationError;
 
 pub(super) use build::target;
 pub(super) use check::judge;
-pub(super) use claims::go_strings;
 pub(super) use document::RoleDocument;
 pub(super) use documents::Documents;
 pub use grant::{Alias, RoleGrant, TokenType};
@@ -51,13 +50,10 @@ pub use refusal::{Refusal, Said};
 
 use super::language::{Dialect, Language};
 
-/// The language of programs: CEL with OpenBao's extensions and messages, and Go's texts of numbers.
+/// The language of programs: CEL with OpenBao's extensions and messages.
 ///
 /// # Errors
 /// Only if `cel` comes to declare one of our names itself.
 pub(super) fn language() -> Result<Language, DeclarationError> {
-    Language::with(Dialect::Role, |env| {
-        messages::declare(env)?;
-        claims::declare(env)
-    })
+    Language::with(Dialect::Role, messages::declare)
 }

@@ -78,6 +78,7 @@ fn refusal(expression: &str, with: Value) -> Reason {
 #[case::the_operation("pb.Auth{policies: [operation]}", &["update", "default"])]
 #[case::numbers_are_doubles("pb.Auth{policies: [type(claims.n) == double && claims.n == 1234567 ? 'yes' : 'no']}", &["yes", "default"])]
 #[case::numbers_by_a_computed_name("pb.Auth{policies: [type(claims['' + 'n']) == double ? 'yes' : 'no']}", &["yes", "default"])]
+#[case::a_number_as_go_writes_it("pb.Auth{policies: [string(claims.n) == '1.234567e+06' ? 'yes' : 'no']}", &["yes", "default"])]
 #[case::a_number_as_an_int("pb.Auth{policies: [string(int(claims.n))]}", &["1234567", "default"])]
 #[case::now("pb.Auth{policies: [now == timestamp('2026-11-18T11:06:40Z') ? 'a' : 'b']}", &["a", "default"])]
 fn a_program_grants_what_openbao_would(#[case] expression: &str, #[case] expected: &[&str]) {
