@@ -63,7 +63,14 @@ fn every_metric_that_the_operator_is_told_to_look_at_exists() {
 
 #[test]
 fn every_document_that_is_named_exists() {
-    for page in ["README.md", "CONTRIBUTING.md", "docs/audit.md", "docs/threats.md", "docs/configuration.md", "docs/operations.md"] {
+    for page in [
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/audit.md",
+        "docs/threats.md",
+        "docs/configuration.md",
+        "docs/operations.md",
+    ] {
         let text = read(page);
         for path in quoted(&text).into_iter().filter(|word| word.starts_with("docs/") || word.starts_with("src/")) {
             assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(path).exists() || path.contains('*'), "{page}: {path}");

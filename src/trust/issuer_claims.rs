@@ -96,7 +96,10 @@ mod tests {
         let issuer = issuer("gitlab", lines).unwrap();
         let schema = issuer.schema();
         let team = schema.claim("team").unwrap();
-        assert_eq!((team.presence(), team.kind(), team.doc()), (Presence::Required, ClaimKind::ImmutableId, "the team"));
+        assert_eq!(
+            (team.presence(), team.kind(), team.doc()),
+            (Presence::Required, ClaimKind::ImmutableId, "the team")
+        );
         assert!(schema.claim("user_login").unwrap().is_nullable());
         assert_eq!(schema.claim("x_count").unwrap().ty(), &ClaimType::Int);
         assert!(schema.claim("project_id").is_some(), "the others stay");
@@ -108,7 +111,10 @@ mod tests {
     fn a_claim_that_the_operator_requires_needs_no_guard() {
         let plain = issuer("gitlab", "").unwrap();
         assert_eq!(plain.schema().claim("environment").unwrap().presence(), Presence::Conditional);
-        assert!(Arc::ptr_eq(plain.schema(), issuer("gitlab", "").unwrap().schema()), "one schema for all of a platform");
+        assert!(
+            Arc::ptr_eq(plain.schema(), issuer("gitlab", "").unwrap().schema()),
+            "one schema for all of a platform"
+        );
         let strict = issuer("gitlab", "required_claims: [environment]").unwrap();
         assert_eq!(strict.schema().claim("environment").unwrap().presence(), Presence::Required);
         let deep = issuer("kubernetes", "required_claims: [[kubernetes.io, pod, uid]]").unwrap();
@@ -117,12 +123,19 @@ mod tests {
     }
 
     #[rstest]
-    #[case::required_by_the_platform("claims: {project_id: {type: string, kind: immutable_id}}", "without `project_id`")]
+    #[case::required_by_the_platform(
+        "claims: {project_id: {type: string, kind: immutable_id}}",
+        "without `project_id`"
+    )]
     #[case::required_by_the_operator(
-        "required_claims: [team]\nclaims: {team: {type: string, kind: immutable_id}}", "has `team`")]
+        "required_claims: [team]\nclaims: {team: {type: string, kind: immutable_id}}",
+        "has `team`"
+    )]
     #[case::verified_in_every_token("claims: {exp: {type: string, kind: token_bound}}", "`claims.exp`")]
     #[case::an_id_that_nothing_describes(
-        "claims: {team: {type: string, kind: recyclable_name, identified_by: [team_id]}}", "`team_id`")]
+        "claims: {team: {type: string, kind: recyclable_name, identified_by: [team_id]}}",
+        "`team_id`"
+    )]
     #[case::no_such_type("claims: {team: {type: text, kind: immutable_id}}", "`text` is no claim type")]
     #[case::no_kind("claims: {team: {type: string}}", "kind")]
     #[case::a_key_that_does_not_exist("claims: {team: {type: string, kind: actor, pii: true}}", "pii")]
@@ -142,7 +155,8 @@ mod tests {
 
     #[test]
     fn an_object_is_described_with_its_members_or_its_required_ones_are_lost() {
-        let fault = issuer("kubernetes", "claims: {kubernetes.io: {type: map, presence: required, kind: platform_set}}");
+        let fault =
+            issuer("kubernetes", "claims: {kubernetes.io: {type: map, presence: required, kind: platform_set}}");
         assert!(fault.unwrap_err().contains("without `[\"kubernetes.io\"]"));
     }
 }
