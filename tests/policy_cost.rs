@@ -36,6 +36,7 @@ fn worst(shape: &str) -> Map<String, Value> {
         "subject" => json!({"t": "ab".repeat(1_000)}),
         "short" => json!({"t": "ab".repeat(250)}),
         "doubles" => json!({"l": vec![1e300; 512]}),
+        "some doubles" => json!({"l": vec![-1.234_567_890_123_456e-300; 100]}),
         "map" => json!({"m": (0..512).map(|n| (format!("key{n:0>20}"), json!(n))).collect::<Map<_, _>>()}),
         "json" => json!({"t": format!("[{}1]", "1,".repeat(500))}),
         "base64" => json!({"t": "QUFB".repeat(4_000)}),
@@ -71,7 +72,7 @@ fn calibrated() -> Duration {
     *each.iter().max().unwrap()
 }
 
-const HOSTILE: [(&str, &str); 62] = [
+const HOSTILE: [(&str, &str); 65] = [
     ("claims.l.all(x, claims.l.exists(y, y == x))", "list"),
     ("claims.l.all(x, x in claims.l)", "list"),
     ("claims.l.all(i, x, claims.l[i] == x)", "list"),
@@ -121,6 +122,9 @@ const HOSTILE: [(&str, &str); 62] = [
     ("claims.l.all(x, regex.extractAll(x, 'a').size() >= 0)", "same"),
     ("regex.extract(claims.t, '(a|b)*a(a|b){12}c').hasValue() || true", "subject"),
     ("'%s'.format([claims.l]) != ''", "doubles"),
+    ("'%s'.format([claims.l]) != ''", "some doubles"),
+    ("claims.l.all(x, '%.100e'.format([x]) != '')", "some doubles"),
+    ("claims.l.all(x, string(x) != '')", "doubles"),
     ("'%s%s%s'.format([claims.l, claims.l, claims.l]) != '' || true", "list"),
     ("claims.l.map(x, '%x'.format([x])).size() > 0", "list"),
     ("'%.100f'.format([1e300]) != ''", "list"),
