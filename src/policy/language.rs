@@ -19,7 +19,9 @@ use cel::{Context, DeclarationError, Env, extensions};
 use super::pattern::PATTERN_TYPE;
 use crate::clock::Timestamp;
 
-pub(super) use functions::{Effect, NAMESPACES, function, is_qualified};
+#[cfg(test)]
+pub(super) use functions::FUNCTIONS;
+pub(super) use functions::{Effect, NAMESPACES, function, is_qualified, nearest};
 
 /// The function that a `matches`, `fullMatch` or `glob` is rewritten to. No source can name it, nor the others that
 /// begin with `@`.
