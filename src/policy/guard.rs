@@ -9,6 +9,7 @@
 use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, operators};
 use cel::parser::Expression;
 
+use super::check::spans::children;
 use super::compile::CompileError;
 use super::language::{CLAIMS, ISSUER, NOW, TYPES, function, is_reserved};
 use super::limits::{COMPREHENSION_DEPTH, TREE_DEPTH, TREE_NODES};
@@ -171,6 +172,19 @@ impl<'a> Walk<'a> {
         let within = Place { depth: place.depth, comprehensions, scope: self.scopes.len() };
         [&inner.loop_cond, &inner.loop_step, &inner.result].into_iter().try_for_each(|part| self.push(part, &within))
     }
+}
+
+/// Whether a recursive walk over `tree` fits on a [`COMPILER_STACK`](super::limits::COMPILER_STACK), whatever it is.
+pub(super) fn is_walkable(tree: &Expression) -> bool {
+    let (mut stack, mut nodes) = (vec![(tree, 0)], 0);
+    while let Some((node, depth)) = stack.pop() {
+        nodes += 1;
+        if depth > 4 * TREE_DEPTH || nodes > 8 * TREE_NODES {
+            return false;
+        }
+        stack.extend(children(node).into_iter().map(|child| (child, depth + 1)));
+    }
+    true
 }
 
 /// Whether this is the variable `claims`. No comprehension can rebind it.
