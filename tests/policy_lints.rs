@@ -59,7 +59,7 @@ fn described(text: &str, finding: &Finding) -> String {
     let place = finding.place;
     let start = place.offset as usize;
     let underlined = text.get(start..start + place.len as usize).unwrap_or("?");
-    format!("{} at {}:{} {underlined}", finding.code, place.line, place.column)
+    format!("{} at {}:{} {underlined:?}", finding.code, place.line, place.column)
 }
 
 fn expected(text: &str) -> Vec<String> {

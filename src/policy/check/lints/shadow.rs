@@ -2,9 +2,8 @@
 
 use super::view::{Spot, View};
 use crate::policy::code::Code;
-use crate::policy::demand::{Absent, Demand, Scope, Test, implies, is_impossible};
+use crate::policy::demand::{Demand, implies, is_impossible};
 use crate::policy::finding::Finding;
-use crate::trust::expression;
 
 pub(super) fn check(views: &[View<'_>], findings: &mut Vec<Finding>) {
     for (at, view) in views.iter().enumerate() {
@@ -18,20 +17,16 @@ pub(super) fn check(views: &[View<'_>], findings: &mut Vec<Finding>) {
     }
 }
 
-/// P0311. A rule whose conditions contradict one another, or that ask for a value that the platform never sends, grants to
-/// nobody: either a claim is misspelt in it, or it is left over, and the next who edits it makes it match.
+/// P0311. A rule whose conditions contradict one another grants to nobody: either one of them is not what was meant, or
+/// the rule is left over, and the next who edits it makes it match.
 ///
-/// Wrong: `claims.ref_type == "branch" && claims.ref_type == "tag"`; `claims.ref_protected == "yes"`.
-/// Right: two rules, or `claims.ref_type in ["branch", "tag"]`; `claims.ref_protected == "true"`.
+/// Wrong: `claims.ref_type == "branch" && claims.ref_type == "tag"`.
+/// Right: two rules, or `claims.ref_type in ["branch", "tag"]`.
 fn never(view: &View<'_>, findings: &mut Vec<Finding>) -> bool {
-    let before = findings.len();
-    view.each(|atom, _| findings.extend(undocumented(view, atom)));
     if is_impossible(&view.require) {
-        if findings.len() == before {
-            let message = "the conditions of this rule contradict one another: it grants to nobody";
-            let help = "ask for one value of a claim, or for one of several: `claims.x in [...]`";
-            findings.push(view.finding(Code::NeverMatches, Spot::Rule, message).labelled("never matches").helped(help));
-        }
+        let message = "the conditions of this rule contradict one another: it grants to nobody";
+        let help = "ask for one value of a claim, or for one of several: `claims.x in [...]`";
+        findings.push(view.finding(Code::NeverMatches, Spot::Rule, message).labelled("never matches").helped(help));
         return true;
     }
     for item in &view.items {
@@ -42,26 +37,6 @@ fn never(view: &View<'_>, findings: &mut Vec<Finding>) -> bool {
         }
     }
     false
-}
-
-/// A value outside of those that every issuer of the rule documents.
-fn undocumented(view: &View<'_>, atom: &crate::policy::demand::Atom) -> Option<Finding> {
-    let path = atom.claim().filter(|_| atom.holds && atom.via.is_empty() && atom.scope == Scope::Value)?;
-    let Test::Among(values) = &atom.test else { return None };
-    let documented: Vec<_> = view.documented(path).collect();
-    let (platform, first) = documented.first()?;
-    let unknown = values.iter().find(|value| {
-        let crate::policy::demand::Literal::Text(text) = value else { return false };
-        !(text.is_empty() && atom.absent != Absent::Errs)
-            && documented
-                .iter()
-                .all(|(_, known)| !known.values().is_empty() && known.values().iter().all(|one| **one != **text))
-    })?;
-    let known: Vec<String> = first.values().iter().map(|value| format!("{value:?}")).collect();
-    let claim = expression(path);
-    let message = format!("`{claim}` is never {unknown} on {platform}: it is one of {}", known.join(", "));
-    let spot = Spot::Node(atom.at.part, atom.at.literal);
-    Some(view.finding(Code::NeverMatches, spot, message).labelled("not one of its values"))
 }
 
 /// P0310 and P0312. Rules are tried in order and the first that matches decides. A rule whose tokens all match an earlier
@@ -178,8 +153,6 @@ mod tests {
         "claims.?groups_direct.orValue([]).exists(g, g == \"a\") && claims.?groups_direct.orValue([]).all(g, g == \"b\")",
         true
     )]
-    #[case::undocumented("claims.ref_type == \"tga\"", true)]
-    #[case::one_undocumented("claims.ref_type in [\"tag\", \"branhc\"]", true)]
     #[case::two_elements(
         "claims.?groups_direct.orValue([]).exists(g, g == \"a\") && claims.?groups_direct.orValue([]).exists(g, g == \"b\")",
         false
