@@ -14,6 +14,7 @@ use std::thread;
 use super::build::Builder;
 use super::cases::{self, CaseOutcome};
 use super::catalog::Catalog;
+use super::check::shape;
 use super::check::written::Parses;
 use super::check::{Subject, check};
 use super::compile::Compiler;
@@ -21,7 +22,7 @@ use super::digest::SetDigest;
 use super::document::{Document, Place, place};
 use super::finding::{Finding, Severity};
 use super::inspection::Inspection;
-use super::language::Language;
+use super::language::{Dialect, Language};
 use super::limits::COMPILER_STACK;
 use super::problem::{Faults, LoadError, LoadErrors, Problem};
 use super::rule::Target;
@@ -84,7 +85,12 @@ pub(super) fn load(sources: &Sources, catalog: &Catalog) -> Result<Loaded, LoadE
 }
 
 fn internal(message: impl Into<String>) -> LoadErrors {
-    LoadErrors(vec![LoadError { file: Arc::from("policies"), place: None, problem: Problem::Internal(message.into()) }])
+    LoadErrors(vec![LoadError {
+        file: Arc::from("policies"),
+        place: None,
+        problem: Problem::Internal(message.into()),
+        help: None,
+    }])
 }
 
 /// A set while it is loaded.
@@ -103,7 +109,7 @@ struct Loading<'i> {
 impl<'i> Loading<'i> {
     fn new(catalog: &'i Catalog) -> Result<Self, LoadErrors> {
         Ok(Self {
-            language: Language::new().map_err(|error| internal(error.to_string()))?,
+            language: Language::new(Dialect::Native).map_err(|error| internal(error.to_string()))?,
             builder: Builder { compiler: Compiler::default(), catalog },
             targets: vec![],
             names: HashMap::new(),
@@ -121,7 +127,7 @@ impl<'i> Loading<'i> {
         let failed = self.outcomes.iter().filter_map(|outcome| {
             let failure = outcome.failure.clone()?;
             let problem = Problem::CaseFailed { case: outcome.name.clone(), failure };
-            Some(LoadError { file: Arc::clone(&outcome.file), place: Some(outcome.place), problem })
+            Some(LoadError { file: Arc::clone(&outcome.file), place: Some(outcome.place), problem, help: None })
         });
         self.errors.extend(failed.collect::<Vec<_>>());
         self.errors.sort_by(|a, b| a.order().cmp(&b.order()));
@@ -137,7 +143,7 @@ impl<'i> Loading<'i> {
             self.digest.add(&file, sha256(text.as_bytes()));
             if let Some(document) = document {
                 self.enlist(&document, &file, self.targets.len() + built.len(), &mut faults);
-                if let Some(target) = self.builder.target(&document, &file, &mut faults) {
+                if let Some(target) = self.builder.target(&document, &text, &file, &mut faults) {
                     built.push(Built { text, document, target });
                 }
             }
@@ -152,7 +158,12 @@ impl<'i> Loading<'i> {
                 if finding.severity == Severity::Error {
                     let problem = Problem::Found { code: finding.code, message: finding.message.clone() };
                     let place = (finding.place.line > 0).then_some(finding.place);
-                    self.errors.push(LoadError { file: Arc::clone(&finding.file), place, problem });
+                    self.errors.push(LoadError {
+                        file: Arc::clone(&finding.file),
+                        place,
+                        problem,
+                        help: finding.help.clone(),
+                    });
                 }
             }
             self.findings.extend(findings);
@@ -195,7 +206,10 @@ impl Parsed {
         if faults.is_empty() {
             match Document::parse(&text) {
                 Ok(parsed) => document = Some(parsed),
-                Err((message, place)) => faults.add(place, Problem::Shape(message)),
+                Err((message, place)) => {
+                    let (place, help) = shape::narrow(&text, place, &message);
+                    faults.add_advised(place, Problem::Shape(message), help);
+                }
             }
         }
         Self { file: Arc::clone(file), text, document, faults }

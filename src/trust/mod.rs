@@ -62,7 +62,7 @@ pub use platform::{Platform, PlatformError};
 pub use platform_file::{DefaultKeys, ExampleToken, IdentifyBy, RefusedClaim, ReplayRule};
 pub use platforms::Platforms;
 pub use refresh::{Generation, Reason};
-pub use schema::{ClaimSchema, Lookup, UnknownMembers};
+pub use schema::{ClaimSchema, Lookup, UnknownMembers, nearest};
 pub use schema_check::{SchemaFinding, SchemaProblem};
 pub use settings::{AudienceRule, ClusterSettings, IssuerSettings, JwksSettings, KeysSettings, MAX_LEEWAY};
 pub use source::KeyFault;

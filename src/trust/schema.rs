@@ -103,14 +103,20 @@ impl ClaimSchema {
     /// The documented name that is nearest to `name`, if a slip of the keyboard could explain it.
     #[must_use]
     pub fn nearest(&self, name: &str) -> Option<&str> {
-        let allowed = (name.chars().count() / 3).clamp(1, 3);
-        let names = self.claims.keys().map(AsRef::as_ref).filter(|known: &&str| !known.ends_with('*'));
-        names
-            .map(|known| (distance(name, known), known))
-            .filter(|(d, _)| *d <= allowed)
-            .min_by_key(|(d, _)| *d)
-            .map(|(_, known)| known)
+        nearest(name, self.claims.keys().map(AsRef::as_ref).filter(|known: &&str| !known.ends_with('*')))
     }
+}
+
+/// The name of `names` that is nearest to `name`, if a slip of the keyboard could explain it.
+#[must_use]
+pub fn nearest<'n>(name: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    let allowed = (name.chars().count() / 3).clamp(1, 3);
+    names
+        .into_iter()
+        .map(|known| (distance(name, known), known))
+        .filter(|(d, _)| *d <= allowed)
+        .min_by_key(|(d, _)| *d)
+        .map(|(_, known)| known)
 }
 
 static OPEN: ClaimSchema =
