@@ -57,6 +57,11 @@ impl<'c> Claims<'c> {
     }
 }
 
+/// Whether a value that is no token's claims keeps their bounds.
+pub(super) fn within_bounds(value: &Value) -> Result<(), ClaimsFault> {
+    Room { bytes: CLAIM_BYTES, nodes: CLAIM_NODES }.value(value, CLAIM_DEPTH)
+}
+
 /// What is left of the bounds.
 struct Room {
     bytes: usize,

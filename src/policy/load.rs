@@ -21,7 +21,7 @@ use super::digest::SetDigest;
 use super::document::{Document, Place, place};
 use super::finding::{Finding, Severity};
 use super::inspection::Inspection;
-use super::language::Language;
+use super::language::{Dialect, Language};
 use super::limits::COMPILER_STACK;
 use super::problem::{Faults, LoadError, LoadErrors, Problem};
 use super::rule::Target;
@@ -103,7 +103,7 @@ struct Loading<'i> {
 impl<'i> Loading<'i> {
     fn new(catalog: &'i Catalog) -> Result<Self, LoadErrors> {
         Ok(Self {
-            language: Language::new().map_err(|error| internal(error.to_string()))?,
+            language: Language::new(Dialect::Native).map_err(|error| internal(error.to_string()))?,
             builder: Builder { compiler: Compiler::default(), catalog },
             targets: vec![],
             names: HashMap::new(),
