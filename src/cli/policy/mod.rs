@@ -3,6 +3,7 @@
 mod check;
 mod files;
 mod fmt;
+mod init;
 mod pages;
 mod report;
 mod test;
@@ -23,6 +24,7 @@ pub(super) struct Policy {
 enum Command {
     Check(check::Check),
     Fmt(fmt::Fmt),
+    Init(init::Init),
     Test(test::Test),
     Why(why::Why),
 }
@@ -32,6 +34,7 @@ impl Policy {
         match self.command {
             Command::Check(check) => check.run(),
             Command::Fmt(fmt) => fmt.run(),
+            Command::Init(init) => init.run(),
             Command::Test(test) => test.run(),
             Command::Why(why) => why.run(),
         }
