@@ -16,6 +16,7 @@ mod private_file;
 mod recognised;
 mod schema;
 mod serve;
+mod steps;
 mod text;
 mod token;
 mod token_search;

@@ -11,14 +11,12 @@ use super::{Answer, print};
 
 /// Print the JSON Schema of a kind of file, for editors.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "An editor that speaks the YAML language server's protocol finds it by the file's first line:
+#[command(after_help = "An editor that speaks the YAML language server's protocol finds it by the file's first line:
   # yaml-language-server: $schema=../schemas/policy.schema.json
 
 Examples:
   cambio schema policy > schemas/policy.schema.json
-  cambio schema config > schemas/config.schema.json"
-)]
+  cambio schema config > schemas/config.schema.json")]
 pub(super) struct Schema {
     /// Of which files.
     #[arg(value_enum)]

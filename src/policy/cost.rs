@@ -16,7 +16,7 @@ use cel::parser::Expression;
 use super::compile::{CompileError, Program};
 use super::expand::is_bind;
 use super::guard::{is_claims, is_operator};
-use super::limits::{CLAIM_BYTES, CLAIM_ITEMS, CLAIM_NODES, VALUE_BYTES};
+use super::limits::{CLAIM_BYTES, CLAIM_ITEMS, CLAIM_NODES, MESSAGE_BYTES, VALUE_BYTES};
 
 /// How large a value may be. Sums saturate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -140,7 +140,9 @@ impl<'a> Estimate<'a> {
             }
             Expr::Unspecified => Bound::default(),
         };
-        if inner.size.bytes > VALUE_BYTES || inner.size.nodes > VALUE_BYTES {
+        // A message holds many claims at once, and nothing adds two of them together.
+        let most = if matches!(tree.expr, Expr::Struct(_)) { MESSAGE_BYTES } else { VALUE_BYTES };
+        if inner.size.bytes > most || inner.size.nodes > most {
             return Err(CompileError::TooLarge);
         }
         Ok(Bound { steps: inner.steps.saturating_add(1), size: inner.size })

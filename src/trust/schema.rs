@@ -51,6 +51,23 @@ impl ClaimSchema {
         Self { claims, unknown, refuses_below }
     }
 
+    /// The same with these claims, each instead of the one of its name if there is one; those of `required` are in every
+    /// token, as without them a token is refused.
+    pub(super) fn with(&self, claims: &BTreeMap<Box<str>, Claim>, required: &[ClaimPath]) -> Self {
+        let mut all = self.claims.clone();
+        all.extend(claims.iter().map(|(name, claim)| (name.clone(), claim.clone())));
+        let mut schema = Self::new(all, self.unknown);
+        required.iter().for_each(|path| schema.require(&mut path.names()));
+        schema
+    }
+
+    /// Marks what stands on the way as present, as far as it is described.
+    pub(super) fn require(&mut self, way: &mut dyn Iterator<Item = &str>) {
+        if let Some(claim) = way.next().and_then(|name| self.claims.get_mut(name)) {
+            claim.require(way);
+        }
+    }
+
     /// Whether an object somewhere below refuses members that it does not know.
     #[must_use]
     pub fn refuses_below(&self) -> bool {
@@ -100,17 +117,33 @@ impl ClaimSchema {
         found
     }
 
+    /// Whether the claim, or a member of it, is not to be shown.
+    #[must_use]
+    pub fn hides(&self, name: &str) -> bool {
+        self.claim(name).is_some_and(Claim::is_hidden)
+    }
+
+    /// Whether any claim is not to be shown.
+    #[must_use]
+    pub fn hides_any(&self) -> bool {
+        self.claims.values().any(Claim::is_hidden)
+    }
+
     /// The documented name that is nearest to `name`, if a slip of the keyboard could explain it.
     #[must_use]
     pub fn nearest(&self, name: &str) -> Option<&str> {
-        let allowed = (name.chars().count() / 3).clamp(1, 3);
-        let names = self.claims.keys().map(AsRef::as_ref).filter(|known: &&str| !known.ends_with('*'));
-        names
-            .map(|known| (distance(name, known), known))
-            .filter(|(d, _)| *d <= allowed)
-            .min_by_key(|(d, _)| *d)
-            .map(|(_, known)| known)
+        nearest(name, self.claims.keys().map(AsRef::as_ref).filter(|known: &&str| !known.ends_with('*')))
     }
+}
+
+/// The one of `names` that is nearest to `name`, if a slip of the keyboard could explain it.
+pub fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let allowed = (name.chars().count() / 3).clamp(1, 3);
+    names
+        .map(|known| (distance(name, known), known))
+        .filter(|(d, _)| *d <= allowed)
+        .min_by_key(|(d, _)| *d)
+        .map(|(_, known)| known)
 }
 
 static OPEN: ClaimSchema =

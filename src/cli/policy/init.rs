@@ -21,7 +21,7 @@ use super::files;
 use crate::config::Config;
 use crate::identity::{IssuerName, TargetName};
 use crate::jose::CompactJws;
-use crate::policy::{Catalog, Finding, PolicySet, Severity, layout};
+use crate::policy::{Catalog, Finding, PolicySet, Severity, layout, read_claims};
 use crate::trust::Platform;
 use draft::Draft;
 
@@ -48,7 +48,7 @@ pub(super) struct Init {
     /// The file with the token, or `-` for standard input.
     #[arg(long, value_name = "FILE", required_unless_present = "claims", conflicts_with = "claims")]
     from_token: Option<PathBuf>,
-    /// A JSON file with the token's claims instead.
+    /// A file with the token's claims instead: a JSON object or a YAML map.
     #[arg(long, value_name = "FILE")]
     claims: Option<PathBuf>,
     /// What the token will be asked for.
@@ -149,11 +149,7 @@ fn of_file(file: &Path) -> Result<Map<String, Value>, CliError> {
         return Err(CliError::new(format!("`{}` is larger than 64 KiB", file.display())));
     }
     let text = std::fs::read_to_string(file).map_err(unreadable)?;
-    serde_json::from_str(&text).map_err(|error| {
-        // The complaint has a place and no text of the file.
-        let (line, column) = (error.line(), error.column());
-        CliError::new(format!("`{}` is no JSON object of claims: line {line}, column {column}", file.display()))
-    })
+    read_claims(&text).map_err(|error| CliError::new(format!("`{}` {error}", file.display())))
 }
 
 /// The `iss`, or the trust domain of a JWT-SVID, which need not have one.

@@ -1,11 +1,17 @@
 //! `cambio policy`: try policies before they count. One file per subcommand.
 
 mod check;
+mod coverage;
+mod diff;
+mod eval;
 mod files;
 mod fmt;
 mod init;
+mod junit;
 mod pages;
+mod recorded;
 mod report;
+mod revision;
 mod test;
 mod why;
 
@@ -23,6 +29,8 @@ pub(super) struct Policy {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(check::Check),
+    Diff(diff::Diff),
+    Eval(eval::Eval),
     Fmt(fmt::Fmt),
     Init(init::Init),
     Test(test::Test),
@@ -33,6 +41,8 @@ impl Policy {
     pub(super) fn run(self) -> Answer {
         match self.command {
             Command::Check(check) => check.run(),
+            Command::Diff(diff) => diff.run(),
+            Command::Eval(eval) => eval.run(),
             Command::Fmt(fmt) => fmt.run(),
             Command::Init(init) => init.run(),
             Command::Test(test) => test.run(),

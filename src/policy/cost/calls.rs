@@ -13,7 +13,9 @@ use super::super::limits::{CLAIM_ITEMS, CLAIM_NODES, FORMAT_BYTES, SEARCHED_BYTE
 use super::super::pattern::Pattern;
 use super::{BYTES_PER_STEP, Bound, Estimate, SMALL, Size};
 
-/// A number as text: up to 309 digits, a sign, a point and what a `double` has after it.
+/// A number, a moment or a duration as text.
+const TEXT_BYTES: usize = 64;
+/// A number that `%s` writes out: up to 309 digits, a sign, a point and what a `double` has after it.
 const NUMBER_BYTES: usize = 330;
 
 impl<'a> Estimate<'a> {
@@ -46,7 +48,7 @@ impl<'a> Estimate<'a> {
             Effect::Find => {
                 (scanned.saturating_add(part(0).bytes.saturating_mul(part(1).most) / BYTES_PER_STEP), SMALL)
             }
-            Effect::Copy => (scanned, whole.and(Size::of_text(NUMBER_BYTES))),
+            Effect::Copy => (scanned, whole.and(Size::of_text(TEXT_BYTES))),
             Effect::Part => (most.copy(), most),
             Effect::Hex => (scanned.saturating_mul(8), Size { items: 0, ..whole.times(2) }),
             Effect::Quote => (scanned.saturating_mul(8), Size { items: 0, ..whole.times(2).and(SMALL) }),
@@ -95,7 +97,7 @@ impl<'a> Estimate<'a> {
                 (count, Size { bytes: count.saturating_mul(8), most: 8, nodes: count, items: count })
             }
             Effect::Format => {
-                let size = part(0).and(Size::of_text(FORMAT_BYTES));
+                let size = part(0).and(Size::of_text(formatted(call, part(1))));
                 (
                     whole.copy().saturating_mul(2).saturating_add(size.copy().saturating_mul(8)),
                     Size { items: 0, ..size },
