@@ -6,6 +6,7 @@ mod diff;
 mod eval;
 mod files;
 mod fmt;
+mod init;
 mod junit;
 mod pages;
 mod recorded;
@@ -31,6 +32,7 @@ enum Command {
     Diff(diff::Diff),
     Eval(eval::Eval),
     Fmt(fmt::Fmt),
+    Init(init::Init),
     Test(test::Test),
     Why(why::Why),
 }
@@ -42,6 +44,7 @@ impl Policy {
             Command::Diff(diff) => diff.run(),
             Command::Eval(eval) => eval.run(),
             Command::Fmt(fmt) => fmt.run(),
+            Command::Init(init) => init.run(),
             Command::Test(test) => test.run(),
             Command::Why(why) => why.run(),
         }
