@@ -131,7 +131,7 @@ fn hex<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionErr
 }
 
 /// Lower-case hex of the UTF-8 bytes, as GitLab's `unpack1('H*')` and OpenBao's `"%x".format([..])` write it.
-fn lower_hex(text: &str) -> String {
+pub(super) fn lower_hex(text: &str) -> String {
     const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
     let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or_default();
     text.bytes().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()

@@ -8,6 +8,7 @@ mod junit;
 mod recorded;
 mod revision;
 mod test;
+mod who_can;
 
 use clap::{Args, Subcommand};
 
@@ -25,6 +26,7 @@ enum Command {
     Diff(diff::Diff),
     Eval(eval::Eval),
     Test(test::Test),
+    WhoCan(who_can::WhoCan),
 }
 
 impl Policy {
@@ -33,6 +35,7 @@ impl Policy {
             Command::Diff(diff) => diff.run(),
             Command::Eval(eval) => eval.run(),
             Command::Test(test) => test.run(),
+            Command::WhoCan(who_can) => who_can.run(),
         }
     }
 }
