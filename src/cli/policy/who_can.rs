@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 
 use super::super::text::{count, shown};
 use super::super::{Answer, CliError, NO, pretty, print};
+use super::eval::built;
 use super::files::Files;
-use crate::policy::{Severity, Way};
+use crate::policy::Way;
 
 /// List who can get a policy: targets, rules, issuers and conditions, with an example of claims that are granted it.
 #[derive(Debug, Args)]
@@ -49,10 +50,7 @@ impl WhoCan {
         let found = Files::of(self.path.clone(), self.config.clone()).find()?;
         let catalog = found.catalog()?;
         let rehearsal = found.rehearse()?;
-        if rehearsal.built().is_none() {
-            let faults = rehearsal.inspection().counting(Severity::Error).map(ToString::to_string).collect::<Vec<_>>();
-            return Err(CliError::new(format!("the policies do not load\n{}", faults.join("\n"))));
-        }
+        built(&rehearsal)?;
         let mut ways = rehearsal.who_can(name, &catalog);
         ways.retain(|way| found.only.as_deref().is_none_or(|only| only == &*way.file));
         let text = if self.json { json(name, &ways) } else { told(name, &ways) };
