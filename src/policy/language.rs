@@ -22,6 +22,7 @@ use crate::clock::Timestamp;
 #[cfg(test)]
 pub(super) use functions::FUNCTIONS;
 pub(super) use functions::{Effect, NAMESPACES, function, is_qualified, nearest};
+pub(super) use texts::lower_hex;
 
 /// The function that a `matches`, `fullMatch` or `glob` is rewritten to. No source can name it, nor the others that
 /// begin with `@`.

@@ -73,6 +73,7 @@ mod sources;
 mod steps;
 mod trace;
 mod unparse;
+mod who_can;
 
 pub use archive::{Archive, ArchiveError, KEPT as KEPT_SETS};
 pub use cases::{CaseFailure, CaseOutcome};
@@ -102,3 +103,4 @@ pub use set::PolicySet;
 pub use sources::is_policy_file;
 pub use steps::{Fate, Note, RuleSteps, Seen, Step, Steps};
 pub use trace::{End, Part, Trace, Tried};
+pub use who_can::{Example, Needed, Way, Yield};

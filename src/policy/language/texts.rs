@@ -18,10 +18,14 @@ type Answer<'b, 'v> = Result<CowVal<'b, 'v>, ExecutionError>;
 
 /// Lower-case hex of the UTF-8 bytes, as GitLab's `unpack1('H*')` and OpenBao's `"%x".format([..])` write it.
 pub(super) fn hex<'b, 'v>(args: Arguments<'b, 'v>) -> Answer<'b, 'v> {
+    Ok(CowVal::owned(CelString::from(lower_hex(text(&args, 0)?))))
+}
+
+/// Lower-case hex of the UTF-8 bytes, as GitLab's `unpack1('H*')` and OpenBao's `"%x".format([..])` write it.
+pub(in crate::policy) fn lower_hex(text: &str) -> String {
     const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
     let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or_default();
-    let hex: String = text(&args, 0)?.bytes().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect();
-    Ok(CowVal::owned(CelString::from(hex)))
+    text.bytes().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
 }
 
 /// Whether a text matches a precompiled pattern.
