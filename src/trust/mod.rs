@@ -41,8 +41,8 @@ mod schema;
 mod schema_check;
 mod settings;
 mod source;
-mod span;
 
+pub use address::is_reached_privately;
 pub use audience::AudiencePattern;
 pub use claim::{Claim, ClaimKind, Presence};
 pub use claim_path::ClaimPath;
@@ -65,4 +65,3 @@ pub use schema::{ClaimSchema, Lookup, UnknownMembers};
 pub use schema_check::{SchemaFinding, SchemaProblem};
 pub use settings::{AudienceRule, ClusterSettings, IssuerSettings, JwksSettings, KeysSettings, MAX_LEEWAY};
 pub use source::KeyFault;
-pub use span::Span;
