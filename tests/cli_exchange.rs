@@ -185,7 +185,7 @@ fn a_refusal_has_the_error_the_decision_and_the_next_step_and_explain_has_the_re
     let config = place.config();
     let explained = cambio(&["explain", &id, "--config", &config]);
     assert_eq!((explained.code, explained.err.as_str()), (0, ""), "{explained:?}");
-    for part in ["denied", "the project does not belong to group 200", "pipeline: 0 held, then condition 1 did not"] {
+    for part in ["denied", "the project does not belong to group 200", "pipeline: 0 held, then require[0] did not"] {
         assert!(explained.out.contains(part), "{}", explained.out);
     }
     assert!(!explained.out.contains(&token));

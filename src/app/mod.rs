@@ -2,6 +2,7 @@
 //!
 //! Decides what is opened in which order, and what runs beside the requests. Refuses to decide anything about a token.
 
+mod archive;
 mod readiness;
 mod reload;
 mod rules;
@@ -71,6 +72,7 @@ impl App {
         let rules = policies.into_rules(config.issuers, config.default_target, now)?;
         let tls = config.tls.map(Tls::open).transpose()?.map(Arc::new);
         let data = PrivateDir::open(&config.data)?;
+        archive::keep(&data, &config.policies, rules.policies.digest());
         let keys = Arc::new(KeyRing::open(&config.keys, now)?);
         let replay = ReplaySettings { capacity: config.replay_capacity, journal: Some(data.clone()) };
         let counter = Arc::new(Counter::new(CounterParts {

@@ -45,6 +45,11 @@ impl Catalog {
         Self(names.into_iter().map(|name| (name, IssuerFacts::default())).collect())
     }
 
+    /// Adds an issuer of which this is known.
+    pub fn insert(&mut self, name: IssuerName, facts: IssuerFacts) {
+        self.0.insert(name, facts);
+    }
+
     /// Adds an issuer of a platform, as a directory of policies without a configuration has it.
     pub fn add(&mut self, name: IssuerName, platform: Option<&Arc<Platform>>) {
         let facts = platform.map_or_else(IssuerFacts::default, |platform| IssuerFacts {

@@ -9,17 +9,19 @@
 use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, operators};
 use cel::parser::Expression;
 
+use super::check::spans::children;
 use super::compile::CompileError;
-use super::language::{CLAIMS, ISSUER, NOW, TYPES, function, is_reserved};
+use super::expand::is_bind;
+use super::language::{CLAIMS, Dialect, QUALIFIED_TYPES, TYPES, function, is_qualified};
 use super::limits::{COMPREHENSION_DEPTH, TREE_DEPTH, TREE_NODES};
 use super::pattern::PatternKind;
 
-/// Judges `tree`, in which the variables `lets` are visible besides `claims`, `now` and `issuer`.
+/// Judges `tree`, in which the variables `lets` are visible besides those of the dialect.
 ///
 /// # Errors
 /// [`CompileError`] names the first fault.
-pub(super) fn judge(tree: &Expression, lets: &[&str]) -> Result<(), CompileError> {
-    let mut walk = Walk { lets, scopes: vec![], stack: vec![], nodes: 0 };
+pub(super) fn judge(tree: &Expression, dialect: Dialect, lets: &[&str]) -> Result<(), CompileError> {
+    let mut walk = Walk { dialect, lets, scopes: vec![], stack: vec![], nodes: 0 };
     walk.push(tree, &Place::default())?;
     while let Some((node, place)) = walk.stack.pop() {
         walk.visit(node, &place)?;
@@ -39,10 +41,11 @@ struct Place {
 /// The variables that one comprehension binds, and the scope around it.
 struct Scope<'a> {
     outer: usize,
-    names: [&'a str; 2],
+    names: [Option<&'a str>; 3],
 }
 
 struct Walk<'a> {
+    dialect: Dialect,
     lets: &'a [&'a str],
     scopes: Vec<Scope<'a>>,
     stack: Vec<(&'a Expression, Place)>,
@@ -68,6 +71,7 @@ impl<'a> Walk<'a> {
         match &node.expr {
             Expr::Literal(_) => Ok(()),
             Expr::Ident(name) => self.name(name, place),
+            Expr::Select(_) if dotted(node).is_some_and(|name| QUALIFIED_TYPES.contains(&name.as_str())) => Ok(()),
             Expr::Select(select) => self.member_of_claims(&select.operand, place),
             Expr::Call(call) => self.call(call, place),
             Expr::Comprehension(comprehension) => self.comprehension(comprehension, place),
@@ -79,6 +83,12 @@ impl<'a> Walk<'a> {
                 }
                 EntryExpr::StructField(_) => Err(CompileError::Unsupported("a message literal")),
             }),
+            Expr::Struct(message) if self.dialect.messages().contains(&message.type_name.as_str()) => {
+                message.entries.iter().try_for_each(|entry| match &entry.expr {
+                    EntryExpr::StructField(field) => self.push(&field.value, place),
+                    EntryExpr::MapEntry(_) => Err(CompileError::Unsupported("a map entry in a message literal")),
+                })
+            }
             Expr::Struct(_) => Err(CompileError::Unsupported("a message literal")),
             Expr::Unspecified => Err(CompileError::Unsupported("an empty expression")),
         }
@@ -89,13 +99,13 @@ impl<'a> Walk<'a> {
             // The root is lazy and equal to nothing; as a list's element or an operand of `==` it would mislead.
             return Err(CompileError::Unsupported("`claims` itself as a value: name one of its members"));
         }
-        let known = [NOW, ISSUER].contains(&name) || TYPES.contains(&name) || self.lets.contains(&name);
+        let known = self.dialect.variables().contains(&name) || TYPES.contains(&name) || self.lets.contains(&name);
         if known || self.bound(name, place.scope) { Ok(()) } else { Err(CompileError::UnknownName(name.into())) }
     }
 
     fn bound(&self, name: &str, mut scope: usize) -> bool {
         while let Some(bindings) = scope.checked_sub(1).and_then(|index| self.scopes.get(index)) {
-            if bindings.names.contains(&name) {
+            if bindings.names.contains(&Some(name)) {
                 return true;
             }
             scope = bindings.outer;
@@ -134,43 +144,62 @@ impl<'a> Walk<'a> {
     }
 
     fn signature(&self, call: &CallExpr, name: &str, member: bool) -> Result<(), CompileError> {
-        let Some(signature) = function(name, member).filter(|_| !name.starts_with('@')) else {
-            return Err(match function(name, !member) {
+        let given = call.args.len();
+        let Some(signature) = function(self.dialect, name, member, given) else {
+            return Err(match function(self.dialect, name, !member, given) {
                 Some(_) if member => CompileError::NotAMember(name.into()),
                 Some(_) => CompileError::NotAFunction(name.into()),
                 None => CompileError::UnknownFunction(name.into()),
             });
         };
-        let given = call.args.len();
         if given < signature.least || given > signature.most {
             return Err(CompileError::Arguments { function: name.into(), given });
         }
-        if signature.literals && !call.args.iter().all(is_literal) {
-            return Err(CompileError::NotLiteral(name.into()));
+        if !signature.formats(call.target.as_deref()) {
+            return Err(CompileError::Macro {
+                function: "format",
+                wants: "clauses such as `%s`, `%d`, `%.2f` and `%x`",
+            });
         }
-        if PatternKind::of(name).is_some() && !call.args.last().is_some_and(is_string) {
-            return Err(CompileError::NotLiteral(name.into()));
-        }
-        Ok(())
+        let literals = signature.accepts(self.dialect, call.target.as_deref(), &call.args)
+            && literal_patterns(name, &call.args).iter().all(is_string);
+        if literals { Ok(()) } else { Err(CompileError::NotLiteral(name.into())) }
     }
 
     fn comprehension(&mut self, inner: &'a ComprehensionExpr, place: &Place) -> Result<(), CompileError> {
-        if inner.iter_var2.is_some() {
-            return Err(CompileError::Unsupported("a comprehension over two variables"));
+        let bound = if is_bind(inner) { [None, None] } else { [Some(&inner.iter_var), inner.iter_var2.as_ref()] };
+        for name in bound.into_iter().flatten().chain([&inner.accu_var]) {
+            let hides = self.dialect == Dialect::Native && self.lets.contains(&name.as_str());
+            if hides || self.dialect.reserves(name) {
+                return Err(CompileError::Shadows(name.as_str().into()));
+            }
         }
-        if is_reserved(&inner.iter_var) || self.lets.contains(&inner.iter_var.as_str()) {
-            return Err(CompileError::Shadows(inner.iter_var.as_str().into()));
-        }
-        let comprehensions = place.comprehensions + 1;
+        let comprehensions = place.comprehensions + usize::from(!is_bind(inner));
         if comprehensions > COMPREHENSION_DEPTH {
             return Err(CompileError::TooNested);
         }
         self.push(&inner.iter_range, place)?;
         self.push(&inner.accu_init, place)?;
-        self.scopes.push(Scope { outer: place.scope, names: [&inner.iter_var, &inner.accu_var] });
+        self.scopes.push(Scope {
+            outer: place.scope,
+            names: [Some(&inner.iter_var), inner.iter_var2.as_deref(), Some(&inner.accu_var)],
+        });
         let within = Place { depth: place.depth, comprehensions, scope: self.scopes.len() };
         [&inner.loop_cond, &inner.loop_step, &inner.result].into_iter().try_for_each(|part| self.push(part, &within))
     }
+}
+
+/// Whether a recursive walk over `tree` fits on a [`COMPILER_STACK`](super::limits::COMPILER_STACK), whatever it is.
+pub(super) fn is_walkable(tree: &Expression) -> bool {
+    let (mut stack, mut nodes) = (vec![(tree, 0)], 0);
+    while let Some((node, depth)) = stack.pop() {
+        nodes += 1;
+        if depth > 4 * TREE_DEPTH || nodes > 8 * TREE_NODES {
+            return false;
+        }
+        stack.extend(children(node).into_iter().map(|child| (child, depth + 1)));
+    }
+    true
 }
 
 /// Whether this is the variable `claims`. No comprehension can rebind it.
@@ -181,7 +210,26 @@ pub(super) fn is_claims(node: &Expression) -> bool {
 /// `optional.of` and its like: a function whose name looks like a member of `optional`.
 pub(super) fn qualified(target: &Expression, name: &str) -> Option<String> {
     match &target.expr {
-        Expr::Ident(namespace) if namespace == "optional" => Some(format!("{namespace}.{name}")),
+        Expr::Ident(namespace) => Some(format!("{namespace}.{name}")).filter(|name| is_qualified(name)),
+        _ => None,
+    }
+}
+
+/// The arguments that have to be texts in the source: a pattern, and what replaces its matches.
+fn literal_patterns<'a>(name: &str, args: &'a [Expression]) -> &'a [Expression] {
+    let range = match PatternKind::of(name) {
+        Some(_) if name == "regex.replace" => 1..3,
+        Some(_) => args.len().saturating_sub(1)..args.len(),
+        None => 0..0,
+    };
+    args.get(range).unwrap_or_default()
+}
+
+/// `a.b.c`, where a node is nothing but names.
+fn dotted(node: &Expression) -> Option<String> {
+    match &node.expr {
+        Expr::Ident(name) => Some(name.clone()),
+        Expr::Select(select) if !select.test => Some(format!("{}.{}", dotted(&select.operand)?, select.field)),
         _ => None,
     }
 }
@@ -196,10 +244,6 @@ pub(super) fn string(node: &Expression) -> Option<&str> {
 
 fn is_string(node: &Expression) -> bool {
     string(node).is_some()
-}
-
-fn is_literal(node: &Expression) -> bool {
-    matches!(node.expr, Expr::Literal(_))
 }
 
 /// Operators are calls of functions whose names no source can spell.

@@ -1,139 +1,99 @@
-//! The CEL that policies may use: the environment and the table of its functions.
+//! The CEL that policies and role programs may use: the environment, and which names exist in it.
 //!
-//! Decides which names exist. Refuses to know a policy. The table is an allow-list: `cel` has more (`format` with a
-//! width of a million, `lists.range`), which a policy gets only when somebody has bounded it in [`cost`](super::cost).
+//! Decides which names exist, in each of two dialects. Refuses to know a policy. The table ([`function`]) is an
+//! allow-list: `cel` has more (`format` with any text, `lists.range` of a million), which an expression gets only when
+//! somebody has bounded it in [`cost`](super::cost). `docs/cel.md` is the operator's page of it.
+
+mod collections;
+mod functions;
+mod json;
+mod texts;
 
 use std::sync::Arc;
 
 use cel::common::functions::Function;
-use cel::common::types::{CelBool, CelInt, CelString, STRING_TYPE};
+use cel::common::types::{CelInt, DURATION_TYPE, DYN_TYPE, INT_TYPE, LIST_TYPE, MAP_TYPE, STRING_TYPE, TIMESTAMP_TYPE};
 use cel::common::value::{CowVal, Val};
-use cel::{Context, DeclarationError, Env, ExecutionError, extensions};
+use cel::{Context, DeclarationError, Env, extensions};
 
-use super::pattern::{PATTERN_TYPE, Pattern};
+use super::pattern::PATTERN_TYPE;
 use crate::clock::Timestamp;
 
-/// The function that a `matches`, `fullMatch` or `glob` is rewritten to. No source can name it.
+pub(super) use functions::{Effect, NAMESPACES, function, is_qualified};
+
+/// The function that a `matches`, `fullMatch` or `glob` is rewritten to. No source can name it, nor the others that
+/// begin with `@`.
 pub(super) const MATCH: &str = "@match";
+/// What `regex.replace`, `regex.extract` and `regex.extractAll` are rewritten to.
+pub(super) const REPLACE: &str = "@replace";
+/// See [`REPLACE`].
+pub(super) const EXTRACT: &str = "@extract";
+/// See [`REPLACE`].
+pub(super) const EXTRACT_ALL: &str = "@extractAll";
+/// A map of a list of `[key, value]`, which `transformMap` collects.
+pub(super) const MAP_OF_PAIRS: &str = "@mapOfPairs";
+/// A map of a list of maps, which `transformMapEntry` collects.
+pub(super) const MAP_OF_MAPS: &str = "@mapOfMaps";
+/// The list of `[key, value]` or `[index, element]` that a comprehension over two variables runs through.
+pub(super) const ENTRIES: &str = "@entries";
+/// What `getMilliseconds()` is rewritten to: `cel` answers all of a duration instead of what is over the second.
+pub(super) const MILLISECONDS: &str = "@milliseconds";
+/// A `double` as the text that the standard's implementations write for it, and anything else as it is.
+pub(super) const PLAIN: &str = "@plain";
+/// The list that it is given, or an error where that would format to too long a text.
+pub(super) const BOUNDED: &str = "@bounded";
 /// The claims, as a map.
 pub(super) const CLAIMS: &str = "claims";
 /// The moment of the decision, as a timestamp of whole seconds.
 pub(super) const NOW: &str = "now";
 /// The operator's name of the token's issuer, as a string.
 pub(super) const ISSUER: &str = "issuer";
-
-/// What a call does to the size of its result, which [`cost`](super::cost) bounds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Effect {
-    /// Reads its operands; the result is a bool, a number, a type or a moment.
-    Small,
-    /// The result is no larger than its operands together.
-    Copy,
-    /// The result is one of its operands, or held by one.
-    Part,
-    /// Two bytes for one.
-    Hex,
-    /// Every byte of the first operand may become the literal third one.
-    Replace,
-    /// One element for each byte.
-    Split,
-    /// The literal separator once for each element.
-    Join,
-    /// Matches a precompiled pattern.
-    Pattern,
-}
-
-/// One function: its name, whether it is called on a target, how many arguments it takes (without the target), which of
-/// them have to be literals, and its effect.
-pub(super) struct Signature {
-    pub(super) name: &'static str,
-    pub(super) member: bool,
-    pub(super) least: usize,
-    pub(super) most: usize,
-    pub(super) literals: bool,
-    pub(super) effect: Effect,
-}
-
-const fn global(name: &'static str, args: usize, effect: Effect) -> Signature {
-    Signature { name, member: false, least: args, most: args, literals: false, effect }
-}
-
-const fn member(name: &'static str, least: usize, most: usize, effect: Effect) -> Signature {
-    Signature { name, member: true, least, most, literals: false, effect }
-}
-
-const fn literal(name: &'static str, least: usize, most: usize, effect: Effect) -> Signature {
-    Signature { name, member: true, least, most, literals: true, effect }
-}
-
-/// Every function that a policy may call. `literals` asks that all arguments are literals: a search for a needle from a
-/// claim costs the product of both lengths in `cel`, and a replacement from a claim grows the text by it.
-pub(super) static FUNCTIONS: [Signature; 51] = [
-    global("size", 1, Effect::Small),
-    global("string", 1, Effect::Copy),
-    global("bytes", 1, Effect::Copy),
-    global("int", 1, Effect::Small),
-    global("uint", 1, Effect::Small),
-    global("double", 1, Effect::Small),
-    global("bool", 1, Effect::Small),
-    global("type", 1, Effect::Small),
-    global("dyn", 1, Effect::Part),
-    global("timestamp", 1, Effect::Small),
-    global("duration", 1, Effect::Small),
-    global("hex", 1, Effect::Hex),
-    global("matches", 2, Effect::Pattern),
-    global("fullMatch", 2, Effect::Pattern),
-    global("glob", 2, Effect::Pattern),
-    global(MATCH, 2, Effect::Pattern),
-    global("optional.none", 0, Effect::Small),
-    global("optional.of", 1, Effect::Part),
-    global("optional.ofNonZeroValue", 1, Effect::Part),
-    member("size", 0, 0, Effect::Small),
-    member("contains", 1, 1, Effect::Small),
-    member("startsWith", 1, 1, Effect::Small),
-    member("endsWith", 1, 1, Effect::Small),
-    member("matches", 1, 1, Effect::Pattern),
-    member("fullMatch", 1, 1, Effect::Pattern),
-    member("glob", 1, 1, Effect::Pattern),
-    member("hasValue", 0, 0, Effect::Small),
-    member("value", 0, 0, Effect::Part),
-    member("or", 1, 1, Effect::Part),
-    member("orValue", 1, 1, Effect::Part),
-    member("getFullYear", 0, 1, Effect::Small),
-    member("getMonth", 0, 1, Effect::Small),
-    member("getDate", 0, 1, Effect::Small),
-    member("getDayOfMonth", 0, 1, Effect::Small),
-    member("getDayOfWeek", 0, 1, Effect::Small),
-    member("getDayOfYear", 0, 1, Effect::Small),
-    member("getHours", 0, 1, Effect::Small),
-    member("getMinutes", 0, 1, Effect::Small),
-    member("getSeconds", 0, 1, Effect::Small),
-    member("getMilliseconds", 0, 1, Effect::Small),
-    member("lowerAscii", 0, 0, Effect::Copy),
-    member("upperAscii", 0, 0, Effect::Copy),
-    member("trim", 0, 0, Effect::Copy),
-    member("reverse", 0, 0, Effect::Copy),
-    member("substring", 1, 2, Effect::Copy),
-    member("charAt", 1, 1, Effect::Small),
-    literal("indexOf", 1, 2, Effect::Small),
-    literal("lastIndexOf", 1, 2, Effect::Small),
-    literal("replace", 2, 3, Effect::Replace),
-    literal("split", 1, 2, Effect::Split),
-    literal("join", 0, 1, Effect::Join),
-];
+/// What OpenBao is doing, as a string: `update` at a login.
+pub(super) const OPERATION: &str = "operation";
 
 /// The names of types, which an expression may compare with: `type(claims.exp) == int`.
-pub(super) const TYPES: [&str; 10] =
-    ["bool", "int", "uint", "double", "string", "bytes", "list", "map", "null_type", "optional_type"];
+pub(super) const TYPES: [&str; 11] =
+    ["bool", "int", "uint", "double", "string", "bytes", "list", "map", "null_type", "optional_type", "type"];
+/// Those with dots in their names.
+pub(super) const QUALIFIED_TYPES: [&str; 2] = ["google.protobuf.Timestamp", "google.protobuf.Duration"];
 
-/// The function of that name that is called in that way, whatever its arguments.
-pub(super) fn function(name: &str, member: bool) -> Option<&'static Signature> {
-    FUNCTIONS.iter().find(|signature| signature.name == name && signature.member == member)
+/// Whose CEL an expression is written in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    /// A policy of cambio's: what it may call is an allow-list, and a name means one thing.
+    #[default]
+    Native,
+    /// A program of an OpenBao role: OpenBao's functions, its messages, and names that hide others as CEL says.
+    Role,
 }
 
-/// Whether `name` is taken, so that no `let` and no comprehension variable may shadow it.
-pub(super) fn is_reserved(name: &str) -> bool {
-    [CLAIMS, NOW, ISSUER, "optional"].contains(&name) || TYPES.contains(&name)
+impl Dialect {
+    /// The variables that an expression sees besides its own `let` variables.
+    pub(super) const fn variables(self) -> &'static [&'static str] {
+        match self {
+            Self::Native => &[CLAIMS, NOW, ISSUER],
+            Self::Role => &[CLAIMS, NOW, OPERATION],
+        }
+    }
+
+    /// The messages that an expression may make: `pb.Auth{policies: ["a"]}`.
+    pub(super) const fn messages(self) -> &'static [&'static str] {
+        match self {
+            Self::Native => &[],
+            Self::Role => &["pb.Auth", "pb.LeaseOptions", "logical.Alias"],
+        }
+    }
+
+    /// Whether `name` is taken, so that no `let` and no comprehension variable may hide it.
+    pub(super) fn reserves(self, name: &str) -> bool {
+        match self {
+            Self::Native => {
+                [CLAIMS, NOW, ISSUER].contains(&name) || NAMESPACES.contains(&name) || TYPES.contains(&name)
+            }
+            // The rewriting of `claims.x` relies on it.
+            Self::Role => name == CLAIMS,
+        }
+    }
 }
 
 /// The environment that every expression of a set is evaluated in: built once (23 µs), then shared.
@@ -143,15 +103,35 @@ pub(super) struct Language {
 }
 
 impl Language {
-    /// The standard library, the strings extension, `hex` and the pattern functions.
+    /// The standard library and the extensions of that dialect, without messages.
     ///
     /// # Errors
     /// Only if `cel` comes to declare one of our names itself.
-    pub(super) fn new() -> Result<Self, DeclarationError> {
+    pub(super) fn new(dialect: Dialect) -> Result<Self, DeclarationError> {
+        Self::with(dialect, |_| Ok(()))
+    }
+
+    /// The same, with what `more` adds: the messages of [`Dialect::messages`].
+    ///
+    /// # Errors
+    /// As [`Language::new`], and those of `more`.
+    pub(super) fn with(
+        dialect: Dialect,
+        more: impl FnOnce(&mut Env) -> Result<(), DeclarationError>,
+    ) -> Result<Self, DeclarationError> {
         let mut env = Env::stdlib();
         env.add_extension(extensions::strings)?;
-        env.add_overload("hex", "string_hex", vec![STRING_TYPE], hex)?;
-        env.add_overload(MATCH, "string_match_pattern", vec![STRING_TYPE, PATTERN_TYPE.to_owned()], matches)?;
+        env.add_extension(extensions::lists)?;
+        env.add_extension(extensions::math)?;
+        env.add_extension(extensions::encoders)?;
+        texts(&mut env)?;
+        collections(&mut env)?;
+        if dialect == Dialect::Role {
+            env.add_overload("check_valid_email", "string_check_valid_email", vec![STRING_TYPE], json::is_email)?;
+            env.add_overload("encode_json", "dyn_encode_json", vec![DYN_TYPE], json::encode)?;
+            env.add_overload("decode_json", "string_decode_json", vec![STRING_TYPE], json::decode)?;
+        }
+        more(&mut env)?;
         Ok(Self { env: Arc::new(env) })
     }
 
@@ -171,28 +151,28 @@ impl Language {
     }
 }
 
-fn hex<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
-    let [text] = args.as_slice() else { return Err(ExecutionError::invalid_argument_count(1, args.len())) };
-    let Some(text) = text.downcast_ref::<CelString<'_>>() else {
-        return Err(ExecutionError::missing_argument_or_target());
-    };
-    Ok(CowVal::owned(CelString::from(lower_hex(text.inner()))))
+fn texts(env: &mut Env) -> Result<(), DeclarationError> {
+    let pattern = || PATTERN_TYPE.to_owned();
+    env.add_overload("hex", "string_hex", vec![STRING_TYPE], texts::hex)?;
+    env.add_overload(MATCH, "string_match_pattern", vec![STRING_TYPE, pattern()], texts::matches)?;
+    env.add_overload(REPLACE, "string_replace", vec![STRING_TYPE, pattern(), STRING_TYPE], texts::replace)?;
+    let counted = vec![STRING_TYPE, pattern(), STRING_TYPE, INT_TYPE];
+    env.add_overload(REPLACE, "string_replace_count", counted, texts::replace)?;
+    env.add_overload(EXTRACT, "string_extract", vec![STRING_TYPE, pattern()], texts::extract)?;
+    env.add_overload(EXTRACT_ALL, "string_extract_all", vec![STRING_TYPE, pattern()], texts::extract_all)?;
+    env.add_overload(MILLISECONDS, "duration_milliseconds", vec![DURATION_TYPE], texts::milliseconds)?;
+    env.add_overload(MILLISECONDS, "timestamp_milliseconds", vec![TIMESTAMP_TYPE], texts::milliseconds)?;
+    env.add_overload(PLAIN, "dyn_plain", vec![DYN_TYPE], texts::plain)?;
+    env.add_overload(BOUNDED, "list_bounded", vec![LIST_TYPE], texts::bounded)
 }
 
-/// Lower-case hex of the UTF-8 bytes, as GitLab's `unpack1('H*')` and OpenBao's `"%x".format([..])` write it.
-fn lower_hex(text: &str) -> String {
-    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
-    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or_default();
-    text.bytes().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
-}
-
-fn matches<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
-    let [text, pattern] = args.as_slice() else { return Err(ExecutionError::invalid_argument_count(2, args.len())) };
-    let (Some(text), Some(pattern)) = (text.downcast_ref::<CelString<'_>>(), pattern.downcast_ref::<Pattern>()) else {
-        return Err(ExecutionError::missing_argument_or_target());
-    };
-    match pattern.matches(text.inner()) {
-        Some(held) => Ok(CowVal::owned(CelBool::from(held))),
-        None => Err(ExecutionError::function_error(MATCH, "the text is too long")),
-    }
+fn collections(env: &mut Env) -> Result<(), DeclarationError> {
+    let lists = || vec![LIST_TYPE, LIST_TYPE];
+    env.add_overload("sets.contains", "list_sets_contains_list", lists(), collections::contains)?;
+    env.add_overload("sets.equivalent", "list_sets_equivalent_list", lists(), collections::equivalent)?;
+    env.add_overload("sets.intersects", "list_sets_intersects_list", lists(), collections::intersects)?;
+    env.add_overload(ENTRIES, "list_entries", vec![LIST_TYPE], collections::entries_of_list)?;
+    env.add_overload(ENTRIES, "map_entries", vec![MAP_TYPE], collections::entries_of_map)?;
+    env.add_overload(MAP_OF_PAIRS, "list_map_of_pairs", vec![LIST_TYPE], collections::map_of_pairs)?;
+    env.add_overload(MAP_OF_MAPS, "list_map_of_maps", vec![LIST_TYPE], collections::map_of_maps)
 }

@@ -126,6 +126,12 @@ impl Claim {
         self.kind
     }
 
+    /// Whether it, or a member of it, is not to be shown.
+    #[must_use]
+    pub fn is_hidden(&self) -> bool {
+        self.kind == ClaimKind::Secret || self.members.as_ref().is_some_and(ClaimSchema::hides_any)
+    }
+
     /// All values that it can have, where the platform documents them; empty where anything may come.
     #[must_use]
     pub fn values(&self) -> &[Box<str>] {

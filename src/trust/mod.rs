@@ -15,6 +15,7 @@
 
 mod address;
 mod audience;
+mod authority;
 mod cache_control;
 mod claim;
 mod claim_path;
@@ -44,6 +45,7 @@ mod source;
 
 pub use address::is_reached_privately;
 pub use audience::AudiencePattern;
+pub use authority::{Authority, OutsideCode, OwnerClaim, VouchedClaim, Voucher, expression};
 pub use claim::{Claim, ClaimKind, Presence};
 pub use claim_path::ClaimPath;
 pub use claim_type::ClaimType;
@@ -61,7 +63,7 @@ pub use platform::{Platform, PlatformError};
 pub use platform_file::{DefaultKeys, ExampleToken, IdentifyBy, RefusedClaim, ReplayRule};
 pub use platforms::Platforms;
 pub use refresh::{Generation, Reason};
-pub use schema::{ClaimSchema, Lookup, UnknownMembers};
+pub use schema::{ClaimSchema, Lookup, UnknownMembers, nearest};
 pub use schema_check::{SchemaFinding, SchemaProblem};
 pub use settings::{AudienceRule, ClusterSettings, IssuerSettings, JwksSettings, KeysSettings, MAX_LEEWAY};
 pub use source::KeyFault;

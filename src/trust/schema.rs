@@ -117,17 +117,33 @@ impl ClaimSchema {
         found
     }
 
+    /// Whether the claim, or a member of it, is not to be shown.
+    #[must_use]
+    pub fn hides(&self, name: &str) -> bool {
+        self.claim(name).is_some_and(Claim::is_hidden)
+    }
+
+    /// Whether any claim is not to be shown.
+    #[must_use]
+    pub fn hides_any(&self) -> bool {
+        self.claims.values().any(Claim::is_hidden)
+    }
+
     /// The documented name that is nearest to `name`, if a slip of the keyboard could explain it.
     #[must_use]
     pub fn nearest(&self, name: &str) -> Option<&str> {
-        let allowed = (name.chars().count() / 3).clamp(1, 3);
-        let names = self.claims.keys().map(AsRef::as_ref).filter(|known: &&str| !known.ends_with('*'));
-        names
-            .map(|known| (distance(name, known), known))
-            .filter(|(d, _)| *d <= allowed)
-            .min_by_key(|(d, _)| *d)
-            .map(|(_, known)| known)
+        nearest(name, self.claims.keys().map(AsRef::as_ref).filter(|known: &&str| !known.ends_with('*')))
     }
+}
+
+/// The one of `names` that is nearest to `name`, if a slip of the keyboard could explain it.
+pub fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let allowed = (name.chars().count() / 3).clamp(1, 3);
+    names
+        .map(|known| (distance(name, known), known))
+        .filter(|(d, _)| *d <= allowed)
+        .min_by_key(|(d, _)| *d)
+        .map(|(_, known)| known)
 }
 
 static OPEN: ClaimSchema =

@@ -10,7 +10,7 @@ use clap::Args;
 use super::super::CliError;
 use crate::config::Config;
 use crate::identity::IssuerName;
-use crate::policy::{Catalog, Inspection, LoadErrors, PolicySet, Problem};
+use crate::policy::{Catalog, Inspection, LoadErrors, PolicySet, Problem, Rehearsal};
 use crate::trust::Platforms;
 
 /// The files and the issuers.
@@ -41,6 +41,11 @@ pub(super) struct Found {
 }
 
 impl Files {
+    /// For a command with arguments of its own.
+    pub(super) fn of(path: Option<PathBuf>, config: Option<PathBuf>) -> Self {
+        Self { path, config, issuer: vec![] }
+    }
+
     /// Looks for them.
     pub(super) fn find(&self) -> Result<Found, CliError> {
         let config = self.config.as_deref().map(Config::load).transpose().map_err(CliError::new)?;
@@ -65,23 +70,37 @@ impl Found {
         PolicySet::inspect(&self.directory, &self.catalog()?).map_err(CliError::new)
     }
 
+    /// Whether a file, named relative to the directory, is one that was meant.
+    pub(super) fn is_meant(&self, file: &str) -> bool {
+        self.only.as_deref().is_none_or(|only| only == file)
+    }
+
+    /// The same, with what the tools ask of cases.
+    pub(super) fn rehearse(&self) -> Result<Rehearsal, CliError> {
+        PolicySet::rehearse(&self.directory, &self.catalog()?).map_err(CliError::new)
+    }
+
     /// The issuers: those that were given, or those that the files name.
     pub(super) fn catalog(&self) -> Result<Catalog, CliError> {
         if let Some(catalog) = &self.catalog {
             return Ok(catalog.clone());
         }
-        let platforms = Platforms::embedded();
-        let mut catalog = Catalog::default();
-        loop {
-            let before = catalog.len();
-            if let Err(errors) = PolicySet::load(&self.directory, &catalog) {
-                for name in unknown_issuers(&errors) {
-                    catalog.add_guessing(name, &platforms);
-                }
+        Ok(guessed(Catalog::default(), |catalog| PolicySet::load(&self.directory, catalog)))
+    }
+}
+
+/// The issuers of `catalog` and those that policies turn out to name, each taken for one of the platform of its name.
+pub(super) fn guessed(mut catalog: Catalog, load: impl Fn(&Catalog) -> Result<PolicySet, LoadErrors>) -> Catalog {
+    let platforms = Platforms::embedded();
+    loop {
+        let before = catalog.len();
+        if let Err(errors) = load(&catalog) {
+            for name in unknown_issuers(&errors) {
+                catalog.add_guessing(name, &platforms);
             }
-            if catalog.len() == before {
-                return Ok(catalog);
-            }
+        }
+        if catalog.len() == before {
+            return catalog;
         }
     }
 }
@@ -122,7 +141,10 @@ fn named(texts: &[String]) -> Result<Catalog, CliError> {
             Some(platform) => {
                 let found = platforms.find(platform).ok_or_else(|| {
                     let known: Vec<&str> = platforms.iter().map(|platform| platform.name()).collect();
-                    CliError::new(format!("`--issuer {text}`: no platform `{platform}`: there are {}", known.join(", ")))
+                    CliError::new(format!(
+                        "`--issuer {text}`: no platform `{platform}`: there are {}",
+                        known.join(", ")
+                    ))
                 })?;
                 catalog.add(name, Some(found));
             }

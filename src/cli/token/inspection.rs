@@ -18,37 +18,37 @@ use crate::trust::{ClaimSchema, Issuer, KeysUnavailable, Platform, Platforms, Re
 use crate::verify::{UntrustedToken, examine};
 
 /// One token, looked at.
-pub(super) struct Inspection {
-    pub(super) read: Option<Read>,
-    pub(super) platform: Option<Arc<Platform>>,
+pub(in crate::cli) struct Inspection {
+    pub(in crate::cli) read: Option<Read>,
+    pub(in crate::cli) platform: Option<Arc<Platform>>,
     /// Further platforms whose issuers look like this one.
-    pub(super) alternatives: Vec<String>,
+    pub(in crate::cli) alternatives: Vec<String>,
     /// The configured issuer.
-    pub(super) issuer: Option<Arc<Issuer>>,
-    pub(super) steps: Vec<Step>,
-    pub(super) findings: Vec<SchemaFinding>,
+    pub(in crate::cli) issuer: Option<Arc<Issuer>>,
+    pub(in crate::cli) steps: Vec<Step>,
+    pub(in crate::cli) findings: Vec<SchemaFinding>,
     /// What could not be checked.
-    pub(super) unchecked: Option<&'static str>,
+    pub(in crate::cli) unchecked: Option<&'static str>,
 }
 
 /// What the token says, verified or not.
-pub(super) struct Read {
-    pub(super) algorithm: &'static str,
-    pub(super) key_id: Option<String>,
-    pub(super) media_type: Option<String>,
-    pub(super) bytes: u64,
-    pub(super) claimed_issuer: Option<String>,
-    pub(super) claims: Map<String, Value>,
+pub(in crate::cli) struct Read {
+    pub(in crate::cli) algorithm: &'static str,
+    pub(in crate::cli) key_id: Option<String>,
+    pub(in crate::cli) media_type: Option<String>,
+    pub(in crate::cli) bytes: u64,
+    pub(in crate::cli) claimed_issuer: Option<String>,
+    pub(in crate::cli) claims: Map<String, Value>,
 }
 
 /// One check.
-pub(super) struct Step {
-    pub(super) name: &'static str,
-    pub(super) end: End,
+pub(in crate::cli) struct Step {
+    pub(in crate::cli) name: &'static str,
+    pub(in crate::cli) end: End,
 }
 
 /// How a check ended.
-pub(super) enum End {
+pub(in crate::cli) enum End {
     Ok(String),
     Fail { reason: String, next: String },
     NotRun,
@@ -83,7 +83,7 @@ impl Inspection {
     }
 
     /// By the look of its issuer alone: nothing is verified.
-    pub(super) fn by_platform(token: &Zeroizing<String>, at: Timestamp) -> Self {
+    pub(in crate::cli) fn by_platform(token: &Zeroizing<String>, at: Timestamp) -> Self {
         let mut inspection = Self::new(token);
         inspection.unchecked = Some("signature, audience, issuer and lifetime: give `--config` to verify them");
         let Some(untrusted) = inspection.untrusted(token) else { return inspection };
@@ -103,7 +103,7 @@ impl Inspection {
     }
 
     /// By the issuers of a configuration: verified with their keys, fetched `now`, as of the moment `at`.
-    pub(super) async fn by_config(
+    pub(in crate::cli) async fn by_config(
         token: &Zeroizing<String>,
         config: &Config,
         named: Option<&IssuerName>,
@@ -239,7 +239,7 @@ impl Inspection {
     }
 
     /// Whether no check failed.
-    pub(super) fn is_good(&self) -> bool {
+    pub(in crate::cli) fn is_good(&self) -> bool {
         self.steps.iter().all(|step| matches!(step.end, End::Ok(_)))
     }
 }

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Builder;
-use crate::policy::cost::Size;
+use crate::policy::cost::{CLAIM, Size};
 use crate::policy::digest;
 use crate::policy::document::{Document, GrantDocument, Place, PolicyItem, RuleDocument, place};
-use crate::policy::language::is_reserved;
+use crate::policy::language::Dialect;
 use crate::policy::limits::{CONDITIONS, GRANT_ITEMS, LETS, METADATA, SCOPES, TEXT_BYTES, TTL_LEAST, TTL_MOST};
 use crate::policy::pattern::Pattern;
 use crate::policy::problem::{Faults, Problem};
@@ -57,6 +57,8 @@ impl<'d> RuleBuilder<'_, '_, 'd> {
         let metadata = self.metadata(&rule.grant, &mut sight);
         let terms = self.terms(&rule.grant);
         let name = self.builder.compiler.text(&rule.name.value);
+        // Each claim that it mentions is read once, however often it is mentioned.
+        let conversion = if sight.claims.is_empty() { 0 } else { CLAIM.copy() };
         Some(Rule {
             name,
             place: at,
@@ -68,14 +70,15 @@ impl<'d> RuleBuilder<'_, '_, 'd> {
             claims: self.builder.compiler.claims(sight.claims),
             patterns: sight.patterns.into_values().collect(),
             digest: digest::of_rule(self.document, rule),
-            steps: sight.steps,
+            steps: sight.steps.saturating_add(conversion),
+            program: None,
         })
     }
 
     fn lets(&mut self, sight: &mut Sight<'d>) -> Option<Vec<Let>> {
         let mut lets = vec![];
         for (index, (name, source)) in (0_u16..).zip(self.rule.lets.0.iter().take(LETS)) {
-            if !is_variable(&name.value) || is_reserved(&name.value) {
+            if !is_variable(&name.value) || Dialect::Native.reserves(&name.value) {
                 let kind = "a variable: letters, digits and `_`, and not the name of anything in CEL";
                 self.faults.add(place(name), Problem::Name { name: name.value.clone(), kind });
             }
@@ -162,7 +165,7 @@ impl<'d> RuleBuilder<'_, '_, 'd> {
 
     /// Compiles one expression, and adds what it needs to `sight`.
     fn clause(&mut self, source: &str, at: Place, part: Part, sight: &mut Sight<'d>) -> Option<(Clause, Size)> {
-        let compiled = self.builder.compiler.compile(source, &sight.names);
+        let compiled = self.builder.compiler.compile(source, Dialect::Native, &sight.names);
         let bounded = compiled.and_then(|code| code.bound(&sight.sizes).map(|bound| (code, bound)));
         let (code, bound) = match bounded {
             Ok(found) => found,
