@@ -14,7 +14,9 @@ use super::document::{CaseDocument, Document, ExpectDenial, ExpectPermit, Place,
 use super::evaluate::{Evaluation, evaluate};
 use super::language::Language;
 use super::limits::{CASES, TEXT_BYTES};
+use super::observe::{Look, ObservedRule};
 use super::problem::{Faults, Problem};
+use super::rehearsal::RehearsedCase;
 use super::role::Refusal;
 use super::rule::Target;
 use super::trace::End;
@@ -22,7 +24,7 @@ use crate::clock::Timestamp;
 use crate::identity::IssuerName;
 
 /// The moment of a case that gives none: 2026-11-18T11:06:40Z. A case should not depend on the day that it runs.
-const DEFAULT_MOMENT: Timestamp = Timestamp::from_secs(1_795_000_000);
+pub(super) const DEFAULT_MOMENT: Timestamp = Timestamp::from_secs(1_795_000_000);
 
 /// How one case came out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -160,6 +162,26 @@ fn remove(claims: &mut Map<String, Value>, path: &str) -> Option<Value> {
 }
 
 impl Case<'_> {
+    /// Looks at its evaluation as it runs, without values.
+    pub(super) fn watch<'t>(&'t self, language: &'t Language, target: &'t Target) -> Vec<ObservedRule<'t>> {
+        let (issuer, claims) = (self.issuer, &self.claims);
+        Look { language, target, issuer, claims, now: self.at, values: false, hidden: &|_| false }.take().1
+    }
+
+    /// The case for those who replay it.
+    pub(super) fn rehearsed(&self, target: &Target) -> RehearsedCase {
+        RehearsedCase {
+            file: Arc::clone(&target.file),
+            place: place(&self.document.name),
+            name: self.document.name.value.clone(),
+            target: target.name.clone(),
+            issuer: self.issuer.clone(),
+            claims: self.claims.clone(),
+            at: self.at,
+            permit: self.document.permit.is_some(),
+        }
+    }
+
     /// Who vouches, for what claims, at what moment.
     pub(super) fn asked(&self) -> (&IssuerName, &Map<String, Value>, Timestamp) {
         (self.issuer, &self.claims, self.at)

@@ -32,7 +32,7 @@ impl Catalog {
     pub fn of(issuers: &Issuers) -> Self {
         let facts = |issuer: &crate::trust::Issuer| IssuerFacts {
             platform: Some(Arc::clone(issuer.platform())),
-            schema: Some(Arc::new(issuer.platform().schema().clone())),
+            schema: Some(Arc::clone(issuer.schema())),
             url: Some(issuer.url().as_str().to_owned()),
             max_token_lifetime: Some(issuer.max_token_lifetime()),
         };
@@ -54,7 +54,7 @@ impl Catalog {
     pub fn add(&mut self, name: IssuerName, platform: Option<&Arc<Platform>>) {
         let facts = platform.map_or_else(IssuerFacts::default, |platform| IssuerFacts {
             platform: Some(Arc::clone(platform)),
-            schema: Some(Arc::new(platform.schema().clone())),
+            schema: Some(Arc::clone(platform.shared_schema())),
             url: None,
             max_token_lifetime: Some(platform.longest_lifetime()),
         });

@@ -12,18 +12,20 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::thread;
 
-use self::file::{Built, Parsed, Written};
+use self::file::{Built, Judged, Parsed, Written};
 use super::build::Builder;
 use super::cases::CaseOutcome;
 use super::catalog::Catalog;
 use super::check::written::Parses;
 use super::compile::Compiler;
+use super::coverage::FileCoverage;
 use super::digest::SetDigest;
 use super::finding::{Finding, Severity};
 use super::inspection::Inspection;
 use super::language::{Dialect, Language};
 use super::limits::COMPILER_STACK;
 use super::problem::{Faults, LoadError, LoadErrors, Problem};
+use super::rehearsal::{Rehearsal, RehearsedCase};
 use super::role::{self, Mounts};
 use super::rule::Target;
 use super::set::PolicySet;
@@ -38,6 +40,9 @@ pub(super) struct Loaded {
     outcomes: Vec<CaseOutcome>,
     findings: Vec<Finding>,
     errors: Vec<LoadError>,
+    /// Kept where somebody asked for them.
+    cases: Vec<RehearsedCase>,
+    coverage: Vec<FileCoverage>,
 }
 
 impl Loaded {
@@ -74,12 +79,28 @@ impl Loaded {
     }
 }
 
+/// Compiles `sources`, checks them, runs their cases, and keeps what the tools ask of them.
+///
+/// # Errors
+/// [`LoadErrors`] where the machinery failed.
+pub(super) fn rehearse(sources: &Sources, catalog: &Catalog) -> Result<Rehearsal, LoadErrors> {
+    let mut loaded = loaded(sources, catalog, true)?;
+    let (cases, coverage) = (std::mem::take(&mut loaded.cases), std::mem::take(&mut loaded.coverage));
+    let only_cases = loaded.errors.iter().all(|error| matches!(error.problem, Problem::CaseFailed { .. }));
+    let built = loaded.set.take().filter(|_| only_cases);
+    Ok(Rehearsal { inspection: loaded.into_inspection(), built, cases, coverage })
+}
+
 /// Compiles `sources`, checks them and runs their cases.
 ///
 /// # Errors
 /// [`LoadErrors`] where the machinery failed.
 pub(super) fn load(sources: &Sources, catalog: &Catalog) -> Result<Loaded, LoadErrors> {
-    let loaded = each(&[sources], |sources| Loading::new(catalog)?.run(sources)).map_err(internal)?;
+    loaded(sources, catalog, false)
+}
+
+fn loaded(sources: &Sources, catalog: &Catalog, watched: bool) -> Result<Loaded, LoadErrors> {
+    let loaded = each(&[sources], |sources| Loading::new(catalog, watched)?.run(sources)).map_err(internal)?;
     loaded.into_iter().next().unwrap_or_else(|| Err(internal("nothing was loaded")))
 }
 
@@ -106,10 +127,14 @@ struct Loading<'i> {
     outcomes: Vec<CaseOutcome>,
     findings: Vec<Finding>,
     errors: Vec<LoadError>,
+    /// Whether cases are watched and kept.
+    watched: bool,
+    cases: Vec<RehearsedCase>,
+    coverage: Vec<FileCoverage>,
 }
 
 impl<'i> Loading<'i> {
-    fn new(catalog: &'i Catalog) -> Result<Self, LoadErrors> {
+    fn new(catalog: &'i Catalog, watched: bool) -> Result<Self, LoadErrors> {
         Ok(Self {
             language: Language::new(Dialect::Native).map_err(|error| internal(error.to_string()))?,
             roles: role::language().map_err(|error| internal(error.to_string()))?,
@@ -121,6 +146,9 @@ impl<'i> Loading<'i> {
             outcomes: vec![],
             findings: vec![],
             errors: vec![],
+            watched,
+            cases: vec![],
+            coverage: vec![],
         })
     }
 
@@ -139,7 +167,8 @@ impl<'i> Loading<'i> {
         self.targets.shrink_to_fit();
         let (language, digest) = (self.language, self.digest.finish());
         let set = PolicySet { language, targets: self.targets, index, mounts: self.mounts, digest };
-        Ok(Loaded { set: Some(set), outcomes: self.outcomes, findings: self.findings, errors: self.errors })
+        let Self { outcomes, findings, errors, cases, coverage, .. } = self;
+        Ok(Loaded { set: Some(set), outcomes, findings, errors, cases, coverage })
     }
 
     fn batch(&mut self, files: &[(Arc<str>, Source)]) -> Result<(), &'static str> {
@@ -159,11 +188,15 @@ impl<'i> Loading<'i> {
             }
             self.errors.extend(faults.into_inner());
         }
-        let (language, catalog) = (&self.language, self.builder.catalog);
+        let (language, catalog, watched) = (&self.language, self.builder.catalog, self.watched);
         let parses = Parses::default();
-        for (outcomes, findings, faults) in each(&built, |built| built.judge(language, catalog, &parses))? {
+        for Judged { outcomes, findings, faults, cases, coverage } in
+            each(&built, |built| built.judge(language, catalog, &parses, watched))?
+        {
             self.outcomes.extend(outcomes);
             self.errors.extend(faults.into_inner());
+            self.cases.extend(cases);
+            self.coverage.extend(coverage);
             for finding in &findings {
                 if finding.severity == Severity::Error {
                     let problem = Problem::Found { code: finding.code, message: finding.message.clone() };

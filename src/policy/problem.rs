@@ -194,7 +194,7 @@ impl Problem {
             Self::Name { .. } => "not such a name",
             Self::Duplicate { .. } | Self::TakenTarget { .. } => "taken",
             Self::UnknownIssuer(_) | Self::UnknownMountIssuer(_) => "not configured",
-            Self::Message { .. } => "OpenBao has no such message",
+            Self::Message { .. } => "not so in OpenBao",
             Self::Ttl => "out of bounds",
             Self::TooCostly { .. } => "one rule too many",
             Self::TooCostlyRole { .. } => "too much for one login",

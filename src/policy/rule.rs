@@ -3,6 +3,7 @@
 //! Decides which rules concern an issuer. Refuses to know how they are evaluated, and keeps no more of the file than
 //! evaluation and its explanation need: ten thousand of these stay in memory.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -197,6 +198,25 @@ impl Rule {
     #[must_use]
     pub fn questions(&self) -> Option<usize> {
         self.program.as_ref().map(|program| program.questions.len())
+    }
+
+    /// What the operator reads where a condition does not hold.
+    #[must_use]
+    pub fn message_of(&self, part: Part) -> Option<&str> {
+        match part {
+            Part::Condition(index) => self.require.get(usize::from(index)).map(|condition| condition.message.as_ref()),
+            _ => None,
+        }
+    }
+
+    /// The claims that one of its expressions mentions by name, those of its `let` variables included.
+    #[must_use]
+    pub fn claims_of(&self, part: Part) -> BTreeSet<&str> {
+        let Some(clause) = self.clause(part) else { return BTreeSet::new() };
+        let needed = |(index, _): &(u32, &Let)| clause.lets & (1_u32 << index) != 0;
+        let lets = (0_u32..32).zip(&self.lets).filter(needed).map(|(_, variable)| &variable.clause);
+        let programs = lets.chain([clause]).map(|clause| &clause.code);
+        programs.flat_map(|code| code.claims().iter().map(|(_, claim)| claim.as_ref())).collect()
     }
 
     /// Whether one of its expressions mentions that variable.

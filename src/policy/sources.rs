@@ -9,9 +9,11 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::digest::SetDigest;
 use super::limits::{DIRECTORY_DEPTH, FILE_BYTES, FILES};
 use super::problem::{LoadError, LoadErrors, Problem};
 use super::role::path::{self, JsonFile};
+use crate::jose::{Sha256, sha256};
 
 /// The files of a set, in order of their names.
 pub(super) struct Sources(Vec<(Arc<str>, Source)>);
@@ -58,6 +60,28 @@ impl Sources {
     /// The files, in order.
     pub(super) fn files(&self) -> &[(Arc<str>, Source)] {
         &self.0
+    }
+
+    /// The digest of the set that these files are; a file that can't be read counts as empty.
+    pub(super) fn digest(&self) -> Sha256 {
+        let mut digest = SetDigest::default();
+        for (name, source) in self.single() {
+            let text = source.text().unwrap_or_default();
+            digest.add(name, sha256(text.as_bytes()));
+        }
+        digest.finish()
+    }
+
+    /// The files one by one, those of a role apart.
+    pub(super) fn single(&self) -> impl Iterator<Item = (&Arc<str>, &Source)> {
+        self.0.iter().flat_map(|(name, source)| {
+            let (own, others) = match source {
+                Source::Role(role) => (&role.role, [role.config.as_ref(), role.cases.as_ref()]),
+                single => (single, [None, None]),
+            };
+            let others = others.into_iter().flatten().map(|(name, source)| (name, source));
+            std::iter::once((name, own)).chain(others)
+        })
     }
 
     fn sorted(files: Vec<(Arc<str>, Source)>) -> Self {
@@ -181,6 +205,13 @@ fn belongs_to_a_role(name: &str) -> bool {
 fn role_of(name: &str) -> Option<String> {
     let stem = name.strip_suffix(".cases.yaml").or_else(|| name.strip_suffix(".cases.yml"))?;
     Some(format!("{stem}.json")).filter(|role| path::kind(role) == JsonFile::Role)
+}
+
+/// Whether the file at `path`, relative to a policy directory and with `/`, counts.
+#[must_use]
+pub fn is_policy_file(path: &str) -> bool {
+    !path.split('/').any(|part| part.starts_with('.'))
+        && (path.rsplit('/').next().is_some_and(is_policy) || belongs_to_a_role(path))
 }
 
 /// Role documents and their cases are not policy files.

@@ -77,6 +77,27 @@ impl Trace {
     }
 }
 
+impl Part {
+    /// Reads what [`Display`](fmt::Display) wrote, such as `require[2]`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        if text == "grant" {
+            return Some(Self::Grant);
+        }
+        let (name, rest) = text.split_once('[')?;
+        let (index, tail) = rest.split_once(']')?;
+        let index: u16 = index.parse().ok()?;
+        Some(match (name, tail) {
+            ("let", "") => Self::Let(index),
+            ("require", "") => Self::Condition(index),
+            ("grant.policies", ".when") => Self::When(index),
+            ("grant.policies", "") => Self::Policy(index),
+            ("grant.metadata", "") => Self::Metadata(index),
+            _ => return None,
+        })
+    }
+}
+
 impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -15,6 +15,7 @@
 
 mod address;
 mod audience;
+mod authority;
 mod cache_control;
 mod claim;
 mod claim_path;
@@ -25,6 +26,7 @@ mod fetch;
 mod fetch_error;
 mod issuer;
 mod issuer_checks;
+mod issuer_claims;
 mod issuers;
 mod keeper;
 mod key_fetch;
@@ -40,9 +42,10 @@ mod schema;
 mod schema_check;
 mod settings;
 mod source;
-mod span;
 
+pub use address::is_reached_privately;
 pub use audience::AudiencePattern;
+pub use authority::{Authority, OutsideCode, OwnerClaim, VouchedClaim, Voucher, expression};
 pub use claim::{Claim, ClaimKind, Presence};
 pub use claim_path::ClaimPath;
 pub use claim_type::ClaimType;
@@ -64,4 +67,3 @@ pub use schema::{ClaimSchema, Lookup, UnknownMembers, nearest};
 pub use schema_check::{SchemaFinding, SchemaProblem};
 pub use settings::{AudienceRule, ClusterSettings, IssuerSettings, JwksSettings, KeysSettings, MAX_LEEWAY};
 pub use source::KeyFault;
-pub use span::Span;

@@ -49,6 +49,7 @@ impl<'a> Estimate<'a> {
                 (scanned.saturating_add(part(0).bytes.saturating_mul(part(1).most) / BYTES_PER_STEP), SMALL)
             }
             Effect::Copy => (scanned, whole.and(Size::of_text(TEXT_BYTES))),
+            Effect::Same => (0, most),
             Effect::Part => (most.copy(), most),
             Effect::Hex => (scanned.saturating_mul(8), Size { items: 0, ..whole.times(2) }),
             Effect::Quote => (scanned.saturating_mul(8), Size { items: 0, ..whole.times(2).and(SMALL) }),

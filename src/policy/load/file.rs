@@ -10,10 +10,12 @@ use crate::policy::cases::{self, CaseOutcome};
 use crate::policy::catalog::Catalog;
 use crate::policy::check::written::Parses;
 use crate::policy::check::{Subject, check, shape};
+use crate::policy::coverage::{FileCoverage, Tally};
 use crate::policy::document::{Document, Place, place};
 use crate::policy::finding::Finding;
 use crate::policy::language::Language;
 use crate::policy::problem::{Faults, Problem};
+use crate::policy::rehearsal::RehearsedCase;
 use crate::policy::role::{self, Documents};
 use crate::policy::rule::Target;
 use crate::policy::sources::Source;
@@ -84,26 +86,37 @@ pub(super) struct Built {
     pub(super) target: Target,
 }
 
+/// What came of a file.
+pub(super) struct Judged {
+    pub(super) outcomes: Vec<CaseOutcome>,
+    pub(super) findings: Vec<Finding>,
+    pub(super) faults: Faults,
+    pub(super) cases: Vec<RehearsedCase>,
+    pub(super) coverage: Option<FileCoverage>,
+}
+
 impl Built {
-    /// Runs its cases, and checks it.
-    pub(super) fn judge(
-        &self,
-        language: &Language,
-        catalog: &Catalog,
-        parses: &Parses,
-    ) -> (Vec<CaseOutcome>, Vec<Finding>, Faults) {
+    /// Runs its cases, and checks it; watches the cases, where that is asked for.
+    pub(super) fn judge(&self, language: &Language, catalog: &Catalog, parses: &Parses, watched: bool) -> Judged {
         let Self { written, target } = self;
         let mut faults = Faults::of(&target.file);
         let (text, document) = match written {
             Written::Policy(text, document) => (text, document),
             Written::Role(documents) => {
-                let (outcomes, findings) = role::judge(documents, target, language, catalog, &mut faults);
-                return (outcomes, findings, faults);
+                let (outcomes, findings, mut cases) = role::judge(documents, target, language, catalog, &mut faults);
+                cases.retain(|_| watched);
+                return Judged { outcomes, findings, faults, cases, coverage: None };
             }
         };
         let cases = cases::resolve(document, &mut faults);
         let outcomes = cases.iter().map(|case| case.run(language, target)).collect();
         let findings = check(&Subject { file: &target.file, text, document, target, catalog, parses });
-        (outcomes, findings, faults)
+        let coverage = watched.then(|| {
+            let mut tally = Tally::new(target);
+            cases.iter().for_each(|case| tally.add(&case.watch(language, target)));
+            tally.finish()
+        });
+        let cases = cases.iter().filter(|_| watched).map(|case| case.rehearsed(target)).collect();
+        Judged { outcomes, findings, faults, cases, coverage }
     }
 }

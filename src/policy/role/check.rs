@@ -19,6 +19,7 @@ use crate::policy::document::{AcceptDocument, Place, place};
 use crate::policy::finding::{Finding, Severity};
 use crate::policy::language::{Language, NOW, OPERATION, PLAIN};
 use crate::policy::problem::{Faults, Problem};
+use crate::policy::rehearsal::RehearsedCase;
 use crate::policy::rule::{Clause, Rule, Target};
 use crate::trust::ClaimType;
 
@@ -29,7 +30,7 @@ pub(in crate::policy) fn judge(
     language: &Language,
     catalog: &Catalog,
     faults: &mut Faults,
-) -> (Vec<CaseOutcome>, Vec<Finding>) {
+) -> (Vec<CaseOutcome>, Vec<Finding>, Vec<RehearsedCase>) {
     let usual = target.issuers().next();
     let mut own = Faults::of(&documents.cases_file);
     let cases = resolve_for(&documents.cases.cases, usual, &mut own);
@@ -42,7 +43,9 @@ pub(in crate::policy) fn judge(
     accept(documents, &mut findings, &mut own);
     findings.sort_by(|a, b| a.order().cmp(&b.order()));
     faults.extend(own);
-    (outcomes, findings)
+    let file = &documents.cases_file;
+    let cases = cases.iter().map(|case| RehearsedCase { file: Arc::clone(file), ..case.rehearsed(target) }).collect();
+    (outcomes, findings, cases)
 }
 
 /// Fields of `pb.Auth` that OpenBao's core writes itself.
