@@ -191,3 +191,36 @@ fn a_junit_report_has_a_suite_for_each_file_with_both_sides_of_a_failure() {
     let text = std::fs::read_to_string(&report).unwrap();
     assert!(text.contains("errors=\"1\"") && text.contains("<error message="), "{text}");
 }
+
+#[test]
+fn who_can_lists_rules_conditions_and_an_example_that_was_asked() {
+    let place = Place::default();
+    let policies = place.text("policies");
+    let said = cambio(&["policy", "who-can", "pipelines/protected/global", &policies]);
+    assert_eq!((said.code, said.err.as_str()), (0, ""), "{said:?}");
+    for part in [
+        "target group-pipelines, rule pipeline  (group-pipelines.yaml:4)\n  tokens of   gitlab\n",
+        "by          grant.policies[0]  \"pipelines/\" + (claims.ref_protected == \"true\" ? \"protected\" : \"unprotected\") + \"/global\"",
+        "    if        claims.ref_protected == \"true\"\n",
+        "needs       require[0]  claims.project_group_ids.exists(id, id == \"200\")\n",
+        "is granted pipelines/protected/global\n",
+        "1 rule can yield `pipelines/protected/global`\n",
+    ] {
+        assert!(said.out.contains(part), "{part}\n{}", said.out);
+    }
+    let told = cambio(&["policy", "who-can", "pipelines/un*/**", &policies, "--json"]).json();
+    assert_eq!(told["ways"][0]["example"]["policies"], json!(["pipelines/unprotected/global"]), "{told:#}");
+    let claims = place.write("example.json", &told["ways"][0]["example"]["claims"].to_string());
+    let args = ["policy", "eval", &policies, "--target", "group-pipelines", "--claims", &claims, "--issuer", "gitlab"];
+    assert!(cambio(&args).out.contains("policy    pipelines/unprotected/global"), "the example holds");
+    let said = cambio(&["policy", "who-can", "pipelines/secret/global", &policies]);
+    assert_eq!((said.code, said.out.as_str()), (1, "no rule can yield `pipelines/secret/global`\n"), "{said:?}");
+    for (args, hint) in [
+        (["policy", "who-can", "", &policies], "name a policy"),
+        (["policy", "who-can", "p", "/nowhere"], "name the directory of policy files"),
+    ] {
+        let said = cambio(&args);
+        assert_eq!((said.code, said.out.as_str()), (2, ""), "{said:?}");
+        assert!(said.err.contains(hint), "{said:?}");
+    }
+}

@@ -82,7 +82,7 @@ impl Explain {
         let rules =
             |json: bool| if json { rules::json(&record, &set) } else { Value::from(rules::told(&record, &set)) };
         let text = if self.json {
-            pretty(&json(&masked, rules(true)))
+            pretty(&json(&masked, &rules(true)))
         } else {
             told(&masked) + rules(false).as_str().unwrap_or_default()
         };
@@ -146,14 +146,14 @@ fn masked(record: &Record, config: Option<&Config>) -> Record {
 }
 
 /// The record with what is known beyond it.
-fn json(record: &Record, policy: Value) -> Value {
-    let mut text = serde_json::to_value(record).unwrap_or_default();
+fn json(record: &Record, policy: &Value) -> Value {
     let meaning = record.reason.as_deref().and_then(meaning);
-    text["explained"] = serde_json::json!({
-        "says": meaning.as_ref().map(|meaning| meaning.says), "next": meaning.as_ref().map(|meaning| meaning.next),
-        "policy": policy,
-    });
-    text
+    let (says, next) = (meaning.as_ref().map(|meaning| meaning.says), meaning.as_ref().map(|meaning| meaning.next));
+    let mut told = serde_json::to_value(record).unwrap_or_default();
+    if let Some(members) = told.as_object_mut() {
+        members.insert("explained".to_owned(), serde_json::json!({"says": says, "next": next, "policy": policy}));
+    }
+    told
 }
 
 fn claims(claims: &Value) -> String {

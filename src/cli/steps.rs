@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::text::{shown, span};
-use crate::policy::{End, Fate, Grant, Part, Reason, RuleSteps, Seen, Step, Steps, Target};
+use crate::policy::{End, Fate, Grant, Note, Part, Reason, RuleSteps, Seen, Step, Steps, Target};
 
 /// The column at which values stand, where the text before them leaves room.
 const VALUES: usize = 60;
@@ -127,30 +127,25 @@ fn denied(steps: &Steps, target: &Target, reason: &Reason) -> String {
 
 /// The same for a program.
 pub(super) fn json(steps: &Steps, target: &Target) -> Value {
-    let seen = |seen: &Seen| match seen {
-        Seen::Value(value) => json!({"value": &**value}),
-        Seen::Fault(fault) => json!({"error": fault.to_string()}),
+    let value = |seen: Option<&Seen>| match seen {
+        Some(Seen::Value(value)) => Some(value.to_string()),
+        Some(Seen::Fault(_)) | None => None,
+    };
+    let error = |seen: Option<&Seen>| match seen {
+        Some(Seen::Fault(fault)) => Some(fault.to_string()),
+        Some(Seen::Value(_)) | None => None,
     };
     let step = |step: &Step| {
-        let notes: Vec<Value> = step
-            .notes
-            .iter()
-            .map(|note| {
-                let mut line = note.seen.as_ref().map_or_else(|| json!({}), seen);
-                line["text"] = Value::from(note.text.as_str());
-                line["depth"] = Value::from(note.depth);
-                line
-            })
-            .collect();
-        let mut told = seen(&step.seen);
-        told["at"] = Value::from(step.part.to_string());
-        told["name"] = step.name.as_deref().map_or(Value::Null, Value::from);
-        told["source"] = Value::from(&*step.source);
-        told["line"] = Value::from(step.place.line);
-        told["column"] = Value::from(step.place.column);
-        told["message"] = step.message.as_deref().map_or(Value::Null, Value::from);
-        told["parts"] = Value::from(notes);
-        told
+        let note = |note: &Note| {
+            let seen = note.seen.as_ref();
+            json!({"text": note.text, "depth": note.depth, "value": value(seen), "error": error(seen)})
+        };
+        let seen = Some(&step.seen);
+        json!({
+            "at": step.part.to_string(), "name": step.name.as_deref(), "source": &*step.source, "line": step.place.line,
+            "column": step.place.column, "message": step.message.as_deref(), "value": value(seen), "error": error(seen),
+            "parts": step.notes.iter().map(note).collect::<Vec<_>>(),
+        })
     };
     let rule = |rule: &RuleSteps| {
         let (fate, at) = match rule.fate {

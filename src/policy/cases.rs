@@ -24,7 +24,7 @@ use crate::clock::Timestamp;
 use crate::identity::IssuerName;
 
 /// The moment of a case that gives none: 2026-11-18T11:06:40Z. A case should not depend on the day that it runs.
-const DEFAULT_MOMENT: Timestamp = Timestamp::from_secs(1_795_000_000);
+pub(super) const DEFAULT_MOMENT: Timestamp = Timestamp::from_secs(1_795_000_000);
 
 /// How one case came out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -180,6 +180,11 @@ impl Case<'_> {
             at: self.at,
             permit: self.document.permit.is_some(),
         }
+    }
+
+    /// Who vouches, for what claims, at what moment.
+    pub(super) fn asked(&self) -> (&IssuerName, &Map<String, Value>, Timestamp) {
+        (self.issuer, &self.claims, self.at)
     }
 
     /// Runs the case.

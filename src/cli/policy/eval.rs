@@ -13,11 +13,11 @@ use serde_json::{Map, Value, json};
 use super::super::text::shown;
 use super::super::token::inspection::Inspection;
 use super::super::{Answer, CliError, NO, pretty, print, runtime, steps, token, token_text};
-use super::files::{Files, Found};
+use super::files::Files;
 use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
 use crate::identity::IssuerName;
-use crate::policy::{Catalog, PolicySet, Severity, Target, read_claims};
+use crate::policy::{Catalog, PolicySet, Rehearsal, Severity, Target, read_claims};
 use crate::trust::nearest;
 
 /// The most bytes of a claims file.
@@ -77,12 +77,13 @@ impl Eval {
         let at = self.at.as_deref().map_or(Ok(now), token::moment)?;
         let found = Files::of(self.path.clone(), self.config.clone()).find()?;
         let catalog = found.catalog()?;
-        let set = loaded(&found, &catalog)?;
-        let target = target(&set, &self.target)?;
+        let rehearsal = found.rehearse()?;
+        let set = built(&rehearsal)?;
+        let target = target(set, &self.target)?;
         let named = self.issuer.as_deref().map(|name| issuer(name, &catalog)).transpose()?;
         let asked = match (&self.claims, &self.token) {
-            (Some(file), _) => from_claims(file, named)?,
-            (None, Some(file)) => match self.from_token(file, named, &catalog, at, now)? {
+            (Some(file), _) => claims_of_file(file, named)?,
+            (None, Some(file)) => match self.token_claims(file, named, &catalog, at, now)? {
                 Ok(asked) => asked,
                 Err(refused) => {
                     print(&refused)?;
@@ -95,9 +96,11 @@ impl Eval {
         let steps = set.steps(&asked.issuer, &asked.claims, target, at, schema);
         let text = if self.json {
             let mut told = steps::json(&steps, target);
-            told["issuer"] = Value::from(asked.issuer.as_str());
-            told["verified"] = Value::from(asked.verified);
-            told["at"] = Value::from(at.to_string());
+            if let Some(members) = told.as_object_mut() {
+                members.insert("issuer".to_owned(), Value::from(asked.issuer.as_str()));
+                members.insert("verified".to_owned(), Value::from(asked.verified));
+                members.insert("at".to_owned(), Value::from(at.to_string()));
+            }
             pretty(&told)
         } else {
             let head = format!(
@@ -113,7 +116,7 @@ impl Eval {
     }
 
     /// The claims of a token; or why it is refused before any policy is asked.
-    fn from_token(
+    fn token_claims(
         &self,
         file: &Path,
         named: Option<IssuerName>,
@@ -170,16 +173,15 @@ impl Eval {
 }
 
 /// The set; a case that comes out otherwise does not keep it from being asked.
-fn loaded(found: &Found, catalog: &Catalog) -> Result<PolicySet, CliError> {
-    let inspection = PolicySet::inspect(&found.directory, catalog).map_err(CliError::new)?;
-    let faults: Vec<String> = inspection.counting(Severity::Error).map(ToString::to_string).collect();
-    inspection.into_set().ok_or_else(|| {
+pub(super) fn built(rehearsal: &Rehearsal) -> Result<&PolicySet, CliError> {
+    rehearsal.built().ok_or_else(|| {
+        let faults: Vec<String> = rehearsal.inspection().counting(Severity::Error).map(ToString::to_string).collect();
         CliError::new(format!("the policies do not load, so that there is nothing to ask\n{}", faults.join("\n")))
     })
 }
 
 /// The target of that name; or the names that there are.
-pub(super) fn target<'s>(set: &'s PolicySet, name: &str) -> Result<&'s Target, CliError> {
+fn target<'s>(set: &'s PolicySet, name: &str) -> Result<&'s Target, CliError> {
     set.target(name).ok_or_else(|| {
         let names =
             || set.targets().iter().flat_map(|target| std::iter::once(target.name().as_str()).chain(target.aliases()));
@@ -232,7 +234,7 @@ fn vouching(catalog: &Catalog, claimed: Option<&str>, platform: Option<&str>) ->
     }
 }
 
-fn from_claims(file: &Path, named: Option<IssuerName>) -> Result<Asked, CliError> {
+fn claims_of_file(file: &Path, named: Option<IssuerName>) -> Result<Asked, CliError> {
     let text = read_bounded(file)?;
     let name = if file.as_os_str() == "-" { "standard input".to_owned() } else { format!("`{}`", file.display()) };
     let claims = read_claims(&text).map_err(|error| CliError::new(format!("{name} {error}")))?;

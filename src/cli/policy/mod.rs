@@ -13,6 +13,7 @@ mod recorded;
 mod report;
 mod revision;
 mod test;
+mod who_can;
 mod why;
 
 use clap::{Args, Subcommand};
@@ -35,6 +36,7 @@ enum Command {
     Init(init::Init),
     Test(test::Test),
     Why(why::Why),
+    WhoCan(who_can::WhoCan),
 }
 
 impl Policy {
@@ -47,6 +49,7 @@ impl Policy {
             Command::Init(init) => init.run(),
             Command::Test(test) => test.run(),
             Command::Why(why) => why.run(),
+            Command::WhoCan(who_can) => who_can.run(),
         }
     }
 }
