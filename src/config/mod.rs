@@ -5,6 +5,8 @@
 
 mod bytes;
 mod file;
+mod fixed;
+mod footprint;
 mod problem;
 
 use std::fs;
@@ -13,6 +15,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use file::{AuditFile, ClientFile, ConfigFile, TokensFile};
+pub use fixed::Fixed;
+pub use footprint::Footprint;
 pub use problem::{ConfigError, Problem};
 use zeroize::Zeroizing;
 
@@ -60,6 +64,36 @@ pub struct Config {
     pub log: LogSettings,
     /// Bounds on connections.
     pub limits: ServerLimits,
+    /// Where all this can be read again.
+    pub origin: Origin,
+    /// The files and directories that decide about exchanges.
+    pub places: Vec<PathBuf>,
+    /// How those looked before they were read.
+    pub footprint: Footprint,
+    /// What only a restart takes up.
+    pub fixed: Fixed,
+}
+
+/// Where a configuration came from.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    /// A file.
+    File(PathBuf),
+    /// A text, and the directory that its paths are relative to.
+    Text(String, PathBuf),
+}
+
+impl Origin {
+    /// Reads it again: another file may stand there now, and other platforms in their directory.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn read(&self) -> Result<Config, ConfigError> {
+        match self {
+            Self::File(path) => Config::load(path),
+            Self::Text(text, base) => Config::parse(text, base),
+        }
+    }
 }
 
 impl Config {
@@ -72,9 +106,18 @@ impl Config {
         if fs::metadata(path).map_err(unreadable)?.len() > MAX_FILE_BYTES {
             return Err(ConfigError::TooLarge(path.to_owned()));
         }
+        // Looked at before it is read: what changes in between is then seen by the next look.
+        let places = vec![path.to_owned()];
+        let footprint = Footprint::of(&places);
         let text = fs::read_to_string(path).map_err(unreadable)?;
         let base = path.parent().unwrap_or(Path::new("."));
-        Self::parse(&text, base).map_err(|error| error.in_file(path))
+        let config = Self::parse(&text, base).map_err(|error| error.in_file(path))?;
+        Ok(Self {
+            origin: Origin::File(path.to_owned()),
+            places: places.into_iter().chain(config.places).collect(),
+            footprint: footprint.and(config.footprint),
+            ..config
+        })
     }
 
     /// Checks the text of a configuration file; relative paths are relative to `base`.
@@ -84,6 +127,10 @@ impl Config {
     pub fn parse(text: &str, base: &Path) -> Result<Self, ConfigError> {
         let file: ConfigFile = serde_saphyr::from_str(text).map_err(|error| ConfigError::Shape(error.to_string()))?;
         let mut problems = Vec::new();
+        let fixed = Fixed::of(&file);
+        let places: Vec<PathBuf> =
+            [Some(&file.policies), file.platforms.as_ref()].into_iter().flatten().map(|path| base.join(path)).collect();
+        let footprint = Footprint::of(&places);
         let issuer = own_issuer(&file.issuer, &mut problems);
         let platforms = platforms(file.platforms.as_deref().map(|path| base.join(path)), &mut problems);
         let issuers = Issuers::from_settings(settings_below(file.issuers, base), &platforms, &Fetcher::new());
@@ -118,6 +165,10 @@ impl Config {
                 header_timeout: file.limits.header_timeout.duration(),
                 shutdown_grace: file.limits.shutdown_grace.duration(),
             },
+            origin: Origin::Text(text.to_owned(), base.to_owned()),
+            places,
+            footprint,
+            fixed,
         })
     }
 

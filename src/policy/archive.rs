@@ -79,7 +79,7 @@ impl Archive {
         let mut kept = Kept { v: 1, files: BTreeMap::new() };
         let mut bytes = 0;
         let sources = Sources::find(directory)?;
-        for (name, source) in sources.files() {
+        for (name, source) in sources.single() {
             let text = source.text().map_err(|_| ArchiveError::Another(digest.to_string()))?;
             bytes += name.len() + text.len();
             if bytes > MOST {

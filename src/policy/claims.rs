@@ -51,10 +51,20 @@ impl<'c> Claims<'c> {
         Ok(Self(claims))
     }
 
+    /// The claims as they were verified.
+    pub(super) fn json(self) -> &'c Map<String, Value> {
+        self.0
+    }
+
     /// The claim of that name, as a CEL value.
     pub(super) fn value(self, name: &str) -> Option<Box<dyn Val + 'c>> {
         self.0.get(name).map(value)
     }
+}
+
+/// Whether a value that is no token's claims keeps their bounds.
+pub(super) fn within_bounds(value: &Value) -> Result<(), ClaimsFault> {
+    Room { bytes: CLAIM_BYTES, nodes: CLAIM_NODES }.value(value, CLAIM_DEPTH)
 }
 
 /// What is left of the bounds.

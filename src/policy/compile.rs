@@ -1,6 +1,6 @@
 //! From the text of an expression to what is evaluated.
 //!
-//! Decides whether an expression may run at all: parsed, judged, rewritten and bounded, in this order, each step relying
+//! Decides whether an expression may run at all: parsed, expanded, judged, rewritten and bounded, in this order, each step relying
 //! on the one before it. Refuses to know which rule it belongs to. Runs only on a thread with
 //! [`COMPILER_STACK`](super::limits::COMPILER_STACK): the parser recurses, and so does the destructor of what it returns.
 
@@ -11,6 +11,7 @@ use cel::parser::{Expression, PrattParser};
 
 use super::code::Code;
 use super::cost::{self, Bound, Size};
+use super::expand::{bounded, expand};
 use super::guard;
 use super::language::Dialect;
 use super::limits::{PARSER_DEPTH, SOURCE_BYTES};
@@ -77,6 +78,14 @@ pub enum CompileError {
         /// Why.
         error: PatternError,
     },
+    /// Arguments that a macro can't expand.
+    #[error("`{function}` takes {wants}")]
+    Macro {
+        /// The macro.
+        function: &'static str,
+        /// What it takes.
+        wants: &'static str,
+    },
     /// A variable of a comprehension, or a `let`, that hides another name.
     #[error("`{0}` hides a name that is already taken")]
     Shadows(Box<str>),
@@ -100,7 +109,9 @@ impl CompileError {
             Self::TooLong(_) | Self::TooDeep | Self::TooManyNodes | Self::TooNested => Code::TooComplex,
             Self::UnknownName(_) => Code::UnknownName,
             Self::UnknownFunction(_) => Code::UnknownFunction,
-            Self::NotAMember(_) | Self::NotAFunction(_) | Self::Arguments { .. } => Code::WrongCall,
+            Self::NotAMember(_) | Self::NotAFunction(_) | Self::Arguments { .. } | Self::Macro { .. } => {
+                Code::WrongCall
+            }
             Self::NotLiteral(_) => Code::NotLiteral,
             Self::Pattern { .. } => Code::BadPattern,
             Self::Shadows(_) => Code::HiddenName,
@@ -155,6 +166,11 @@ impl Program {
         self.names.binary_search_by(|known| known.as_ref().cmp(name)).is_ok()
     }
 
+    /// The steps of reading the claims that it mentions, which a rule does once, however often it mentions them.
+    pub(super) fn conversion(&self) -> u64 {
+        if self.claims.is_empty() { 0 } else { cost::CLAIM.copy() }
+    }
+
     /// Its worst case, where the `let` variables are of these sizes.
     pub(super) fn bound<'a>(&'a self, lets: &[(&'a str, Size)]) -> Result<Bound, CompileError> {
         cost::bound(self, lets)
@@ -192,15 +208,17 @@ impl Compiler {
         Ok(code)
     }
 
-    /// Parses, judges and rewrites.
+    /// Parses, expands, judges and rewrites.
     fn code(&mut self, source: &str, dialect: Dialect, lets: &[&str]) -> Result<Program, CompileError> {
         if source.len() > SOURCE_BYTES {
             return Err(CompileError::TooLong(source.len()));
         }
         let mut tree = parse(source)?;
+        expand(&mut tree)?;
         guard::judge(&tree, dialect, lets)?;
         let mut needs = Needs::default();
         rewrite(&mut tree, &mut needs)?;
+        bounded(&tree)?;
         Ok(Program {
             source: source.into(),
             dialect,
@@ -235,20 +253,24 @@ impl Compiler {
 
 /// Calls the Pratt parser directly: 13 times faster than `Env::compile`, whose grammar-generated parser recurses without
 /// a bound of ours.
-fn parse(source: &str) -> Result<Expression, CompileError> {
-    let parser = PrattParser::new()
-        .max_recursion_depth(PARSER_DEPTH)
-        .error_recovery_limit(4)
-        .error_reporting_limit(4)
-        .enable_optional_syntax(true)
-        .enable_ident_escape_syntax(true);
-    parser.parse(source).map_err(|errors| {
+pub(super) fn parse(source: &str) -> Result<Expression, CompileError> {
+    parser().parse(source).map_err(|errors| {
         let first = errors.errors.first();
         let place = first.map_or((1, 1), |error| error.pos);
         let message = first.map_or_else(String::new, |error| tidy(&error.msg));
         let count = |n: isize| usize::try_from(n).unwrap_or(1).max(1);
         CompileError::Syntax { line: count(place.0), column: count(place.1), message }
     })
+}
+
+/// The parser as every expression is parsed.
+pub(super) fn parser() -> PrattParser {
+    PrattParser::new()
+        .max_recursion_depth(PARSER_DEPTH)
+        .error_recovery_limit(4)
+        .error_reporting_limit(4)
+        .enable_optional_syntax(true)
+        .enable_ident_escape_syntax(true)
 }
 
 fn tidy(message: &str) -> String {

@@ -5,17 +5,18 @@
 //! an evaluator that can't be stopped.
 //!
 //! A list's elements share its bytes, so inside a comprehension over `n` elements an element counts the `n`th part of
-//! them: exact for every operation whose cost grows linearly with the text, and the guards admit no others (a needle, a
-//! separator and a replacement have to be literals).
+//! them: exact for every operation whose cost grows linearly with the text. Where it grows faster, the largest possible
+//! element counts for each ([`calls`]).
+
+mod calls;
 
 use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, operators};
 use cel::parser::Expression;
 
 use super::compile::{CompileError, Program};
-use super::guard::{is_claims, is_operator, qualified, string};
-use super::language::{Effect, function};
-use super::limits::{CLAIM_BYTES, CLAIM_ITEMS, CLAIM_NODES, SUBJECT_BYTES, VALUE_BYTES};
-use super::pattern::Pattern;
+use super::expand::is_bind;
+use super::guard::{is_claims, is_operator};
+use super::limits::{CLAIM_BYTES, CLAIM_ITEMS, CLAIM_NODES, MESSAGE_BYTES, VALUE_BYTES};
 
 /// How large a value may be. Sums saturate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,7 +43,7 @@ pub(super) struct Bound {
 /// A number, a bool, a moment, a short name.
 const SMALL: Size = Size { bytes: 64, most: 64, nodes: 1, items: 0 };
 /// Any claim: of its type nothing is known here.
-const CLAIM: Size =
+pub(super) const CLAIM: Size =
     Size { bytes: CLAIM_BYTES as u64, most: CLAIM_BYTES as u64, nodes: CLAIM_NODES as u64, items: CLAIM_ITEMS as u64 };
 /// Bytes that are compared or copied in one step.
 const BYTES_PER_STEP: u64 = 256;
@@ -98,7 +99,7 @@ impl Size {
     }
 
     /// Steps to copy it.
-    fn copy(self) -> u64 {
+    pub(super) fn copy(self) -> u64 {
         self.nodes.saturating_add(self.bytes / BYTES_PER_STEP)
     }
 }
@@ -139,7 +140,9 @@ impl<'a> Estimate<'a> {
             }
             Expr::Unspecified => Bound::default(),
         };
-        if inner.size.bytes > VALUE_BYTES || inner.size.nodes > VALUE_BYTES {
+        // A message holds many claims at once, and nothing adds two of them together.
+        let most = if matches!(tree.expr, Expr::Struct(_)) { MESSAGE_BYTES } else { VALUE_BYTES };
+        if inner.size.bytes > most || inner.size.nodes > most {
             return Err(CompileError::TooLarge);
         }
         Ok(Bound { steps: inner.steps.saturating_add(1), size: inner.size })
@@ -215,61 +218,11 @@ impl<'a> Estimate<'a> {
         }
     }
 
-    fn call(&mut self, call: &'a CallExpr) -> Result<Bound, CompileError> {
-        let name = call.target.as_ref().and_then(|target| qualified(target, &call.func_name));
-        let member = call.target.is_some() && name.is_none();
-        let effect = function(self.code.dialect(), name.as_deref().unwrap_or(&call.func_name), member)
-            .map_or(Effect::Copy, |f| f.effect);
-        let target = call.target.as_deref().filter(|_| member);
-        let mut steps = 2_u64;
-        let mut whole = Size::default();
-        let mut largest = Size::default();
-        for part in target.into_iter().chain(&call.args) {
-            let part = self.of(part)?;
-            steps = steps.saturating_add(part.steps);
-            whole = whole.and(part.size);
-            largest = largest.or(part.size);
-        }
-        let scanned = whole.bytes / BYTES_PER_STEP;
-        let (extra, size) = match effect {
-            Effect::Small => (scanned, SMALL),
-            // A number as text has up to 330 bytes.
-            Effect::Copy => (scanned, whole.and(Size::of_text(330))),
-            Effect::Part => (largest.copy(), largest),
-            Effect::Hex => (scanned.saturating_mul(8), Size { items: 0, ..whole.times(2) }),
-            Effect::Replace => {
-                let with = call.args.get(1).and_then(string).map_or(0, str::len) as u64;
-                let size = Size { items: 0, ..whole.times(with.saturating_add(1)) };
-                (size.copy(), size)
-            }
-            Effect::Split => {
-                let most = call.args.get(1).and_then(count).unwrap_or(u64::MAX);
-                let items = whole.most.saturating_add(1).min(most);
-                let nodes = whole.bytes.saturating_add(1).min(items);
-                (nodes.saturating_add(scanned), Size { nodes, items, ..whole })
-            }
-            Effect::Join => {
-                let between = call.args.first().and_then(string).map_or(0, str::len) as u64;
-                let size =
-                    whole.and(Size::of_text(0).and(Size { bytes: between, most: between, ..SMALL }.times(whole.items)));
-                (whole.nodes.saturating_add(size.bytes / BYTES_PER_STEP), Size { nodes: 1, items: 0, ..size })
-            }
-            Effect::Pattern => (self.pattern(call, whole.bytes), SMALL),
-        };
-        Ok(Bound { steps: steps.saturating_add(extra), size })
-    }
-
-    fn pattern(&self, call: &CallExpr, bytes: u64) -> u64 {
-        let pattern = call.args.last().and_then(|arg| match &arg.expr {
-            Expr::Ident(name) => self.code.patterns().iter().find(|pattern| pattern.name() == name),
-            _ => None,
-        });
-        let weight = pattern.map_or(4, Pattern::weight);
-        8_u64.saturating_add(bytes.min(SUBJECT_BYTES as u64).saturating_mul(weight) / 4)
-    }
-
     /// The macros' shapes: a bool or a count that is folded, or an empty list that is appended to in place.
     fn comprehension(&mut self, inner: &'a ComprehensionExpr) -> Result<Bound, CompileError> {
+        if is_bind(inner) {
+            return self.bind(inner);
+        }
         let range = self.of(&inner.iter_range)?;
         let init = self.of(&inner.accu_init)?;
         let rounds = range.size.items;
@@ -287,12 +240,16 @@ impl<'a> Estimate<'a> {
         let steps = range.steps.saturating_add(init.steps).saturating_add(range.size.copy());
         Ok(Bound { steps: steps.saturating_add(round.saturating_mul(rounds)), size })
     }
-}
 
-/// A literal number of parts; a negative one asks for all.
-fn count(node: &Expression) -> Option<u64> {
-    match &node.expr {
-        Expr::Literal(LiteralValue::Int(number)) => u64::try_from(*number.inner()).ok(),
-        _ => None,
+    /// A value with a name: evaluated once, and never copied again.
+    fn bind(&mut self, inner: &'a ComprehensionExpr) -> Result<Bound, CompileError> {
+        let value = self.of(&inner.accu_init)?;
+        self.names.push((&inner.accu_var, value.size));
+        let within = self.of(&inner.result);
+        self.names.pop();
+        let within = within?;
+        let steps = value.steps.saturating_add(value.size.copy()).saturating_add(within.steps);
+        let copied = within.size.copy();
+        Ok(Bound { steps: steps.saturating_add(copied).saturating_add(ROUND), size: within.size })
     }
 }

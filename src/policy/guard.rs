@@ -9,8 +9,10 @@
 use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, operators};
 use cel::parser::Expression;
 
+use super::check::spans::children;
 use super::compile::CompileError;
-use super::language::{CLAIMS, Dialect, TYPES, function};
+use super::expand::is_bind;
+use super::language::{CLAIMS, Dialect, QUALIFIED_TYPES, TYPES, function, is_qualified};
 use super::limits::{COMPREHENSION_DEPTH, TREE_DEPTH, TREE_NODES};
 use super::pattern::PatternKind;
 
@@ -39,7 +41,7 @@ struct Place {
 /// The variables that one comprehension binds, and the scope around it.
 struct Scope<'a> {
     outer: usize,
-    names: [&'a str; 2],
+    names: [Option<&'a str>; 3],
 }
 
 struct Walk<'a> {
@@ -69,6 +71,7 @@ impl<'a> Walk<'a> {
         match &node.expr {
             Expr::Literal(_) => Ok(()),
             Expr::Ident(name) => self.name(name, place),
+            Expr::Select(_) if dotted(node).is_some_and(|name| QUALIFIED_TYPES.contains(&name.as_str())) => Ok(()),
             Expr::Select(select) => self.member_of_claims(&select.operand, place),
             Expr::Call(call) => self.call(call, place),
             Expr::Comprehension(comprehension) => self.comprehension(comprehension, place),
@@ -102,7 +105,7 @@ impl<'a> Walk<'a> {
 
     fn bound(&self, name: &str, mut scope: usize) -> bool {
         while let Some(bindings) = scope.checked_sub(1).and_then(|index| self.scopes.get(index)) {
-            if bindings.names.contains(&name) {
+            if bindings.names.contains(&Some(name)) {
                 return true;
             }
             scope = bindings.outer;
@@ -141,44 +144,62 @@ impl<'a> Walk<'a> {
     }
 
     fn signature(&self, call: &CallExpr, name: &str, member: bool) -> Result<(), CompileError> {
-        let Some(signature) = function(self.dialect, name, member).filter(|_| !name.starts_with('@')) else {
-            return Err(match function(self.dialect, name, !member) {
+        let given = call.args.len();
+        let Some(signature) = function(self.dialect, name, member, given) else {
+            return Err(match function(self.dialect, name, !member, given) {
                 Some(_) if member => CompileError::NotAMember(name.into()),
                 Some(_) => CompileError::NotAFunction(name.into()),
                 None => CompileError::UnknownFunction(name.into()),
             });
         };
-        let given = call.args.len();
         if given < signature.least || given > signature.most {
             return Err(CompileError::Arguments { function: name.into(), given });
         }
-        if signature.literals && !call.args.iter().all(is_literal) {
-            return Err(CompileError::NotLiteral(name.into()));
+        if !signature.formats(call.target.as_deref()) {
+            return Err(CompileError::Macro {
+                function: "format",
+                wants: "clauses such as `%s`, `%d`, `%.2f` and `%x`",
+            });
         }
-        if PatternKind::of(name).is_some() && !call.args.last().is_some_and(is_string) {
-            return Err(CompileError::NotLiteral(name.into()));
-        }
-        Ok(())
+        let literals = signature.accepts(self.dialect, call.target.as_deref(), &call.args)
+            && literal_patterns(name, &call.args).iter().all(is_string);
+        if literals { Ok(()) } else { Err(CompileError::NotLiteral(name.into())) }
     }
 
     fn comprehension(&mut self, inner: &'a ComprehensionExpr, place: &Place) -> Result<(), CompileError> {
-        if inner.iter_var2.is_some() {
-            return Err(CompileError::Unsupported("a comprehension over two variables"));
+        let bound = if is_bind(inner) { [None, None] } else { [Some(&inner.iter_var), inner.iter_var2.as_ref()] };
+        for name in bound.into_iter().flatten().chain([&inner.accu_var]) {
+            let hides = self.dialect == Dialect::Native && self.lets.contains(&name.as_str());
+            if hides || self.dialect.reserves(name) {
+                return Err(CompileError::Shadows(name.as_str().into()));
+            }
         }
-        let hides = self.dialect == Dialect::Native && self.lets.contains(&inner.iter_var.as_str());
-        if hides || self.dialect.reserves(&inner.iter_var) {
-            return Err(CompileError::Shadows(inner.iter_var.as_str().into()));
-        }
-        let comprehensions = place.comprehensions + 1;
+        let comprehensions = place.comprehensions + usize::from(!is_bind(inner));
         if comprehensions > COMPREHENSION_DEPTH {
             return Err(CompileError::TooNested);
         }
         self.push(&inner.iter_range, place)?;
         self.push(&inner.accu_init, place)?;
-        self.scopes.push(Scope { outer: place.scope, names: [&inner.iter_var, &inner.accu_var] });
+        self.scopes.push(Scope {
+            outer: place.scope,
+            names: [Some(&inner.iter_var), inner.iter_var2.as_deref(), Some(&inner.accu_var)],
+        });
         let within = Place { depth: place.depth, comprehensions, scope: self.scopes.len() };
         [&inner.loop_cond, &inner.loop_step, &inner.result].into_iter().try_for_each(|part| self.push(part, &within))
     }
+}
+
+/// Whether a recursive walk over `tree` fits on a [`COMPILER_STACK`](super::limits::COMPILER_STACK), whatever it is.
+pub(super) fn is_walkable(tree: &Expression) -> bool {
+    let (mut stack, mut nodes) = (vec![(tree, 0)], 0);
+    while let Some((node, depth)) = stack.pop() {
+        nodes += 1;
+        if depth > 4 * TREE_DEPTH || nodes > 8 * TREE_NODES {
+            return false;
+        }
+        stack.extend(children(node).into_iter().map(|child| (child, depth + 1)));
+    }
+    true
 }
 
 /// Whether this is the variable `claims`. No comprehension can rebind it.
@@ -189,7 +210,26 @@ pub(super) fn is_claims(node: &Expression) -> bool {
 /// `optional.of` and its like: a function whose name looks like a member of `optional`.
 pub(super) fn qualified(target: &Expression, name: &str) -> Option<String> {
     match &target.expr {
-        Expr::Ident(namespace) if namespace == "optional" => Some(format!("{namespace}.{name}")),
+        Expr::Ident(namespace) => Some(format!("{namespace}.{name}")).filter(|name| is_qualified(name)),
+        _ => None,
+    }
+}
+
+/// The arguments that have to be texts in the source: a pattern, and what replaces its matches.
+fn literal_patterns<'a>(name: &str, args: &'a [Expression]) -> &'a [Expression] {
+    let range = match PatternKind::of(name) {
+        Some(_) if name == "regex.replace" => 1..3,
+        Some(_) => args.len().saturating_sub(1)..args.len(),
+        None => 0..0,
+    };
+    args.get(range).unwrap_or_default()
+}
+
+/// `a.b.c`, where a node is nothing but names.
+fn dotted(node: &Expression) -> Option<String> {
+    match &node.expr {
+        Expr::Ident(name) => Some(name.clone()),
+        Expr::Select(select) if !select.test => Some(format!("{}.{}", dotted(&select.operand)?, select.field)),
         _ => None,
     }
 }
@@ -204,10 +244,6 @@ pub(super) fn string(node: &Expression) -> Option<&str> {
 
 fn is_string(node: &Expression) -> bool {
     string(node).is_some()
-}
-
-fn is_literal(node: &Expression) -> bool {
-    matches!(node.expr, Expr::Literal(_))
 }
 
 /// Operators are calls of functions whose names no source can spell.

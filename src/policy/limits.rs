@@ -34,6 +34,15 @@ pub const PATTERN_COMPILED: usize = 64 * 1024;
 /// Most bytes of the text that a pattern is matched against. A longer text is an error, which denies.
 pub const SUBJECT_BYTES: usize = 2 * 1024;
 
+/// Most bytes of the text that every match of a pattern is looked for in (`regex.replace`, `regex.extractAll`).
+pub const SEARCHED_BYTES: usize = 512;
+
+/// Most elements of a `lists.range`, and most levels of a `flatten`.
+pub const RANGE_ITEMS: i64 = 512;
+/// Most bytes that the values of one `format` may come to: the hex of all claims together. More is an error, which
+/// denies.
+pub const FORMAT_BYTES: usize = 40 * 1024;
+
 /// Most bytes of the claims together, names included.
 pub const CLAIM_BYTES: usize = 16 * 1024;
 /// Most values in the claims together, at any depth.
@@ -45,6 +54,8 @@ pub const CLAIM_DEPTH: usize = 16;
 
 /// Most bytes that any intermediate value may grow to in the worst case.
 pub const VALUE_BYTES: u64 = 256 * 1024;
+/// Most bytes that a message of a role's program may grow to in the worst case, all its fields together.
+pub const MESSAGE_BYTES: u64 = 1024 * 1024;
 /// Most steps that the rules of one target for one issuer may take together in the worst case. A step is the evaluation
 /// of one node of a syntax tree, measured at 20 to 60 ns.
 pub const STEPS: u64 = 100_000;

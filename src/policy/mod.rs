@@ -13,6 +13,7 @@
 //! check      types and lints over a file's expressions -> findings with codes and places
 //! build      a file's names and expressions -> a target with its rules
 //! load       a directory -> all targets, all cases run -> PolicySet, or every fault
+//! role       OpenBao's role documents: a file, a mount, a program -> a target with one rule
 //! evaluate   the rules of one target on one token's claims, in a scope of lazily converted claims
 //! decision   Permit and Denial; trace: which rules were tried; fault: errors without claims in them
 //! ```
@@ -45,14 +46,18 @@ mod comprehension;
 mod cost;
 mod coverage;
 mod decision;
+mod demand;
 mod digest;
 mod document;
 mod evaluate;
+mod expand;
+mod expression;
 mod fault;
 mod finding;
 mod guard;
 mod inspection;
 mod language;
+mod layout;
 pub mod limits;
 mod load;
 mod observe;
@@ -60,6 +65,7 @@ mod pattern;
 mod problem;
 mod rehearsal;
 mod rewrite;
+mod role;
 mod rule;
 mod scope;
 mod set;
@@ -81,13 +87,17 @@ pub use coverage::{FileCoverage, Goal, Want};
 pub use decision::{Denial, Grant, Permit, Reason};
 pub use document::Place;
 pub use evaluate::Evaluation;
+#[doc(hidden)]
+pub use expression::Expression;
 pub use fault::Fault;
 pub use finding::{Finding, Severity};
 pub use inspection::Inspection;
 pub use language::Dialect;
+pub use layout::{LayoutFault, layout, policy_files};
 pub use pattern::PatternError;
 pub use problem::{LoadError, LoadErrors, Problem};
 pub use rehearsal::{Rehearsal, RehearsedCase};
+pub use role::{Alias, NoRole, Refusal, RoleGrant, RolePath, Said, TokenType};
 pub use rule::{Rule, Target};
 pub use set::PolicySet;
 pub use sources::is_policy_file;

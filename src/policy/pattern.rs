@@ -13,7 +13,7 @@ use cel::common::types::{Kind, Type};
 use cel::common::value::{StaticVal, Val};
 use regex::{Regex, RegexBuilder};
 
-use super::limits::{PATTERN_BYTES, PATTERN_COMPILED, SUBJECT_BYTES};
+use super::limits::{PATTERN_BYTES, PATTERN_COMPILED, SEARCHED_BYTES, SUBJECT_BYTES};
 
 /// How a pattern is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,7 +30,7 @@ impl PatternKind {
     /// The CEL function that reads its pattern so.
     pub(super) fn of(function: &str) -> Option<Self> {
         match function {
-            "matches" => Some(Self::Search),
+            "matches" | "regex.replace" | "regex.extract" | "regex.extractAll" => Some(Self::Search),
             "fullMatch" => Some(Self::Full),
             "glob" => Some(Self::Glob),
             _ => None,
@@ -123,6 +123,94 @@ impl Pattern {
     pub(super) fn matches(&self, text: &str) -> Option<bool> {
         (text.len() <= SUBJECT_BYTES).then(|| self.regex.is_match(text))
     }
+}
+
+/// Why a search for parts of a text has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum RegexFault {
+    /// Longer than a search is reckoned with.
+    #[error("the text is too long")]
+    TooLong,
+    /// Which of them to extract?
+    #[error("the pattern has more than one group")]
+    Groups,
+    /// A `\` that is followed by neither a digit nor another one, or a group that the pattern does not have.
+    #[error("not a replacement: `\\` is followed by the number of a group, or by another `\\`")]
+    Replacement,
+}
+
+impl Pattern {
+    /// `text` with the first `count` matches replaced. `\1` to `\9` stand for a group, `\0` for the match, `\\` for a `\`.
+    pub(super) fn replace(&self, text: &str, replacement: &str, count: usize) -> Result<String, RegexFault> {
+        let parts = self.replacement(replacement)?;
+        if text.len() > SEARCHED_BYTES {
+            return Err(RegexFault::TooLong);
+        }
+        let (mut replaced, mut rest) = (String::new(), 0);
+        for found in self.regex.captures_iter(text).take(count) {
+            let whole = found.get(0).map_or(rest..rest, |whole| whole.range());
+            replaced.push_str(text.get(rest..whole.start).unwrap_or_default());
+            for part in &parts {
+                replaced.push_str(match part {
+                    Part::Text(literal) => literal,
+                    Part::Group(group) => found.get(*group).map_or("", |group| group.as_str()),
+                });
+            }
+            rest = whole.end;
+        }
+        replaced.push_str(text.get(rest..).unwrap_or_default());
+        Ok(replaced)
+    }
+
+    fn replacement<'t>(&self, text: &'t str) -> Result<Vec<Part<'t>>, RegexFault> {
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('\\') {
+            parts.push(Part::Text(before));
+            let next = after.chars().next().ok_or(RegexFault::Replacement)?;
+            parts.push(match next.to_digit(10) {
+                Some(group) if (group as usize) < self.regex.captures_len() => Part::Group(group as usize),
+                None if next == '\\' => Part::Text("\\"),
+                _ => return Err(RegexFault::Replacement),
+            });
+            rest = after.get(1..).unwrap_or_default();
+        }
+        parts.push(Part::Text(rest));
+        Ok(parts)
+    }
+
+    /// The first match, or its one group. A group that is empty or took no part is no match, as in cel-go.
+    pub(super) fn extract<'t>(&self, text: &'t str) -> Result<Option<&'t str>, RegexFault> {
+        if text.len() > SUBJECT_BYTES {
+            return Err(RegexFault::TooLong);
+        }
+        let group = self.group()?;
+        let found = self.regex.captures(text).and_then(|found| found.get(group)).map(|part| part.as_str());
+        Ok(found.filter(|part| group == 0 || !part.is_empty()))
+    }
+
+    /// All matches, or the one group of each, without the empty ones.
+    pub(super) fn extract_all<'t>(&self, text: &'t str) -> Result<Vec<&'t str>, RegexFault> {
+        if text.len() > SEARCHED_BYTES {
+            return Err(RegexFault::TooLong);
+        }
+        let group = self.group()?;
+        let found = self.regex.captures_iter(text).filter_map(|found| found.get(group)).map(|part| part.as_str());
+        Ok(found.filter(|part| group == 0 || !part.is_empty()).collect())
+    }
+
+    fn group(&self) -> Result<usize, RegexFault> {
+        match self.regex.captures_len() {
+            0 | 1 => Ok(0),
+            2 => Ok(1),
+            _ => Err(RegexFault::Groups),
+        }
+    }
+}
+
+enum Part<'t> {
+    Text(&'t str),
+    Group(usize),
 }
 
 impl Val for Pattern {

@@ -10,12 +10,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use cel::common::ast::{CallExpr, EntryExpr, Expr, LiteralValue, SelectExpr, operators};
+use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, SelectExpr, operators};
 use cel::parser::Expression;
 
 use super::compile::CompileError;
-use super::guard::{is_claims, string};
-use super::language::MATCH;
+use super::expand::{Build, parts_mut};
+use super::guard::{is_claims, qualified, string};
+use super::language::{BOUNDED, ENTRIES, EXTRACT, EXTRACT_ALL, MATCH, MILLISECONDS, PLAIN, REPLACE};
 use super::pattern::{Pattern, PatternKind};
 
 /// What a rewritten tree needs at evaluation.
@@ -46,13 +47,24 @@ pub(super) fn rewrite(tree: &mut Expression, needs: &mut Needs) -> Result<(), Co
         }
         Expr::Select(select) => rewrite(&mut select.operand, needs),
         Expr::Call(call) => {
-            if let Some(target) = &mut call.target {
+            if let Some(target) = &mut call.target
+                && qualified(target, &call.func_name).is_none()
+            {
                 rewrite(target, needs)?;
             }
             call.args.iter_mut().try_for_each(|arg| rewrite(arg, needs))?;
+            if let Some(name) = call.target.as_ref().and_then(|target| qualified(target, &call.func_name)) {
+                call.target = None;
+                call.func_name = name;
+            }
+            replace_call(tree.id, call);
+            precompile(call, needs)?;
             // The parser leaves room for twice as many, and thousands of these stay in memory.
             call.args.shrink_to_fit();
-            precompile(call, needs)
+            if let Some(expr) = lazily(tree.id, call) {
+                tree.expr = expr;
+            }
+            Ok(())
         }
         Expr::List(list) => list.elements.iter_mut().try_for_each(|element| rewrite(element, needs)),
         Expr::Map(map) => map.entries.iter_mut().try_for_each(|entry| match &mut entry.expr {
@@ -63,6 +75,7 @@ pub(super) fn rewrite(tree: &mut Expression, needs: &mut Needs) -> Result<(), Co
             EntryExpr::StructField(field) => rewrite(&mut field.value, needs),
         }),
         Expr::Comprehension(inner) => {
+            over_entries(tree.id, inner);
             [&mut inner.iter_range, &mut inner.accu_init, &mut inner.loop_cond, &mut inner.loop_step, &mut inner.result]
                 .into_iter()
                 .try_for_each(|part| rewrite(part, needs))
@@ -104,10 +117,67 @@ fn claim(name: &str, needs: &mut Needs) -> Result<Expr, CompileError> {
     Ok(Expr::Ident(variable))
 }
 
-/// Turns `text.matches("..")` and `matches(text, "..")` into `@match(text, @matches(".."))`.
+/// Three functions that are not called as they stand: see [`MILLISECONDS`], [`BOUNDED`] and [`PLAIN`].
+fn replace_call(id: u64, call: &mut CallExpr) {
+    match (call.func_name.as_str(), call.args.as_mut_slice()) {
+        ("getMilliseconds", []) => {
+            call.args.extend(call.target.take().map(|target| *target));
+            MILLISECONDS.clone_into(&mut call.func_name);
+        }
+        ("format", [values]) if call.target.is_some() => {
+            let args = vec![std::mem::take(values)];
+            values.expr = Expr::Call(CallExpr { func_name: BOUNDED.to_owned(), target: None, args });
+            values.id = id;
+        }
+        ("string", [value]) if call.target.is_none() && !is_text(value) => {
+            let args = vec![std::mem::take(value)];
+            value.expr = Expr::Call(CallExpr { func_name: PLAIN.to_owned(), target: None, args });
+            value.id = id;
+        }
+        _ => {}
+    }
+}
+
+/// Whether a node is a text whatever the claims are.
+fn is_text(node: &Expression) -> bool {
+    string(node).is_some()
+        || matches!(&node.expr, Expr::Call(call) if call.target.is_none() && call.func_name == "string")
+}
+
+/// Turns `o.orValue(other)` into what does not evaluate `other` where `o` holds a value, as the standard's
+/// implementations do: `cel` evaluates it first, and fails where it does.
+fn lazily(id: u64, call: &mut CallExpr) -> Option<Expr> {
+    const HELD: &str = "@held";
+    let is_value = call.func_name == "orValue";
+    let wanted = (is_value || call.func_name == "or") && matches!(call.args.as_slice(), [other] if !is_settled(other));
+    let target = if wanted { call.target.take()? } else { return None };
+    let (build, other) = (Build::of(id), call.args.pop()?);
+    let has = build.on(build.ident(HELD), "hasValue", vec![]);
+    let held = if is_value { build.on(build.ident(HELD), "value", vec![]) } else { build.ident(HELD) };
+    Some(build.bind(HELD.to_owned(), *target, build.choose(has, held, other)).expr)
+}
+
+/// Whether a node costs nothing and can't fail.
+fn is_settled(node: &Expression) -> bool {
+    match &node.expr {
+        Expr::Literal(_) => true,
+        Expr::List(list) => list.elements.iter().all(is_settled),
+        Expr::Map(map) => map.entries.is_empty(),
+        _ => false,
+    }
+}
+
+/// Turns `text.matches("..")` and `matches(text, "..")` into `@match(text, @matches(".."))`, and `regex.replace(text,
+/// "..", to)` into `@replace(text, @matches(".."), to)`.
 fn precompile(call: &mut CallExpr, needs: &mut Needs) -> Result<(), CompileError> {
     let Some(kind) = PatternKind::of(&call.func_name) else { return Ok(()) };
-    let Some(pattern) = call.args.last_mut() else { return Ok(()) };
+    let (function, at) = match call.func_name.as_str() {
+        "regex.replace" => (REPLACE, 1),
+        "regex.extract" => (EXTRACT, 1),
+        "regex.extractAll" => (EXTRACT_ALL, 1),
+        _ => (MATCH, call.args.len().saturating_sub(1)),
+    };
+    let Some(pattern) = call.args.get_mut(at) else { return Ok(()) };
     let Some(text) = string(pattern) else { return Err(CompileError::NotLiteral(call.func_name.as_str().into())) };
     let name = Pattern::ident(kind, text);
     if !needs.patterns.contains_key(&name) {
@@ -119,6 +189,49 @@ fn precompile(call: &mut CallExpr, needs: &mut Needs) -> Result<(), CompileError
     if let Some(subject) = call.target.take() {
         call.args.insert(0, *subject);
     }
-    MATCH.clone_into(&mut call.func_name);
+    function.clone_into(&mut call.func_name);
     Ok(())
+}
+
+/// Turns a comprehension over two variables, whose second one the evaluator does not look at, into one over the entries
+/// of its range: the variables become `@entry[0]` and `@entry[1]`.
+fn over_entries(id: u64, inner: &mut ComprehensionExpr) {
+    let Some(second) = inner.iter_var2.take() else { return };
+    // One name for each, or a comprehension inside this one would hide its entry.
+    let entry = format!("@entry{id}");
+    let range = std::mem::take(&mut inner.iter_range);
+    let func_name = ENTRIES.to_owned();
+    inner.iter_range = Expression { id, expr: Expr::Call(CallExpr { func_name, target: None, args: vec![range] }) };
+    for (name, index) in [(&inner.iter_var, 0), (&second, 1)] {
+        for part in [&mut inner.loop_cond, &mut inner.loop_step] {
+            substitute(part, name, &entry, index);
+        }
+    }
+    inner.iter_var = entry;
+}
+
+/// Puts `entry[index]` for each mention of the variable `name` that no inner comprehension binds.
+fn substitute(node: &mut Expression, name: &str, entry: &str, index: i64) {
+    match &mut node.expr {
+        Expr::Ident(mentioned) if mentioned == name => {
+            let part = |expr| Expression { id: node.id, expr };
+            let args = vec![part(Expr::Ident(entry.to_owned())), part(Expr::Literal(LiteralValue::Int(index.into())))];
+            node.expr = Expr::Call(CallExpr { func_name: operators::INDEX.to_owned(), target: None, args });
+        }
+        Expr::Comprehension(inner) => {
+            substitute(&mut inner.iter_range, name, entry, index);
+            substitute(&mut inner.accu_init, name, entry, index);
+            let hidden = [Some(&inner.iter_var), inner.iter_var2.as_ref(), Some(&inner.accu_var)];
+            if !hidden.into_iter().flatten().any(|hidden| hidden == name) {
+                for part in [&mut inner.loop_cond, &mut inner.loop_step, &mut inner.result] {
+                    substitute(part, name, entry, index);
+                }
+            }
+        }
+        // The name of a function is none of a variable's: `math.abs(x)` where `math` is a variable.
+        Expr::Call(call) if call.target.as_ref().is_some_and(|t| qualified(t, &call.func_name).is_some()) => {
+            call.args.iter_mut().for_each(|arg| substitute(arg, name, entry, index));
+        }
+        _ => parts_mut(node).into_iter().for_each(|part| substitute(part, name, entry, index)),
+    }
 }

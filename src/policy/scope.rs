@@ -3,7 +3,7 @@
 //! Decides what a name stands for: `claims`, `now`, `issuer`, and the names that [`rewrite`](super::rewrite) made up. The
 //! `let` variables are in the context, because their values borrow from it.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use cel::common::types::CelString;
 use cel::common::value::{CowVal, Val};
@@ -17,7 +17,8 @@ use crate::clock::Timestamp;
 
 /// What one rule can see of one token. Each claim is converted when it is first asked for, and once.
 pub(super) struct Scope<'c> {
-    rule: &'c Rule,
+    table: &'c [(Arc<str>, Arc<str>)],
+    patterns: &'c [Pattern],
     language: &'c Language,
     claims: Claims<'c>,
     issuer: CelString<'c>,
@@ -34,19 +35,40 @@ impl<'c> Scope<'c> {
         issuer: &'c str,
         now: Timestamp,
     ) -> Self {
-        let converted = rule.claims.iter().map(|_| OnceLock::new()).collect();
-        Self { rule, language, claims, issuer: CelString::from(issuer), now, moment: OnceLock::new(), converted }
+        Self::over(&rule.claims, &rule.patterns, language, claims, issuer, now)
+    }
+
+    /// The same for one expression: `table` names the variable of each claim, in order, and so do the patterns.
+    pub(super) fn over(
+        table: &'c [(Arc<str>, Arc<str>)],
+        patterns: &'c [Pattern],
+        language: &'c Language,
+        claims: Claims<'c>,
+        issuer: &'c str,
+        now: Timestamp,
+    ) -> Self {
+        let converted = table.iter().map(|_| OnceLock::new()).collect();
+        Self {
+            table,
+            patterns,
+            language,
+            claims,
+            issuer: CelString::from(issuer),
+            now,
+            moment: OnceLock::new(),
+            converted,
+        }
     }
 
     fn claim(&self, variable: &str) -> Option<&(dyn Val + 'c)> {
-        let at = self.rule.claims.binary_search_by(|(known, _)| known.as_ref().cmp(variable)).ok()?;
-        let (_, name) = self.rule.claims.get(at)?;
+        let at = self.table.binary_search_by(|(known, _)| known.as_ref().cmp(variable)).ok()?;
+        let (_, name) = self.table.get(at)?;
         self.converted.get(at)?.get_or_init(|| self.claims.value(name)).as_deref()
     }
 
     fn pattern(&self, variable: &str) -> Option<&Pattern> {
-        let at = self.rule.patterns.binary_search_by(|known| known.name().cmp(variable)).ok()?;
-        self.rule.patterns.get(at)
+        let at = self.patterns.binary_search_by(|known| known.name().cmp(variable)).ok()?;
+        self.patterns.get(at)
     }
 }
 

@@ -43,6 +43,8 @@ pub struct RuleSteps {
     pub name: Arc<str>,
     /// Where it stands.
     pub place: Place,
+    /// Whether it is an OpenBao role: its conditions are questions, each with an answer.
+    pub is_role: bool,
     /// What became of it.
     pub fate: Fate,
     /// Its expressions, in the order in which they were evaluated.
@@ -126,6 +128,7 @@ impl PolicySet {
                 None => Fate::OtherIssuer,
             };
             RuleSteps {
+                is_role: rule.program.is_some(),
                 name: Arc::clone(&rule.name),
                 place: rule.place,
                 fate,
@@ -145,7 +148,7 @@ fn steps(observed: ObservedRule<'_>) -> Vec<Step> {
             Part::Let(at) => (rule.lets.get(index(at)).map(|variable| Arc::clone(&variable.name)), None),
             Part::Condition(at) => (None, rule.require.get(index(at)).map(|condition| Arc::clone(&condition.message))),
             Part::Metadata(at) => (rule.metadata.get(index(at)).map(|(name, _)| Arc::clone(name)), None),
-            Part::When(_) | Part::Policy(_) | Part::Grant => (None, None),
+            Part::When(_) | Part::Policy(_) | Part::Answer(_) | Part::Grant => (None, None),
         };
         let mut notes = Notes::default();
         notes.parts(seen, 0);

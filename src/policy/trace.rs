@@ -59,6 +59,8 @@ pub enum Part {
     Policy(u16),
     /// An entry of `grant.metadata`.
     Metadata(u16),
+    /// An answer of a role's program: the one of the question of that number, or the last one, after all questions.
+    Answer(u16),
     /// The grant as a whole.
     Grant,
 }
@@ -91,6 +93,7 @@ impl Part {
             ("grant.policies", ".when") => Self::When(index),
             ("grant.policies", "") => Self::Policy(index),
             ("grant.metadata", "") => Self::Metadata(index),
+            ("answer", "") => Self::Answer(index),
             _ => return None,
         })
     }
@@ -104,6 +107,7 @@ impl fmt::Display for Part {
             Self::When(index) => write!(f, "grant.policies[{index}].when"),
             Self::Policy(index) => write!(f, "grant.policies[{index}]"),
             Self::Metadata(index) => write!(f, "grant.metadata[{index}]"),
+            Self::Answer(index) => write!(f, "answer[{index}]"),
             Self::Grant => f.write_str("grant"),
         }
     }

@@ -94,6 +94,14 @@ impl From<ClaimFile> for Claim {
 }
 
 impl Claim {
+    /// Marks it as present in every token, and what stands on the way below it. `null` counts as absent.
+    pub(super) fn require(&mut self, way: &mut dyn Iterator<Item = &str>) {
+        (self.presence, self.nullable) = (Presence::Required, false);
+        if let Some(members) = &mut self.members {
+            members.require(way);
+        }
+    }
+
     /// Its type; for `null`, ask [`Self::is_nullable`].
     #[must_use]
     pub fn ty(&self) -> &ClaimType {

@@ -22,7 +22,7 @@ use super::span::Span;
 
 /// The checks of one issuer's settings, and the faults that they have found.
 pub(super) struct Checks<'a> {
-    settings: &'a IssuerSettings,
+    pub(super) settings: &'a IssuerSettings,
     faults: Vec<String>,
 }
 
@@ -36,7 +36,7 @@ impl<'a> Checks<'a> {
         self.faults.into_iter().map(|fault| IssuerFault::new(name.clone(), fault)).collect()
     }
 
-    fn fault(&mut self, fault: impl Into<String>) {
+    pub(super) fn fault(&mut self, fault: impl Into<String>) {
         self.faults.push(fault.into());
     }
 

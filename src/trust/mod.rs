@@ -15,6 +15,7 @@
 
 mod address;
 mod audience;
+mod authority;
 mod cache_control;
 mod claim;
 mod claim_path;
@@ -25,6 +26,7 @@ mod fetch;
 mod fetch_error;
 mod issuer;
 mod issuer_checks;
+mod issuer_claims;
 mod issuers;
 mod keeper;
 mod key_fetch;
@@ -43,6 +45,7 @@ mod source;
 mod span;
 
 pub use audience::AudiencePattern;
+pub use authority::{Authority, OutsideCode, OwnerClaim, VouchedClaim, Voucher, expression};
 pub use claim::{Claim, ClaimKind, Presence};
 pub use claim_path::ClaimPath;
 pub use claim_type::ClaimType;

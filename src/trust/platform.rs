@@ -2,6 +2,7 @@
 //! refuses to know any single platform: everything that distinguishes one stands in its file under `platforms/`.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::identity::IssuerUrl;
@@ -9,6 +10,7 @@ use crate::jose::{Algorithm, Sha256, sha256};
 use regex::Regex;
 
 use super::audience::AudiencePattern;
+use super::authority::Authority;
 use super::claim::Presence;
 use super::claim_path::ClaimPath;
 use super::media_type::MediaTypes;
@@ -20,7 +22,7 @@ use super::schema::{ClaimSchema, Lookup};
 pub struct Platform {
     file: PlatformFile,
     pattern: Regex,
-    schema: ClaimSchema,
+    schema: Arc<ClaimSchema>,
     digest: Sha256,
 }
 
@@ -70,7 +72,7 @@ impl Platform {
         // Anchored here and nowhere else: an unanchored issuer pattern was CVE-2026-22772 in Fulcio.
         let pattern = Regex::new(&format!("^(?:{})$", file.issuer.pattern))
             .map_err(|error| PlatformError::Pattern(error.to_string()))?;
-        let schema = ClaimSchema::new(std::mem::take(&mut file.claims), file.unknown_claims);
+        let schema = Arc::new(ClaimSchema::new(std::mem::take(&mut file.claims), file.unknown_claims));
         let platform = Self { file, pattern, schema, digest: sha256(yaml.as_bytes()) };
         platform.check_rules()?;
         Ok(platform)
@@ -92,6 +94,12 @@ impl Platform {
             if !matches!(self.schema.lookup(&refused.claim), Lookup::Claim(_)) {
                 let claim = refused.claim.clone();
                 return Err(PlatformError::Claim { rule: "`refused_claims`", claim, fault: "do not have" });
+            }
+        }
+        for claim in self.file.authority.claims() {
+            if !matches!(self.schema.lookup(claim), Lookup::Claim(_)) {
+                let claim = claim.clone();
+                return Err(PlatformError::Claim { rule: "`authority`", claim, fault: "do not have" });
             }
         }
         for (_, claim) in self.schema.claims() {
@@ -202,6 +210,12 @@ impl Platform {
         self.file.lifetime.usual.duration()
     }
 
+    /// What its claims are worth as authority.
+    #[must_use]
+    pub fn authority(&self) -> &Authority {
+        &self.file.authority
+    }
+
     /// The longest `exp - iat` that is accepted if the operator says nothing.
     #[must_use]
     pub fn longest_lifetime(&self) -> Duration {
@@ -235,6 +249,11 @@ impl Platform {
     /// The claims that its tokens carry.
     #[must_use]
     pub fn schema(&self) -> &ClaimSchema {
+        &self.schema
+    }
+
+    /// The same, to be held by each of its issuers.
+    pub(crate) fn shared_schema(&self) -> &Arc<ClaimSchema> {
         &self.schema
     }
 

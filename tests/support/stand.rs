@@ -21,7 +21,7 @@ pub const AUDIENCE: &str = "https://cambio.example.com";
 pub const CLIENT_SECRET: &str = "a secret of 24 characters";
 
 /// Two targets for jobs of the issuer `workloads`.
-const POLICY: &str = r#"
+pub const POLICY: &str = r#"
 target: vault
 aliases: [https://vault.example.com, vault-too]
 namespace: group_100/group_200
@@ -136,8 +136,7 @@ impl Stand {
     }
 
     pub async fn start(&mut self) {
-        let text = std::fs::read_to_string(self.path("cambio.yaml")).unwrap();
-        let config = Config::parse(&text, self.directory.path()).unwrap();
+        let config = Config::load(&self.path("cambio.yaml")).unwrap();
         let app = App::open(config, Clock::Manual(self.clock.clone())).unwrap();
         self.running = Some(app.listen().await.unwrap());
     }
@@ -292,7 +291,8 @@ pub fn entry(name: &str, issuer: &str, lines: &str) -> String {
     )
 }
 
-fn configuration(entries: &str, sections: &str) -> String {
+/// The text of a configuration.
+pub fn configuration(entries: &str, sections: &str) -> String {
     let issuer = if sections.contains("issuer:") { "" } else { "issuer: https://cambio.example.com\n" };
     let listen = if sections.contains("listen:") { "" } else { "listen: 127.0.0.1:0\n" };
     format!("{issuer}{listen}ops_listen: 127.0.0.1:0\n{sections}\nissuers:\n{entries}")

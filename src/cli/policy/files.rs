@@ -70,6 +70,11 @@ impl Found {
         PolicySet::inspect(&self.directory, &self.catalog()?).map_err(CliError::new)
     }
 
+    /// Whether a file, named relative to the directory, is one that was meant.
+    pub(super) fn is_meant(&self, file: &str) -> bool {
+        self.only.as_deref().is_none_or(|only| only == file)
+    }
+
     /// The same, with what the tools ask of cases.
     pub(super) fn rehearse(&self) -> Result<Rehearsal, CliError> {
         PolicySet::rehearse(&self.directory, &self.catalog()?).map_err(CliError::new)

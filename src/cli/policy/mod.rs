@@ -1,14 +1,19 @@
 //! `cambio policy`: try policies before they count. One file per subcommand.
 
+mod check;
 mod coverage;
 mod diff;
 mod eval;
 mod files;
+mod fmt;
 mod junit;
+mod pages;
 mod recorded;
+mod report;
 mod revision;
 mod test;
 mod who_can;
+mod why;
 
 use clap::{Args, Subcommand};
 
@@ -23,19 +28,25 @@ pub(super) struct Policy {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Check(check::Check),
     Diff(diff::Diff),
     Eval(eval::Eval),
+    Fmt(fmt::Fmt),
     Test(test::Test),
     WhoCan(who_can::WhoCan),
+    Why(why::Why),
 }
 
 impl Policy {
     pub(super) fn run(self) -> Answer {
         match self.command {
+            Command::Check(check) => check.run(),
             Command::Diff(diff) => diff.run(),
             Command::Eval(eval) => eval.run(),
+            Command::Fmt(fmt) => fmt.run(),
             Command::Test(test) => test.run(),
             Command::WhoCan(who_can) => who_can.run(),
+            Command::Why(why) => why.run(),
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::identity::IssuerName;
 use crate::jose::{CompactJws, sha256};
 use crate::oauth::{DeclaredType, SubjectToken};
-use crate::trust::{Issuer, KeysUnavailable, Platform, Platforms, Reason, Refresh, SchemaFinding};
+use crate::trust::{ClaimSchema, Issuer, KeysUnavailable, Platform, Platforms, Reason, Refresh, SchemaFinding};
 use crate::verify::{UntrustedToken, examine};
 
 /// One token, looked at.
@@ -143,8 +143,8 @@ impl Inspection {
                 }
             }
         }
-        inspection.compare(&claims);
         inspection.issuer = Some(issuer);
+        inspection.compare(&claims);
         Ok(inspection)
     }
 
@@ -219,9 +219,15 @@ impl Inspection {
     }
 
     fn compare(&mut self, claims: &Map<String, Value>) {
-        if let Some(platform) = &self.platform {
-            self.findings = platform.schema().check(claims);
+        if let Some(schema) = self.schema() {
+            self.findings = schema.check(claims);
         }
+    }
+
+    /// The claims as the configured issuer has them, else as the platform has them.
+    pub(super) fn schema(&self) -> Option<&ClaimSchema> {
+        let configured = self.issuer.as_ref().map(|issuer| issuer.schema().as_ref());
+        configured.or_else(|| self.platform.as_ref().map(|platform| platform.schema()))
     }
 
     fn ok(&mut self, name: &'static str, detail: String) {

@@ -123,7 +123,7 @@ impl Inspection {
 
     fn rows(&self, read: &Read) -> Vec<Row> {
         let mut rows = Vec::new();
-        add(&mut rows, &read.claims, self.platform.as_ref().map(|platform| platform.schema()), None);
+        add(&mut rows, &read.claims, self.schema(), None);
         rows
     }
 

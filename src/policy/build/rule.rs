@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Builder;
-use crate::policy::cost::Size;
+use crate::policy::cost::{CLAIM, Size};
 use crate::policy::digest;
 use crate::policy::document::{Document, GrantDocument, Place, PolicyItem, RuleDocument, place};
 use crate::policy::language::Dialect;
@@ -57,6 +57,8 @@ impl<'d> RuleBuilder<'_, '_, 'd> {
         let metadata = self.metadata(&rule.grant, &mut sight);
         let terms = self.terms(&rule.grant);
         let name = self.builder.compiler.text(&rule.name.value);
+        // Each claim that it mentions is read once, however often it is mentioned.
+        let conversion = if sight.claims.is_empty() { 0 } else { CLAIM.copy() };
         Some(Rule {
             name,
             place: at,
@@ -68,7 +70,8 @@ impl<'d> RuleBuilder<'_, '_, 'd> {
             claims: self.builder.compiler.claims(sight.claims),
             patterns: sight.patterns.into_values().collect(),
             digest: digest::of_rule(self.document, rule),
-            steps: sight.steps,
+            steps: sight.steps.saturating_add(conversion),
+            program: None,
         })
     }
 

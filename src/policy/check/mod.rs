@@ -5,10 +5,14 @@
 
 mod accept;
 mod lints;
+pub(super) mod locate;
+pub(super) mod spans;
 mod types;
+pub(super) mod written;
 
 use std::sync::Arc;
 
+use self::written::Parses;
 use super::catalog::Catalog;
 use super::document::Document;
 use super::finding::Finding;
@@ -26,6 +30,8 @@ pub(super) struct Subject<'a> {
     pub(super) target: &'a Target,
     /// The issuers and their claims.
     pub(super) catalog: &'a Catalog,
+    /// The trees of expressions that are already parsed.
+    pub(super) parses: &'a Parses,
 }
 
 /// All findings of a file, in the order of their places; what the file accepts is marked.
