@@ -148,8 +148,10 @@ fn the_answer_comes_in_the_form_that_was_asked_for() {
 
 #[test]
 fn tls_is_verified_by_the_ca_file() {
-    let more = format!("tls: {{certificate: {}, key: {}}}\n", tls("leaf.crt"), tls("leaf.key"));
+    let more = format!("tls: {{certificate: {}, key: tls.key}}\n", tls("leaf.crt"));
     let place = Place::new(&more);
+    place.write("tls.key", &fs::read_to_string(tls("leaf.key")).unwrap());
+    chmod(&place.path("tls.key"), 0o600);
     let (counter, file) = (place.counter(), place.write("token", &place.token()));
     let url = format!("https://localhost:{}", counter.address().port());
     let exchange = ["exchange", "--url", &url, "--target", "group-pipelines", "--token-file", &file];

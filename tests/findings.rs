@@ -14,11 +14,7 @@ use cambio::trust::Platforms;
 const WITHOUT_EXAMPLE: [Code; 2] = [Code::Unreadable, Code::Internal];
 
 /// Codes whose checks are not there yet. Shrinks to nothing.
-const NOT_YET: &[&str] = &[
-    "P0201", "P0202", "P0203", "P0204", "P0205", "P0206", "P0207", "P0208", "P0209", "P0301", "P0302", "P0303",
-    "P0304", "P0305", "P0306", "P0307", "P0308", "P0309", "P0310", "P0311", "P0312", "P0313", "P0314", "P0315",
-    "P0316",
-];
+const NOT_YET: &[&str] = &[];
 
 fn page(code: Code) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(code.page()))
@@ -79,7 +75,7 @@ fn whole(base: &str, excerpt: &str) -> String {
 fn codes(text: &str) -> (BTreeSet<&'static str>, String) {
     let platforms = Platforms::embedded();
     let mut catalog = Catalog::default();
-    for name in ["gitlab", "github", "kubernetes"] {
+    for name in ["gitlab", "github", "spiffe"] {
         catalog.add_guessing(IssuerName::new(name).unwrap(), &platforms);
     }
     let inspection = PolicySet::inspect_sources([("example.yaml", text)], &catalog).unwrap();
@@ -103,14 +99,17 @@ fn every_example_comes_out_as_its_page_says() {
         });
         let (found, said) = codes(&right);
         if !found.is_empty() {
-            odd.push_str(&format!("{code}: the right example has\n{said}"));
+            odd.push_str(&format!("{code}: the right example has\n{said}\n"));
         }
         if NOT_YET.contains(&code.id()) {
             continue;
         }
-        let (found, said) = codes(&wrong);
+        let (mut found, said) = codes(&wrong);
+        if *code != Code::CaseFailed {
+            found.remove(Code::CaseFailed.id());
+        }
         if found != BTreeSet::from([code.id()]) {
-            odd.push_str(&format!("{code}: the wrong example has\n{said}\n{wrong}\n"));
+            odd.push_str(&format!("{code}: the wrong example has\n{said}\n"));
         }
         tried += 1;
     }

@@ -40,7 +40,7 @@ const KNOWN: [Difference; 8] = [
         let comprehension = [".all(", ".exists(", ".exists_one(", ".map(", ".filter("];
         let bind = expression.find("cel.bind(");
         let before = |name: &&str| expression.find(*name).is_some_and(|at| bind.is_some_and(|bind| at < bind));
-        !is_error(ours) && expression.contains(" ? ") && comprehension.iter().any(|name| before(name))
+        !is_error(ours) && expression.contains(" ? ") && comprehension.iter().any(before)
     }),
     // Only cel-cpp has it: neither the standard nor cel-go.
     ("`int` of a bool", |expression, ours, _| {

@@ -174,7 +174,7 @@ fn a_policy_with_everything_fits_both() {
     "      policies:\n        - '\"deploy/shop\"'\n        - {when: protected, policy: '\"deploy/shop/protected\"'}\n",
     ""
 )]
-#[case::ttl_in_days("ttl: 10m\n", "ttl: 1d\n")]
+#[case::ttl_in_weeks("ttl: 10m\n", "ttl: 1w\n")]
 #[case::ttl_without_a_unit("ttl: 10m\n", "ttl: 10\n")]
 #[case::bool_as_text("outlive_subject: true\n", "outlive_subject: \"yes\"\n")]
 #[case::scope_with_a_space("scopes: [read]\n      meta", "scopes: [\"read all\"]\n      meta")]
@@ -279,6 +279,9 @@ issuers:
     max_token_lifetime: 1h 30m
     max_issued_ttl: 600
     required_claims: [environment, [a, b]]
+    claims:
+      team: {type: 'string|list<string>', kind: recyclable_name, presence: conditional, nullable: true, identified_by: [team_id], doc: a team}
+      team_id: {type: map, kind: immutable_id, members: {id: {type: int, kind: immutable_id}}, unknown_members: allowed}
     jwks: {cooldown: 30s, bad_signature_cooldown: 5m, fresh_min: 60s, fresh_max: 1h, stale_for: 24h, timeout: 5s}
   - name: prod
     platform: kubernetes
@@ -334,6 +337,10 @@ fn a_configuration_with_everything_fits_both() {
 #[case::leeway_below_zero("leeway: 30s", "leeway: -1")]
 #[case::unknown_replay("replay: single_use", "replay: once")]
 #[case::claims_as_a_map("required_claims: [environment, [a, b]]", "required_claims: {a: b}")]
+#[case::claim_without_a_kind("{type: int, kind: immutable_id}", "{type: int}")]
+#[case::claim_of_an_unknown_kind("kind: recyclable_name", "kind: name")]
+#[case::claim_of_an_unknown_presence("presence: conditional", "presence: always")]
+#[case::unknown_key_of_a_claim("doc: a team", "docs: a team")]
 #[case::claim_of_no_name("[environment, [a, b]]", "[[]]")]
 #[case::unknown_key_of_jwks("{cooldown:", "{cool_down:")]
 #[case::unknown_algorithm("algorithm: EdDSA", "algorithm: ES257")]

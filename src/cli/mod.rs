@@ -13,6 +13,7 @@ mod explain;
 mod keys;
 mod policy;
 mod private_file;
+mod recognised;
 mod schema;
 mod serve;
 mod steps;

@@ -26,11 +26,15 @@ use crate::http::{ServerLimits, TlsSettings};
 use crate::identity::{IssuerUrl, TargetName};
 use crate::mint::{KeySettings, KeySource};
 use crate::policy::Catalog;
+use crate::state::read_private_file;
 use crate::telemetry::LogSettings;
-use crate::trust::{Fetcher, IssuerFault, Issuers, Platforms};
+use crate::trust::{Fetcher, IssuerFault, Issuers, Platforms, is_reached_privately};
 
 /// The largest configuration file that is read, in bytes.
 const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
+
+/// The longest secret of a resource server, in bytes.
+const MAX_SECRET_BYTES: usize = 4096;
 
 /// A checked configuration.
 pub struct Config {
@@ -189,6 +193,11 @@ fn own_issuer(text: &str, problems: &mut Vec<Problem>) -> Option<IssuerUrl> {
             ));
             None
         }
+        Ok(issuer) if issuer.as_str().starts_with("http://") && !is_reached_privately(issuer.as_str()) => {
+            let fix = "write https; http is for this machine and for private networks";
+            problems.push(Problem::new("issuer", "must be an https URL: tokens and keys are readable on the way", fix));
+            None
+        }
         Ok(issuer) => Some(issuer),
         Err(error) => {
             problems.push(Problem::new("issuer", error, "write the URL under which clients reach cambio"));
@@ -249,7 +258,7 @@ fn file_sink(path: PathBuf, audit: &AuditFile) -> Sink {
 fn resource_server(client: ClientFile, base: &Path, problems: &mut Vec<Problem>) -> Option<Client> {
     let place = format!("clients.{}", client.id);
     let secret = match &client.secret_file {
-        Some(file) => fs::read_to_string(base.join(file)).map(Zeroizing::new).map_err(|error| error.to_string()),
+        Some(file) => secret_from_file(&base.join(file)),
         None => secret_from_environment(&client.id),
     };
     match secret {
@@ -267,6 +276,13 @@ fn resource_server(client: ClientFile, base: &Path, problems: &mut Vec<Problem>)
             None
         }
     }
+}
+
+/// A file that nobody else may read: a mode wider than 0640 is refused.
+fn secret_from_file(path: &Path) -> Result<Zeroizing<String>, String> {
+    let bytes = read_private_file(path, MAX_SECRET_BYTES, 0o640).map_err(|error| error.to_string())?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| format!("`{}` is not text", path.display()))?;
+    Ok(Zeroizing::new(text.to_owned()))
 }
 
 #[allow(clippy::disallowed_methods, reason = "secrets are what the environment is for")]
@@ -308,6 +324,8 @@ issuers:
 
     #[rstest]
     #[case("issuer: https://cambio.example.com", "issuer: nonsense", "issuer: ")]
+    #[case("issuer: https://cambio.example.com", "issuer: http://cambio.example.com", "must be an https URL")]
+    #[case("issuer: https://cambio.example.com", "issuer: http://8.8.8.8:8200", "must be an https URL")]
     #[case("issuer: https://cambio.example.com", "isuer: https://cambio.example.com", "isuer")]
     #[case("platform: gitlab", "platform: gitlabb", "gitlab")]
     #[case("gitlab\n    issuer: https://gitlab", "generic\n    issuer: https://cambio", "its own tokens")]
@@ -320,6 +338,30 @@ issuers:
         assert_ne!(text, GOOD);
         let problems = problems(&text);
         assert!(problems.contains(said), "{problems}");
+    }
+
+    #[rstest]
+    #[case("http://127.0.0.1:8200")]
+    #[case("http://[::1]:8200")]
+    #[case("http://10.1.2.3")]
+    #[case("http://localhost:8200")]
+    #[case("http://cambio:8200")]
+    #[case("http://cambio.vault.svc.cluster.local")]
+    fn plain_http_is_for_this_machine_and_private_networks(#[case] issuer: &str) {
+        assert_eq!(problems(&GOOD.replacen("https://cambio.example.com", issuer, 1)), "");
+    }
+
+    #[test]
+    fn a_secret_that_others_may_read_is_refused() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        let (text, file) =
+            (format!("{GOOD}clients: [{{id: rs, secret_file: s, targets: [a]}}]"), directory.path().join("s"));
+        fs::write(&file, "a secret of 24 characters").unwrap();
+        for (mode, good) in [(0o600, true), (0o440, true), (0o644, false), (0o604, false)] {
+            fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(Config::parse(&text, directory.path()).is_ok(), good, "{mode:o}");
+        }
     }
 
     #[test]

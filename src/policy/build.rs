@@ -10,6 +10,8 @@ use std::sync::Arc;
 
 use self::rule::RuleBuilder;
 use super::catalog::Catalog;
+use super::check::locate::word;
+use super::check::nearest;
 use super::compile::Compiler;
 use super::document::{Document, RuleDocument, place};
 use super::limits::{ALIASES, RULES, STEPS, TEXT_BYTES};
@@ -25,7 +27,13 @@ pub(super) struct Builder<'i> {
 
 impl Builder<'_> {
     /// The target of `document`, or nothing where `faults` says why.
-    pub(super) fn target(&mut self, document: &Document, file: &Arc<str>, faults: &mut Faults) -> Option<Target> {
+    pub(super) fn target(
+        &mut self,
+        document: &Document,
+        text: &str,
+        file: &Arc<str>,
+        faults: &mut Faults,
+    ) -> Option<Target> {
         let at = place(&document.target);
         faults.at_most(at, "aliases", document.aliases.len(), ALIASES);
         faults.at_most(at, "rules", document.rules.len(), RULES);
@@ -53,10 +61,10 @@ impl Builder<'_> {
                 let name = rule.name.value.clone();
                 faults.add(place(&rule.name), Problem::Duplicate { kind: "a rule", name });
             }
-            for issuer in self.issuers_of(rule, faults) {
+            for issuer in self.issuers_of(rule, text, faults) {
                 by_issuer.entry(issuer).or_default().push(index);
             }
-            rules.extend(RuleBuilder { builder: &mut *self, document, rule, faults: &mut *faults }.build());
+            rules.extend(RuleBuilder { builder: &mut *self, document, text, rule, faults: &mut *faults }.build());
         }
         if !faults.is_empty() {
             return None;
@@ -81,7 +89,7 @@ impl Builder<'_> {
     }
 
     /// The configured issuers that a rule names, each once.
-    fn issuers_of(&self, rule: &RuleDocument, faults: &mut Faults) -> BTreeSet<IssuerName> {
+    fn issuers_of(&self, rule: &RuleDocument, text: &str, faults: &mut Faults) -> BTreeSet<IssuerName> {
         let named = &rule.issuer;
         if named.value.0.is_empty() {
             faults.add(place(named), Problem::Missing("a rule needs at least one issuer"));
@@ -90,7 +98,18 @@ impl Builder<'_> {
         for issuer in &named.value.0 {
             // The configuration's own copy, so that ten thousand targets share one text.
             match self.catalog.name(issuer) {
-                None => faults.add(place(named), Problem::UnknownIssuer(issuer.clone())),
+                None => {
+                    let names = || self.catalog.iter().map(|(name, _)| name.as_str());
+                    let help = match nearest(issuer.as_str(), names()) {
+                        Some(meant) => Some(format!("did you mean `{meant}`?")),
+                        None if names().count() <= 8 && names().count() > 0 => {
+                            Some(format!("configured are `{}`", names().collect::<Vec<_>>().join("`, `")))
+                        }
+                        None => None,
+                    };
+                    let at = word(text, place(named), issuer.as_str());
+                    faults.add_advised(at, Problem::UnknownIssuer(issuer.clone()), help);
+                }
                 Some(known) if !found.insert(known.clone()) => {
                     let name = issuer.as_str().to_owned();
                     faults.add(place(named), Problem::Duplicate { kind: "in this list", name });

@@ -175,6 +175,11 @@ impl Case<'_> {
         }
     }
 
+    /// Who vouches, for what claims, at what moment.
+    pub(super) fn asked(&self) -> (&IssuerName, &Map<String, Value>, Timestamp) {
+        (self.issuer, &self.claims, self.at)
+    }
+
     /// Runs the case.
     pub(super) fn run(&self, language: &Language, target: &Target) -> CaseOutcome {
         let evaluation = evaluate(language, target, self.issuer, &self.claims, self.at);

@@ -101,6 +101,24 @@ pub enum CompileError {
 }
 
 impl CompileError {
+    /// A few words to stand under the part that is to blame.
+    pub(super) const fn label(&self) -> &'static str {
+        match self {
+            Self::Syntax { .. } => "not expected here",
+            Self::TooLong(_) => "too long",
+            Self::TooDeep | Self::TooManyNodes | Self::TooNested => "too complex",
+            Self::UnknownName(_) => "no such variable",
+            Self::UnknownFunction(_) => "no such function",
+            Self::NotAMember(_) | Self::NotAFunction(_) => "called the other way round",
+            Self::Arguments { .. } | Self::Macro { .. } => "not these arguments",
+            Self::NotLiteral(_) => "not a literal",
+            Self::Pattern { .. } => "not a pattern",
+            Self::Shadows(_) => "taken",
+            Self::Unsupported(_) | Self::ClaimName => "not in a policy",
+            Self::TooLarge => "may grow too large",
+        }
+    }
+
     /// The kind of finding that it is.
     #[must_use]
     pub const fn code(&self) -> Code {

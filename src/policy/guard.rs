@@ -21,12 +21,25 @@ use super::pattern::PatternKind;
 /// # Errors
 /// [`CompileError`] names the first fault.
 pub(super) fn judge(tree: &Expression, dialect: Dialect, lets: &[&str]) -> Result<(), CompileError> {
+    faulty(tree, dialect, lets).map_or(Ok(()), |(error, _)| Err(error))
+}
+
+/// The first fault of `tree`, and the node that has it.
+pub(super) fn faulty<'e>(
+    tree: &'e Expression,
+    dialect: Dialect,
+    lets: &[&str],
+) -> Option<(CompileError, &'e Expression)> {
     let mut walk = Walk { dialect, lets, scopes: vec![], stack: vec![], nodes: 0 };
-    walk.push(tree, &Place::default())?;
-    while let Some((node, place)) = walk.stack.pop() {
-        walk.visit(node, &place)?;
+    if let Err(error) = walk.push(tree, &Place::default()) {
+        return Some((error, tree));
     }
-    Ok(())
+    while let Some((node, place)) = walk.stack.pop() {
+        if let Err(error) = walk.visit(node, &place) {
+            return Some((error, node));
+        }
+    }
+    None
 }
 
 /// Where a node stands: how deep, inside how many comprehensions, and which variables they bind (an index into the
@@ -44,15 +57,15 @@ struct Scope<'a> {
     names: [Option<&'a str>; 3],
 }
 
-struct Walk<'a> {
+struct Walk<'a, 'l> {
     dialect: Dialect,
-    lets: &'a [&'a str],
+    lets: &'l [&'l str],
     scopes: Vec<Scope<'a>>,
     stack: Vec<(&'a Expression, Place)>,
     nodes: usize,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> Walk<'a, '_> {
     /// Enters a node one level below `outer`.
     fn push(&mut self, node: &'a Expression, outer: &Place) -> Result<(), CompileError> {
         let place = Place { depth: outer.depth + 1, ..*outer };
@@ -226,7 +239,7 @@ fn literal_patterns<'a>(name: &str, args: &'a [Expression]) -> &'a [Expression] 
 }
 
 /// `a.b.c`, where a node is nothing but names.
-fn dotted(node: &Expression) -> Option<String> {
+pub(super) fn dotted(node: &Expression) -> Option<String> {
     match &node.expr {
         Expr::Ident(name) => Some(name.clone()),
         Expr::Select(select) if !select.test => Some(format!("{}.{}", dotted(&select.operand)?, select.field)),

@@ -14,6 +14,7 @@ use std::thread;
 use super::build::Builder;
 use super::cases::{self, CaseOutcome};
 use super::catalog::Catalog;
+use super::check::shape;
 use super::check::written::Parses;
 use super::check::{Subject, check};
 use super::compile::Compiler;
@@ -106,7 +107,12 @@ fn loaded(sources: &Sources, catalog: &Catalog, watched: bool) -> Result<Loaded,
 }
 
 fn internal(message: impl Into<String>) -> LoadErrors {
-    LoadErrors(vec![LoadError { file: Arc::from("policies"), place: None, problem: Problem::Internal(message.into()) }])
+    LoadErrors(vec![LoadError {
+        file: Arc::from("policies"),
+        place: None,
+        problem: Problem::Internal(message.into()),
+        help: None,
+    }])
 }
 
 /// A set while it is loaded.
@@ -155,7 +161,7 @@ impl<'i> Loading<'i> {
         let failed = self.outcomes.iter().filter_map(|outcome| {
             let failure = outcome.failure.clone()?;
             let problem = Problem::CaseFailed { case: outcome.name.clone(), failure };
-            Some(LoadError { file: Arc::clone(&outcome.file), place: Some(outcome.place), problem })
+            Some(LoadError { file: Arc::clone(&outcome.file), place: Some(outcome.place), problem, help: None })
         });
         self.errors.extend(failed.collect::<Vec<_>>());
         self.errors.sort_by(|a, b| a.order().cmp(&b.order()));
@@ -174,7 +180,7 @@ impl<'i> Loading<'i> {
             if let Some(written) = written {
                 self.enlist(&written, &file, self.targets.len() + built.len(), &mut faults);
                 let target = match &written {
-                    Written::Policy(_, document) => self.builder.target(document, &file, &mut faults),
+                    Written::Policy(text, document) => self.builder.target(document, text, &file, &mut faults),
                     Written::Role(documents) => {
                         self.mounts.add(documents);
                         role::target(&mut self.builder, &self.roles, documents, &file, &mut faults)
@@ -197,7 +203,12 @@ impl<'i> Loading<'i> {
                 if finding.severity == Severity::Error {
                     let problem = Problem::Found { code: finding.code, message: finding.message.clone() };
                     let place = (finding.place.line > 0).then_some(finding.place);
-                    self.errors.push(LoadError { file: Arc::clone(&finding.file), place, problem });
+                    self.errors.push(LoadError {
+                        file: Arc::clone(&finding.file),
+                        place,
+                        problem,
+                        help: finding.help.clone(),
+                    });
                 }
             }
             self.findings.extend(findings);
@@ -269,7 +280,10 @@ impl Parsed {
         if faults.is_empty() {
             match Document::parse(&text) {
                 Ok(document) => written = Some(Written::Policy(text, Box::new(document))),
-                Err((message, place)) => faults.add(place, Problem::Shape(message)),
+                Err((message, place)) => {
+                    let (place, help) = shape::narrow(&text, place, &message);
+                    faults.add_advised(place, Problem::Shape(message), help);
+                }
             }
         }
         Self { file: Arc::clone(file), digests, written, faults }

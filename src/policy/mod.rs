@@ -97,7 +97,7 @@ pub use layout::{LayoutFault, layout, policy_files};
 pub use pattern::PatternError;
 pub use problem::{LoadError, LoadErrors, Problem};
 pub use rehearsal::{Rehearsal, RehearsedCase};
-pub use role::{Alias, NoRole, Refusal, RoleGrant, RolePath, Said, TokenType};
+pub use role::{Alias, Imported, NoRole, Refusal, RoleFiles, RoleGrant, RolePath, Said, TokenType, import_role};
 pub use rule::{Rule, Target};
 pub use set::PolicySet;
 pub use sources::is_policy_file;

@@ -27,6 +27,8 @@ pub struct LoadError {
     pub place: Option<Place>,
     /// What is wrong.
     pub problem: Problem,
+    /// What to do about it, where that takes more than the problem knows.
+    pub help: Option<String>,
 }
 
 /// What can be wrong.
@@ -179,6 +181,50 @@ impl Problem {
     }
 }
 
+impl Problem {
+    /// A few words to stand under the text.
+    const fn label(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Missing(_) => "something is missing here",
+            Self::TooMany { .. } | Self::TooLong { .. } | Self::TooLarge => "too much",
+            Self::Name { .. } => "not such a name",
+            Self::Duplicate { .. } | Self::TakenTarget { .. } => "taken",
+            Self::UnknownIssuer(_) | Self::UnknownMountIssuer(_) => "not configured",
+            Self::Message { .. } => "not so in OpenBao",
+            Self::Ttl => "out of bounds",
+            Self::TooCostly { .. } => "one rule too many",
+            Self::Case { .. } => "not well formed",
+            Self::CaseFailed { .. } => "came out otherwise",
+            Self::Expression { error, .. } => error.label(),
+            Self::Unreadable(_) | Self::Shape(_) | Self::Found { .. } | Self::Internal(_) => return None,
+        })
+    }
+
+    /// What to do about it, whatever stands around it.
+    const fn help(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Unreadable(_) => "give the process the right to read it, or take it out of the policy directory",
+            Self::TooLarge | Self::TooMany { .. } => {
+                "split the rules over several targets, or what they say into fewer"
+            }
+            Self::TooLong { .. } => "say it in fewer words",
+            Self::Duplicate { .. } => "give one of them another name, or take it out",
+            Self::TakenTarget { .. } => {
+                "put the rules of one target into one file, or ask for one of them by another name"
+            }
+            Self::UnknownIssuer(_) => "configure the issuer, or name one that is",
+            Self::Ttl => "write e.g. `10m`, `1h30m`",
+            Self::TooCostly { .. } => {
+                "ask what is cheap and most often false first, and for one element with `in` instead of a walk through all"
+            }
+            Self::CaseFailed { .. } => {
+                "either the rules or the case say what was not meant: `cambio policy eval` shows the walk"
+            }
+            _ => return None,
+        })
+    }
+}
+
 impl LoadErrors {
     /// The faults, in order.
     #[must_use]
@@ -209,7 +255,14 @@ impl LoadError {
             Problem::Found { message, .. } => message.clone(),
             other => other.to_string(),
         };
-        Finding::new(self.problem.code(), &self.file, self.place.unwrap_or_default(), message)
+        let finding = Finding::new(self.problem.code(), &self.file, self.place.unwrap_or_default(), message);
+        let rule = match &self.problem {
+            Problem::Expression { rule, .. } | Problem::TooCostly { rule, .. } => Some(Arc::from(rule.as_str())),
+            _ => None,
+        };
+        let label = self.problem.label().map(str::to_owned);
+        let help = self.help.clone().or_else(|| self.problem.help().map(str::to_owned));
+        Finding { rule, label, help, ..finding }
     }
 
     /// By file, then by place.
@@ -245,13 +298,21 @@ impl Faults {
 
     pub(super) fn add(&mut self, place: Place, problem: Problem) {
         let place = (place.line > 0).then_some(place);
-        self.found.push(LoadError { file: Arc::clone(&self.file), place, problem });
+        self.found.push(LoadError { file: Arc::clone(&self.file), place, problem, help: None });
+    }
+
+    /// The same, with what to do about it.
+    pub(super) fn add_advised(&mut self, place: Place, problem: Problem, help: Option<String>) {
+        self.add(place, problem);
+        if let Some(last) = self.found.last_mut() {
+            last.help = help;
+        }
     }
 
     /// Adds a fault of a file that belongs to this one.
     pub(super) fn append(&mut self, file: &Arc<str>, place: Place, problem: Problem) {
         let place = (place.line > 0).then_some(place);
-        self.found.push(LoadError { file: Arc::clone(file), place, problem });
+        self.found.push(LoadError { file: Arc::clone(file), place, problem, help: None });
     }
 
     /// Checks a count, and says so where it is over.

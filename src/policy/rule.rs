@@ -219,6 +219,11 @@ impl Rule {
         programs.flat_map(|code| code.claims().iter().map(|(_, claim)| claim.as_ref())).collect()
     }
 
+    /// Whether one of its expressions mentions that variable.
+    pub(super) fn mentions(&self, part: Part, variable: &str) -> bool {
+        self.clause(part).is_some_and(|clause| clause.code.mentions(variable))
+    }
+
     fn clause(&self, part: Part) -> Option<&Clause> {
         let at = usize::from;
         if let Some(program) = &self.program {

@@ -165,7 +165,7 @@ impl Search {
 
     fn fail(&mut self, name: &str, problem: Problem) {
         let file = if name.is_empty() { "policies" } else { name };
-        self.errors.push(LoadError { file: Arc::from(file), place: None, problem });
+        self.errors.push(LoadError { file: Arc::from(file), place: None, problem, help: None });
     }
 }
 

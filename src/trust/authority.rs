@@ -1,8 +1,6 @@
 //! What the claims of a platform are worth as authority: whose workload a token is of, when code from outside runs with
 //! it, what vouches for what a caller chose. Data for the lints over policies; decides nothing about a token.
 
-use std::fmt;
-
 use serde::Deserialize;
 
 use super::claim_path::ClaimPath;
@@ -132,16 +130,6 @@ fn after<'t>(lead: &str, text: &'t str) -> Option<&'t str> {
                 "" => Some(""),
                 tail => tail.strip_prefix(end),
             }
-        }
-    }
-}
-
-impl fmt::Display for Voucher {
-    /// As a condition would say it.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.value {
-            Some(value) => write!(f, "{} == {value:?}", expression(&self.claim)),
-            None => write!(f, "{} == \"...\"", expression(&self.claim)),
         }
     }
 }

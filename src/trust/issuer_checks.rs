@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use url::Url;
 
+use crate::clock::Span;
 use crate::identity::{IssuerName, IssuerUrl};
 use crate::jose::{KeyRules, KeySet};
 
@@ -18,7 +19,6 @@ use super::platform_file::{DefaultKeys, IdentifyBy};
 use super::platforms::Platforms;
 use super::settings::{IssuerSettings, KeysSettings, MAX_LEEWAY};
 use super::source::{KeySource, Web};
-use super::span::Span;
 
 /// The checks of one issuer's settings, and the faults that they have found.
 pub(super) struct Checks<'a> {

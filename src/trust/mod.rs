@@ -42,8 +42,8 @@ mod schema;
 mod schema_check;
 mod settings;
 mod source;
-mod span;
 
+pub use address::is_reached_privately;
 pub use audience::AudiencePattern;
 pub use authority::{Authority, OutsideCode, OwnerClaim, VouchedClaim, Voucher, expression};
 pub use claim::{Claim, ClaimKind, Presence};
@@ -67,4 +67,3 @@ pub use schema::{ClaimSchema, Lookup, UnknownMembers, nearest};
 pub use schema_check::{SchemaFinding, SchemaProblem};
 pub use settings::{AudienceRule, ClusterSettings, IssuerSettings, JwksSettings, KeysSettings, MAX_LEEWAY};
 pub use source::KeyFault;
-pub use span::Span;

@@ -136,10 +136,12 @@ impl ClaimSchema {
     }
 }
 
-/// The one of `names` that is nearest to `name`, if a slip of the keyboard could explain it.
-pub fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+/// The name of `names` that is nearest to `name`, if a slip of the keyboard could explain it.
+#[must_use]
+pub fn nearest<'n>(name: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     let allowed = (name.chars().count() / 3).clamp(1, 3);
     names
+        .into_iter()
         .map(|known| (distance(name, known), known))
         .filter(|(d, _)| *d <= allowed)
         .min_by_key(|(d, _)| *d)

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::clock::Span;
 use crate::identity::IssuerName;
 use crate::jose::Algorithm;
 
@@ -14,7 +15,6 @@ use super::claim::Claim;
 use super::claim_path::ClaimPath;
 use super::media_type::MediaTypes;
 use super::platform_file::ReplayRule;
-use super::span::Span;
 
 /// The most leeway that an issuer may be given. Single use is remembered for as long, whatever is configured.
 pub const MAX_LEEWAY: Duration = Duration::from_secs(300);

@@ -100,7 +100,7 @@ impl Stand {
             stand.write("policies/vault.yaml", &format!("{head}namespace:{rules}"));
             stand.write("policies/deploy.yaml", &format!("target: deploy\nnamespace:{rules}"));
         }
-        stand.write("rs.secret", &format!("{CLIENT_SECRET}\n"));
+        stand.write_private("rs.secret", &format!("{CLIENT_SECRET}\n"));
         stand.write("cambio.yaml", &configuration(entries, sections));
         stand
     }
@@ -115,6 +115,14 @@ impl Stand {
     pub fn write(&self, path: &str, text: &str) -> PathBuf {
         let path = self.directory.path().join(path);
         std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// The same, for nobody else to read.
+    pub fn write_private(&self, path: &str, text: &str) -> PathBuf {
+        use std::os::unix::fs::PermissionsExt as _;
+        let path = self.write(path, text);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         path
     }
 

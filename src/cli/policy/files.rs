@@ -4,6 +4,7 @@
 //! where neither is given, from the names in the files, each taken for an issuer of the platform of that name.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 
@@ -11,7 +12,7 @@ use super::super::CliError;
 use crate::config::Config;
 use crate::identity::IssuerName;
 use crate::policy::{Catalog, Inspection, LoadErrors, PolicySet, Problem, Rehearsal};
-use crate::trust::Platforms;
+use crate::trust::{Platform, Platforms};
 
 /// The files and the issuers.
 #[derive(Debug, Args)]
@@ -134,21 +135,21 @@ fn named(texts: &[String]) -> Result<Catalog, CliError> {
     let platforms = Platforms::embedded();
     let mut catalog = Catalog::default();
     for text in texts {
-        let (name, platform) = text.split_once('=').map_or((text.as_str(), None), |(name, of)| (name, Some(of)));
+        let (name, of) = text.split_once('=').map_or((text.as_str(), None), |(name, of)| (name, Some(of)));
         let name = IssuerName::new(name).map_err(|error| CliError::new(format!("`--issuer {text}`: {error}")))?;
-        match platform {
+        match of {
             None => catalog.add_guessing(name, &platforms),
-            Some(platform) => {
-                let found = platforms.find(platform).ok_or_else(|| {
-                    let known: Vec<&str> = platforms.iter().map(|platform| platform.name()).collect();
-                    CliError::new(format!(
-                        "`--issuer {text}`: no platform `{platform}`: there are {}",
-                        known.join(", ")
-                    ))
-                })?;
-                catalog.add(name, Some(found));
-            }
+            Some(of) => catalog.add(name, Some(&platform(of)?)),
         }
     }
     Ok(catalog)
+}
+
+/// The platform of that name.
+pub(super) fn platform(name: &str) -> Result<Arc<Platform>, CliError> {
+    let platforms = Platforms::embedded();
+    platforms.find(name).cloned().ok_or_else(|| {
+        let known: Vec<&str> = platforms.iter().map(|platform| platform.name()).collect();
+        CliError::new(format!("`--issuer`: no platform `{name}`: there are {}", known.join(", ")))
+    })
 }

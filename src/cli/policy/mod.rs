@@ -6,6 +6,7 @@ mod diff;
 mod eval;
 mod files;
 mod fmt;
+mod init;
 mod junit;
 mod pages;
 mod recorded;
@@ -32,9 +33,10 @@ enum Command {
     Diff(diff::Diff),
     Eval(eval::Eval),
     Fmt(fmt::Fmt),
+    Init(init::Init),
     Test(test::Test),
-    WhoCan(who_can::WhoCan),
     Why(why::Why),
+    WhoCan(who_can::WhoCan),
 }
 
 impl Policy {
@@ -44,9 +46,10 @@ impl Policy {
             Command::Diff(diff) => diff.run(),
             Command::Eval(eval) => eval.run(),
             Command::Fmt(fmt) => fmt.run(),
+            Command::Init(init) => init.run(),
             Command::Test(test) => test.run(),
-            Command::WhoCan(who_can) => who_can.run(),
             Command::Why(why) => why.run(),
+            Command::WhoCan(who_can) => who_can.run(),
         }
     }
 }

@@ -1,7 +1,6 @@
 //! What there is to say about one token. Decides nothing about it that `verify` does not: with a configuration the real
 //! chain runs, and each check on claims is run once more by itself, so that everything that is wrong is said at once.
 
-use std::cmp::Reverse;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -9,12 +8,13 @@ use zeroize::Zeroizing;
 
 use super::hints;
 use crate::cli::CliError;
+use crate::cli::recognised::recognised;
 use crate::clock::Timestamp;
 use crate::config::Config;
 use crate::identity::IssuerName;
 use crate::jose::{CompactJws, sha256};
 use crate::oauth::{DeclaredType, SubjectToken};
-use crate::trust::{ClaimSchema, Issuer, KeysUnavailable, Platform, Platforms, Reason, Refresh, SchemaFinding};
+use crate::trust::{ClaimSchema, Issuer, KeysUnavailable, Platform, Reason, Refresh, SchemaFinding};
 use crate::verify::{UntrustedToken, examine};
 
 /// One token, looked at.
@@ -89,14 +89,9 @@ impl Inspection {
         let Some(untrusted) = inspection.untrusted(token) else { return inspection };
         let Some(claimed) = inspection.claimed(&untrusted) else { return inspection };
         let claims = inspection.claims();
-        let platforms = Platforms::embedded();
-        let mut likely: Vec<_> = platforms.recognise(&claimed).map(|one| (likeness(one, &claims), one)).collect();
-        likely.sort_by_key(|(likeness, one)| {
-            let theirs_alone = one.default_issuer() == Some(claimed.as_str());
-            (!theirs_alone, Reverse(*likeness), one.name().to_owned())
-        });
-        inspection.alternatives = likely.iter().skip(1).map(|(_, one)| one.name().to_owned()).collect();
-        inspection.platform = likely.first().map(|(_, one)| Arc::clone(one)).or_else(|| Platform::embedded("generic"));
+        let likely = recognised(&claimed, &claims);
+        inspection.alternatives = likely.iter().skip(1).map(|one| one.name().to_owned()).collect();
+        inspection.platform = likely.into_iter().next().or_else(|| Platform::embedded("generic"));
         inspection.times(&claims, at);
         inspection.compare(&claims);
         inspection
@@ -242,11 +237,4 @@ impl Inspection {
     pub(in crate::cli) fn is_good(&self) -> bool {
         self.steps.iter().all(|step| matches!(step.end, End::Ok(_)))
     }
-}
-
-/// How many claims the platform documents, less those that are not as it documents them.
-fn likeness(platform: &Platform, claims: &Map<String, Value>) -> i64 {
-    let known = claims.keys().filter(|name| platform.schema().claim(name).is_some()).count();
-    let signed = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-    signed(known).saturating_sub(signed(platform.schema().check(claims).len()))
 }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use super::Builder;
 use crate::policy::cost::{CLAIM, Size};
+use crate::policy::check::blame;
+use crate::policy::check::locate::locate;
 use crate::policy::digest;
 use crate::policy::document::{Document, GrantDocument, Place, PolicyItem, RuleDocument, place};
 use crate::policy::language::Dialect;
@@ -19,6 +21,7 @@ use crate::policy::trace::Part;
 pub(super) struct RuleBuilder<'b, 'i, 'd> {
     pub(super) builder: &'b mut Builder<'i>,
     pub(super) document: &'d Document,
+    pub(super) text: &'d str,
     pub(super) rule: &'d RuleDocument,
     pub(super) faults: &'b mut Faults,
 }
@@ -171,7 +174,12 @@ impl<'d> RuleBuilder<'_, '_, 'd> {
             Ok(found) => found,
             Err(error) => {
                 let rule = self.rule.name.value.clone();
-                self.faults.add(at, Problem::Expression { rule, part, error });
+                let range = blame::blamed(source, Dialect::Native, &sight.names, &error);
+                let facts = self.rule.issuer.value.0.first().and_then(|issuer| self.builder.catalog.find(issuer));
+                let schema = facts.and_then(|facts| facts.schema.as_deref());
+                let help = blame::advice(&error, Dialect::Native, &sight.names, schema);
+                let at = locate(self.text, at, source, range);
+                self.faults.add_advised(at, Problem::Expression { rule, part, error }, help);
                 return None;
             }
         };

@@ -98,3 +98,67 @@ fn is_inside(place: Place, node: Place) -> bool {
     let within = place.offset >= node.offset && place.offset <= node.offset.saturating_add(node.len);
     within && (node.len > 0 || (place.line, place.column) == (node.line, node.column))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::policy::check::lints::tests::findings;
+    use crate::policy::{Code, Finding};
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    /// A name without its id in the second of two conditions, and an acceptance at one of three places.
+    fn accepting(place: &str, acceptance: &Value) -> Vec<Finding> {
+        let mut file = json!({
+            "target": "t",
+            "rules": [{
+                "name": "r",
+                "issuer": "gitlab",
+                "require": [
+                    {"that": "claims.project_id == claims.?job_project_id.orValue(\"\")", "message": "no"},
+                    {"that": "claims.namespace_path == \"acme\"", "message": "no"},
+                ],
+                "grant": {"policies": ["\"p\""]},
+            }],
+            "cases": [
+                {"name": "a", "issuer": "gitlab", "claims": {"project_id": "1", "job_project_id": "1", "namespace_path": "acme"}, "permit": {"policies": ["p"]}},
+                {"name": "b", "like": "a", "with": {"project_id": "2"}, "deny": "no"},
+            ],
+        });
+        let list = json!([acceptance]);
+        match place {
+            "file" => file["accept"] = list,
+            "rule" => file["rules"][0]["accept"] = list,
+            "condition" => file["rules"][0]["require"][1]["accept"] = list,
+            _ => file["rules"][0]["require"][0]["accept"] = list,
+        }
+        findings(&file)
+    }
+
+    #[rstest]
+    #[case::by_code("file", "P0305", "because", true)]
+    #[case::by_name("rule", "recyclable-name", "because", true)]
+    #[case::beside_the_condition("condition", "P0305", "because", true)]
+    #[case::beside_another_condition("other", "P0305", "because", false)]
+    #[case::another_code("file", "P0304", "because", false)]
+    #[case::an_error("file", "P0201", "because", false)]
+    #[case::no_code("file", "P9999", "because", false)]
+    #[case::no_reason("file", "P0305", " ", false)]
+    fn a_warning_is_accepted_with_a_reason_where_it_stands(
+        #[case] place: &str,
+        #[case] finding: &str,
+        #[case] because: &str,
+        #[case] accepted: bool,
+    ) {
+        let findings = accepting(place, &json!({"finding": finding, "because": because}));
+        let of = |code: Code| findings.iter().filter(move |finding| finding.code == code);
+        let reasons: Vec<_> = of(Code::RecyclableName).map(|finding| finding.accepted.as_deref()).collect();
+        assert_eq!(reasons, [accepted.then_some("because")]);
+        assert_eq!(of(Code::IdleAcceptance).count(), usize::from(!accepted));
+    }
+
+    #[test]
+    fn an_idle_acceptance_cannot_be_accepted() {
+        let findings = accepting("file", &json!({"finding": "P0316", "because": "because"}));
+        assert!(findings.iter().any(|finding| finding.code == Code::IdleAcceptance && finding.counts()));
+    }
+}

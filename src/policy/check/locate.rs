@@ -40,6 +40,23 @@ pub(in crate::policy) fn at(text: &str, start: usize, end: usize) -> Option<Plac
     })
 }
 
+/// The place of a word within the node at `place`, e.g. of one name in a list; that of the node where it can't be found.
+pub(in crate::policy) fn word(text: &str, place: Place, word: &str) -> Place {
+    let start = place.offset as usize;
+    let found = || {
+        // The reader tells only where a list begins.
+        let node = text.get(start..)?;
+        let inside = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || "-_.".contains(c));
+        let (found, _) = node.match_indices(word).find(|(found, _)| {
+            let before = node.get(..*found).and_then(|before| before.chars().next_back());
+            let after = node.get(found + word.len()..).and_then(|after| after.chars().next());
+            !inside(before) && !inside(after)
+        })?;
+        at(text, start + found, start + found + word.len())
+    };
+    found().unwrap_or(place)
+}
+
 /// A scalar as it reads, with the bytes of the file that each of its characters came from.
 #[derive(Default)]
 struct Scalar {

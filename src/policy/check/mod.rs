@@ -4,13 +4,17 @@
 //! [`lints`] looks for habits that let people in. Refuses to decide what a token is granted.
 
 mod accept;
+pub(super) mod blame;
 mod lints;
 pub(super) mod locate;
+pub(super) mod shape;
 pub(super) mod spans;
 mod types;
 pub(super) mod written;
 
 use std::sync::Arc;
+
+pub(super) use self::types::{Type, expressions};
 
 use self::written::Parses;
 use super::catalog::Catalog;
@@ -43,4 +47,9 @@ pub(super) fn check(subject: &Subject<'_>) -> Vec<Finding> {
     accept::mark(subject, &mut findings);
     findings.sort_by(|a, b| a.order().cmp(&b.order()));
     findings
+}
+
+/// The name that is nearest to `name`, if a slip of the keyboard could explain it.
+pub(super) fn nearest<'n>(name: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    crate::trust::nearest(name, names)
 }

@@ -8,7 +8,8 @@ use cel::parser::Expression;
 
 use super::super::limits::RANGE_ITEMS;
 use super::{
-    BOUNDED, Dialect, ENTRIES, EXTRACT, EXTRACT_ALL, MAP_OF_MAPS, MAP_OF_PAIRS, MATCH, MILLISECONDS, PLAIN, REPLACE,
+    BOUNDED, Dialect, ENTRIES, EXTRACT, EXTRACT_ALL, MAP_OF_MAPS, MAP_OF_PAIRS, MATCH, MILLISECONDS, PLACE, PLAIN,
+    REPLACE,
 };
 
 /// What a call does to the size of its result, which [`cost`](super::super::cost) bounds.
@@ -18,6 +19,8 @@ pub(in crate::policy) enum Effect {
     Small,
     /// The result is no larger than its operands together.
     Copy,
+    /// The result is the operand itself.
+    Same,
     /// The result is one of its operands, or held by one.
     Part,
     /// Two bytes for one.
@@ -140,7 +143,7 @@ const fn on(terms: Terms, signature: Signature) -> Signature {
 
 /// Every function that an expression may call. A needle from a claim costs the product of both lengths in `cel`, and a
 /// replacement from a claim grows the text by it: in policies those have to be literals.
-static FUNCTIONS: &[Signature] = &[
+pub(in crate::policy) static FUNCTIONS: &[Signature] = &[
     global("size", 1, 1, Effect::Small),
     global("string", 1, 1, Effect::Copy),
     global("bytes", 1, 1, Effect::Copy),
@@ -234,6 +237,7 @@ static FUNCTIONS: &[Signature] = &[
     global(MAP_OF_MAPS, 1, 1, Effect::Elements),
     global(ENTRIES, 1, 1, Effect::Entries),
     global(MILLISECONDS, 1, 1, Effect::Small),
+    global(PLACE, 1, 1, Effect::Same),
     global(PLAIN, 1, 1, Effect::Copy),
     global(BOUNDED, 1, 1, Effect::Part),
     on(Terms::Role, global("check_valid_email", 1, 1, Effect::Small)),
@@ -266,6 +270,14 @@ pub(in crate::policy) fn function(
 
 /// Functions of cambio's own, which OpenBao does not have: there a program that calls one fails at every login.
 const OWN: [&str; 3] = ["hex", "fullMatch", "glob"];
+
+/// The function whose name is nearest to one that does not exist, if a slip of the keyboard could explain it.
+pub(in crate::policy) fn nearest(dialect: Dialect, name: &str) -> Option<&'static str> {
+    const MACROS: [&str; 8] = ["has", "all", "exists", "exists_one", "map", "filter", "cel.bind", "optMap"];
+    let known = FUNCTIONS.iter().filter(|known| known.terms != Terms::Role || dialect == Dialect::Role);
+    let names = known.map(|known| known.name).filter(|name| !name.contains('@')).chain(MACROS);
+    crate::policy::check::nearest(name, names)
+}
 
 /// Whether some function is called by that name with its dots: `optional.of`, `math.abs`.
 pub(in crate::policy) fn is_qualified(name: &str) -> bool {

@@ -81,6 +81,17 @@ pub(super) fn plain<'b, 'v>(args: Arguments<'b, 'v>) -> Answer<'b, 'v> {
     Ok(written.map_or(value, |text| CowVal::owned(CelString::from(text))))
 }
 
+/// A key or a place in a list, if it can be one.
+pub(super) fn place<'b, 'v>(args: Arguments<'b, 'v>) -> Answer<'b, 'v> {
+    let place = args.into_iter().next().ok_or_else(ExecutionError::missing_argument_or_target)?;
+    match place.downcast_ref::<CelDouble>() {
+        Some(double) if double.inner().fract() != 0.0 => {
+            Err(ExecutionError::no_such_overload("_[_]", vec!["list".to_owned(), "double".to_owned()]))
+        }
+        _ => Ok(place),
+    }
+}
+
 /// The fewest digits that read back as the same number; with an exponent below 1e-4 and from 1e6 on, as Go's and C++'s
 /// `%g` have it. `None` where `cel` writes the same.
 fn shortest(double: f64) -> Option<String> {

@@ -15,7 +15,7 @@ use super::messages;
 use super::path::RolePath;
 use super::program::{Program, Question};
 use crate::policy::build::Builder;
-use crate::policy::cost::Size;
+use crate::policy::cost::{CLAIM, Size};
 use crate::policy::digest;
 use crate::policy::document::Place;
 use crate::policy::language::{CLAIMS, Dialect, Language, NOW, OPERATION};
@@ -86,6 +86,8 @@ impl<'d> Steps<'_, '_, 'd> {
         let lets = self.variables(role)?;
         let (questions, last) = self.chain(&role.expression)?;
         let name = self.builder.compiler.text(path.role());
+        // Each claim that it mentions is read once, however often it is mentioned.
+        let conversion = if self.sight.claims.is_empty() { 0 } else { CLAIM.copy() };
         let audiences = role.bound_audiences.iter().map(|audience| Box::from(audience.as_str())).collect();
         let program = Program { path: path.clone(), language: language.clone(), questions, last, audiences };
         Some(Rule {
@@ -99,7 +101,7 @@ impl<'d> Steps<'_, '_, 'd> {
             claims: self.builder.compiler.claims(self.sight.claims),
             patterns: self.sight.patterns.into_values().collect(),
             digest: digest::of_role(&path.to_string(), role, self.documents.config.issuer()),
-            steps: self.sight.steps,
+            steps: self.sight.steps.saturating_add(conversion),
             program: Some(Box::new(program)),
         })
     }

@@ -7,6 +7,8 @@
 
 use std::ops::Range;
 
+use super::text::{Sign, signs, trimmed, unwrapped};
+
 /// Questions in order, and the answer where none holds; spans of bytes in the text.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::policy) struct Chain {
@@ -32,75 +34,6 @@ impl Chain {
     }
 }
 
-/// A character that structures an expression, outside of strings and comments.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sign {
-    Open,
-    Close,
-    Question,
-    Colon,
-}
-
-/// The signs of a text with their places.
-fn signs(source: &str) -> Vec<(usize, Sign)> {
-    let bytes = source.as_bytes();
-    let mut signs = vec![];
-    let mut at = 0;
-    while let Some(byte) = bytes.get(at) {
-        let sign = match byte {
-            b'"' | b'\'' => {
-                at = after_string(bytes, at);
-                continue;
-            }
-            b'`' => {
-                at += 1 + bytes.iter().skip(at + 1).take_while(|b| **b != b'`').count() + 1;
-                continue;
-            }
-            b'/' if bytes.get(at + 1) == Some(&b'/') => {
-                at += bytes.iter().skip(at).take_while(|b| **b != b'\n').count();
-                continue;
-            }
-            b'(' | b'[' | b'{' => Some(Sign::Open),
-            b')' | b']' | b'}' => Some(Sign::Close),
-            // `a.?b`, `a[?b]`, `{?k: v}` are the optional syntax; only the first can stand outside of brackets.
-            b'?' if !follows(bytes, at, b".") => Some(Sign::Question),
-            b':' => Some(Sign::Colon),
-            _ => None,
-        };
-        signs.extend(sign.map(|sign| (at, sign)));
-        at += 1;
-    }
-    signs
-}
-
-/// Whether the last byte before `at` that is no space is one of `these`.
-fn follows(bytes: &[u8], at: usize, these: &[u8]) -> bool {
-    let before = bytes.iter().take(at).rev().find(|byte| !byte.is_ascii_whitespace());
-    before.is_some_and(|byte| these.contains(byte))
-}
-
-/// Where the string that begins at `start` has ended.
-fn after_string(bytes: &[u8], start: usize) -> usize {
-    let quote = bytes.get(start).copied().unwrap_or_default();
-    let prefix = bytes.iter().take(start).rev().take(2).take_while(|b| matches!(b, b'r' | b'R' | b'b' | b'B'));
-    let raw = prefix.into_iter().any(|b| matches!(b, b'r' | b'R'));
-    let triple = bytes.get(start + 1) == Some(&quote) && bytes.get(start + 2) == Some(&quote);
-    let closing = if triple { 3 } else { 1 };
-    let mut at = start + closing;
-    while let Some(byte) = bytes.get(at) {
-        if *byte == b'\\' && !raw {
-            at += 2;
-        } else if *byte == quote
-            && (!triple || bytes.get(at..at + 3).is_some_and(|end| end.iter().all(|b| *b == quote)))
-        {
-            return at + closing;
-        } else {
-            at += 1;
-        }
-    }
-    bytes.len()
-}
-
 /// The first `?` of `within` outside of brackets, and its `:`, where no other ternary stands between them.
 fn ternary(signs: &[(usize, Sign)], within: &Range<usize>) -> Option<(usize, usize)> {
     let mut depth = 0_usize;
@@ -117,45 +50,6 @@ fn ternary(signs: &[(usize, Sign)], within: &Range<usize>) -> Option<(usize, usi
         }
     }
     None
-}
-
-/// The span without the spaces and the parentheses around all of it.
-fn unwrapped(source: &str, signs: &[(usize, Sign)], mut span: Range<usize>) -> Range<usize> {
-    loop {
-        span = trimmed(source, span);
-        let bytes = source.as_bytes();
-        let wrapped = bytes.get(span.start) == Some(&b'(')
-            && span.end.checked_sub(1).and_then(|end| bytes.get(end)) == Some(&b')')
-            && closes(signs, span.start) == span.end.checked_sub(1);
-        if !wrapped {
-            return span;
-        }
-        span = span.start + 1..span.end - 1;
-    }
-}
-
-/// Where the bracket that opens at `open` is closed.
-fn closes(signs: &[(usize, Sign)], open: usize) -> Option<usize> {
-    let mut depth = 0_usize;
-    for (at, sign) in signs.iter().filter(|(at, _)| *at >= open) {
-        match sign {
-            Sign::Open => depth += 1,
-            Sign::Close => {
-                depth = depth.checked_sub(1)?;
-                if depth == 0 {
-                    return Some(*at);
-                }
-            }
-            Sign::Question | Sign::Colon => {}
-        }
-    }
-    None
-}
-
-fn trimmed(source: &str, span: Range<usize>) -> Range<usize> {
-    let text = source.get(span.clone()).unwrap_or_default();
-    let start = span.start + (text.len() - text.trim_start().len());
-    start..(start + text.trim().len()).max(start)
 }
 
 #[cfg(test)]

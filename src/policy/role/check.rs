@@ -13,10 +13,11 @@ use super::issuer;
 use super::messages::{self, AUTH, LEASE};
 use crate::policy::cases::{CaseOutcome, resolve_for};
 use crate::policy::catalog::Catalog;
+use crate::policy::check::{Type, expressions};
 use crate::policy::code::Code;
 use crate::policy::document::{AcceptDocument, Place, place};
 use crate::policy::finding::{Finding, Severity};
-use crate::policy::language::{Language, PLAIN};
+use crate::policy::language::{Language, NOW, OPERATION, PLAIN};
 use crate::policy::problem::{Faults, Problem};
 use crate::policy::rehearsal::RehearsedCase;
 use crate::policy::rule::{Clause, Rule, Target};
@@ -68,6 +69,7 @@ impl Check<'_> {
         self.audience();
         self.message();
         self.issuer();
+        self.types();
         let Some(program) = self.rule.program.as_deref() else { return };
         let variables = self.rule.lets.iter().map(|variable| &variable.clause);
         let conditions = program.questions.iter().map(|question| &question.condition);
@@ -119,6 +121,24 @@ impl Check<'_> {
         // It says something about this run and nothing about the file.
         finding.accepted = Some("no configuration was given".to_owned());
         self.found.push(finding);
+    }
+
+    /// What the checker of types says, as warnings: OpenBao checks nothing before a login. Numbers are another kind there.
+    fn types(&mut self) {
+        let issuer = self.target.issuers().next();
+        let schema = issuer.and_then(|issuer| self.catalog.find(issuer)).and_then(|facts| facts.schema.as_deref());
+        let role = &self.documents.role;
+        let variables: Vec<(&str, &str)> =
+            role.variables.iter().map(|(name, source)| (name.value.as_str(), source.value.as_str())).collect();
+        let names = [(NOW, Type::Timestamp), (OPERATION, Type::String)];
+        let checked = expressions(schema, &names, &variables, &role.expression.value);
+        for (index, issue) in checked.issues.into_iter().filter(|(_, issue)| issue.code != Code::NumberKind) {
+            let source = role.variables.get(index).map_or(&role.expression, |(_, source)| source);
+            let place = source.within(&self.documents.text, issue.range);
+            let finding = Finding::new(issue.code, self.file, place, issue.message).in_rule(self.rule.name());
+            let (severity, label, help) = (Severity::Warning, issue.label, issue.help);
+            self.found.push(Finding { severity, label, help, ..finding });
+        }
     }
 
     /// What is odd wherever it stands.
@@ -225,7 +245,8 @@ fn plain(tree: &Expression) -> &Expression {
 fn accept(documents: &Documents, findings: &mut Vec<Finding>, faults: &mut Faults) {
     for AcceptDocument { finding, because } in &documents.cases.accept {
         let at = place(finding);
-        let Some(code) = Code::find(&finding.value).filter(|code| code.severity() == Severity::Warning) else {
+        let is_warning = |code: &Code| code.severity() == Severity::Warning || code.id().starts_with("P02");
+        let Some(code) = Code::find(&finding.value).filter(is_warning) else {
             faults.add(at, Problem::Shape(format!("`{}` is no warning that could be accepted", finding.value)));
             continue;
         };

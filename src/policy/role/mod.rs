@@ -16,6 +16,7 @@
 //! program    a token's claims -> a grant or a refusal
 //! check      what is odd about a role
 //! mounts     which role a login means
+//! import     a role -> a policy of cambio's own
 //! ```
 
 mod build;
@@ -25,6 +26,7 @@ mod claims;
 mod document;
 mod documents;
 mod grant;
+mod import;
 mod issuer;
 mod messages;
 mod mounts;
@@ -34,6 +36,7 @@ mod refusal;
 pub(super) mod scope;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use cel::DeclarationError;
 
@@ -42,6 +45,7 @@ pub(super) use check::judge;
 pub(super) use document::RoleDocument;
 pub(super) use documents::Documents;
 pub use grant::{Alias, RoleGrant, TokenType};
+pub use import::{Imported, RoleFiles, import_role};
 pub(super) use mounts::Mounts;
 pub use mounts::NoRole;
 pub use path::RolePath;

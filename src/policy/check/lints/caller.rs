@@ -43,7 +43,9 @@ fn unvouched(view: &View<'_>, atom: &Atom, beside: &Beside<'_>) -> Option<Findin
     let claim = expression(path);
     let message = format!("`{claim}` is the choice of {}", vouched.chosen_by);
     let help = match vouched.by.first() {
-        Some(voucher) => format!("add `{voucher}` beside it"),
+        Some(Voucher { claim, value }) => {
+            format!("add `{}` beside it", view.equals(claim, value.as_deref().unwrap_or("...")))
+        }
         None => {
             "nothing in the token vouches for it: pin something else, or accept it with the reason why nobody else may"
                 .to_owned()
@@ -57,4 +59,56 @@ fn unvouched(view: &View<'_>, atom: &Atom, beside: &Beside<'_>) -> Option<Findin
 fn is_just(atom: &Atom, value: &str) -> bool {
     let wanted = Literal::Text(value.to_owned());
     atom.pins() && atom.admits(&wanted) == Some(true) && atom.beginnings().iter().all(|text| text == value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::rule;
+    use crate::policy::Code;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::audience("claims.aud == \"a\"", true)]
+    #[case::person("claims.user_login == \"a\"", true)]
+    #[case::group_of_the_person("claims.?groups_direct.orValue([]).exists(g, g == \"a\")", true)]
+    #[case::project("claims.project_id == \"20\" && claims.aud == \"a\" && claims.user_login == \"a\"", false)]
+    #[case::ref_of_a_project("claims.project_id == \"20\" && claims.ref == \"main\"", true)]
+    #[case::refs_of_a_project("claims.project_id == \"20\" && claims.ref.startsWith(\"release/\")", true)]
+    #[case::protected_ref(
+        "claims.project_id == \"20\" && claims.ref == \"main\" && claims.ref_protected == \"true\"",
+        false
+    )]
+    #[case::unprotected_ref(
+        "claims.project_id == \"20\" && claims.ref == \"main\" && claims.ref_protected == \"false\"",
+        true
+    )]
+    #[case::protected_or_not(
+        "claims.project_id == \"20\" && claims.ref == \"main\" && claims.ref_protected in [\"true\", \"false\"]",
+        true
+    )]
+    #[case::each_in_its_alternative(
+        "claims.project_id == \"20\" && (claims.ref == \"main\" && claims.ref_protected == \"true\" || claims.ref_type == \"tag\")",
+        false
+    )]
+    #[case::in_another_alternative(
+        "claims.project_id == \"20\" && (claims.ref == \"main\" || claims.ref_protected == \"true\")",
+        true
+    )]
+    #[case::environment("claims.project_id == \"20\" && claims.?environment.orValue(\"\") == \"production\"", true)]
+    #[case::protected_environment(
+        "claims.project_id == \"20\" && claims.?environment.orValue(\"\") == \"production\" && claims.?environment_protected.orValue(\"\") == \"true\"",
+        false
+    )]
+    #[case::not_that_ref("claims.project_id == \"20\" && claims.ref != \"\"", false)]
+    fn p0308_of_what_the_caller_chose(#[case] condition: &str, #[case] found: bool) {
+        assert_eq!(rule("gitlab", &[condition]).has(Code::CallerChosen), found);
+    }
+
+    #[test]
+    fn p0308_of_a_ref_on_github_is_vouched_for_by_an_environment() {
+        let conditions = ["claims.repository_id == \"74\"", "claims.ref == \"refs/heads/main\""];
+        assert!(rule("github", &conditions).has(Code::CallerChosen));
+        let environment = "claims.?environment.orValue(\"\") == \"production\"";
+        assert!(!rule("github", &[conditions[0], conditions[1], environment]).has(Code::CallerChosen));
+    }
 }

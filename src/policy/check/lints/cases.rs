@@ -32,3 +32,22 @@ pub(super) fn check(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     let at = place(&subject.document.target);
     findings.push(Finding::new(Code::NoDenialCase, subject.file, at, message).helped(help));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::findings;
+    use crate::policy::Code;
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    #[rstest]
+    #[case::both(json!([{"name": "a", "issuer": "gitlab", "claims": {"sub": "a"}, "permit": {"policies": ["p"]}}, {"name": "b", "like": "a", "with": {"sub": "b"}, "deny": "no"}]), 0)]
+    #[case::permit_only(json!([{"name": "a", "issuer": "gitlab", "claims": {"sub": "a"}, "permit": {"policies": ["p"]}}]), 1)]
+    #[case::denial_only(json!([{"name": "a", "issuer": "gitlab", "claims": {"sub": "b"}, "deny": "no"}]), 1)]
+    #[case::none(json!([]), 1)]
+    fn p0315_of_cases_that_prove_half(#[case] cases: Value, #[case] found: usize) {
+        let rule = json!({"name": "r", "issuer": "gitlab", "require": [{"that": "claims.sub == \"a\"", "message": "no"}], "grant": {"policies": ["\"p\""]}});
+        let findings = findings(&json!({"target": "t", "rules": [rule], "cases": cases}));
+        assert_eq!(findings.iter().filter(|finding| finding.code == Code::NoDenialCase).count(), found);
+    }
+}

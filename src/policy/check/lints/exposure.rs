@@ -95,3 +95,65 @@ fn keeps_out(demand: &Demand, entry: &OutsideCode) -> bool {
         _ => false,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::rule;
+    use crate::policy::Code;
+    use rstest::rstest;
+
+    const GITHUB: &str = "claims.repository_id == \"74\"";
+    const GROUP: &str = "claims.?project_group_ids.orValue([]).exists(id, id == \"200\")";
+
+    #[rstest]
+    #[case::any_event("claims.?ref_protected.orValue(\"\") == \"true\"", true)]
+    #[case::listed("claims.event_name in [\"push\", \"release\"]", false)]
+    #[case::one("claims.event_name == \"push\" || claims.event_name == \"release\"", false)]
+    #[case::one_is_refused("claims.event_name != \"pull_request_target\"", true)]
+    #[case::all_are_refused(
+        "!(claims.event_name in [\"pull_request_target\", \"issue_comment\", \"issues\", \"discussion\", \"discussion_comment\", \"workflow_run\"])",
+        false
+    )]
+    #[case::pattern("claims.event_name.fullMatch(\"push|release\")", false)]
+    #[case::pattern_with_it("claims.event_name.startsWith(\"pu\")", true)]
+    #[case::named("claims.event_name in [\"push\", \"workflow_run\"]", true)]
+    #[case::environment("claims.?environment.orValue(\"\") == \"production\"", false)]
+    #[case::environment_and_named(
+        "claims.?environment.orValue(\"\") == \"production\" && claims.event_name in [\"push\", \"issues\"]",
+        true
+    )]
+    #[case::workflow("claims.workflow_ref == \"acme/shop/.github/workflows/deploy.yml@refs/heads/main\"", false)]
+    fn p0306_of_events_that_outsiders_start(#[case] condition: &str, #[case] found: bool) {
+        assert_eq!(rule("github", &[GITHUB, condition]).has(Code::ForkExposure), found);
+    }
+
+    #[rstest]
+    #[case::project("claims.project_id == \"20\"", false)]
+    #[case::group(GROUP, true)]
+    #[case::runs_in_the_project("claims.?job_project_id.orValue(\"\") == \"20\"", true)]
+    #[case::group_and_same_project(
+        "claims.project_id == claims.?job_project_id.orValue(\"\") && claims.namespace_id == \"72\"",
+        false
+    )]
+    #[case::group_and_same_project_where_told(
+        "(!has(claims.job_project_id) || claims.job_project_id == claims.project_id) && claims.namespace_id == \"72\"",
+        false
+    )]
+    #[case::group_and_another_project(
+        "claims.?job_project_id.orValue(\"\") != claims.project_id && claims.namespace_id == \"72\"",
+        true
+    )]
+    fn p0306_of_the_code_of_forks(#[case] condition: &str, #[case] found: bool) {
+        assert_eq!(rule("gitlab", &[condition]).has(Code::ForkExposure), found);
+    }
+
+    #[rstest]
+    #[case::any_origin("claims[\"oidc.circleci.com/project-id\"] == \"p\"", true)]
+    #[case::one_origin(
+        "claims[\"oidc.circleci.com/project-id\"] == \"p\" && claims[?\"oidc.circleci.com/vcs-origin\"].orValue(\"\") == \"o\"",
+        false
+    )]
+    fn p0306_of_builds_of_forks(#[case] condition: &str, #[case] found: bool) {
+        assert_eq!(rule("circleci", &[condition]).has(Code::ForkExposure), found);
+    }
+}

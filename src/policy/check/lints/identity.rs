@@ -9,7 +9,11 @@ use crate::trust::{Authority, ClaimKind, ClaimPath, OwnerClaim, expression};
 
 /// Whether anybody at all is let in: then who else is does not matter.
 pub(super) fn check(view: &View<'_>, findings: &mut Vec<Finding>) -> bool {
-    let before = findings.len();
+    let open = any_owner(view);
+    if open.is_some() || only_chosen(view).is_some() {
+        findings.extend(open);
+        return true;
+    }
     let mut told: Vec<ClaimPath> = vec![];
     view.each(|atom, beside| {
         if let Some(path) = atom.claim().filter(|path| !told.contains(path))
@@ -19,13 +23,7 @@ pub(super) fn check(view: &View<'_>, findings: &mut Vec<Finding>) -> bool {
             findings.push(finding);
         }
     });
-    if findings.len() > before {
-        return false;
-    }
-    let open = any_owner(view);
-    let is_open = open.is_some() || only_chosen(view).is_some();
-    findings.extend(open);
-    is_open
+    false
 }
 
 /// P0305. A name belongs to whoever bears it today. An account, repository, project or service account that is renamed or
@@ -45,7 +43,7 @@ fn recyclable(view: &View<'_>, atom: &Atom, beside: &Beside<'_>) -> Option<Findi
         return None;
     }
     let claim = expression(path);
-    let ids: Vec<String> = known.identified_by().iter().map(|id| format!("`{} == \"...\"`", expression(id))).collect();
+    let ids: Vec<String> = known.identified_by().iter().map(|id| format!("`{}`", view.equals(id, "..."))).collect();
     let message = format!(
         "`{claim}` names whoever bears the name: on {platform}, another can have it after a deletion or a new name"
     );
@@ -88,7 +86,7 @@ fn any_owner(view: &View<'_>) -> Option<Finding> {
             format!("and the issuer ({name}) signs for every workload that it knows")
         };
         let ids = authority.owners.iter().map(|owner| &owner.claim);
-        let ids: Vec<String> = ids.take(2).map(|id| format!("`{} == \"...\"`", expression(id))).collect();
+        let ids: Vec<String> = ids.take(2).map(|id| format!("`{}`", view.equals(id, "..."))).collect();
         let help = if ids.is_empty() {
             "pin the claim that says who it is".to_owned()
         } else {
@@ -149,4 +147,82 @@ fn rests_on_anything(demand: &Demand) -> bool {
         Demand::Opaque(opaque) => opaque.mentions.iter().any(|path| !own(path)),
         _ => false,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::rule;
+    use crate::policy::Code;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::name("claims.repository == \"acme/shop\"", true)]
+    #[case::one_of_several_names("claims.repository in [\"acme/shop\", \"acme/cart\"]", true)]
+    #[case::folded_name("claims.repository.lowerAscii() == \"acme/shop\"", true)]
+    #[case::name_and_id("claims.repository == \"acme/shop\" && claims.repository_id == \"74\"", false)]
+    #[case::name_and_its_owners_id("claims.repository == \"acme/shop\" && claims.repository_owner_id == \"65\"", true)]
+    #[case::owner_and_repository_id("claims.repository_owner == \"acme\" && claims.repository_id == \"74\"", false)]
+    #[case::id_in_one_alternative(
+        "(claims.repository_id == \"74\" || claims.actor == \"x\") && claims.repository == \"acme/shop\"",
+        true
+    )]
+    #[case::id_in_each_alternative(
+        "(claims.repository_id == \"74\" || claims.repository_id == \"75\") && claims.repository == \"acme/shop\"",
+        false
+    )]
+    #[case::subject("claims.sub == \"repo:acme/shop:ref:refs/heads/main\"", true)]
+    #[case::subject_with_ids("claims.sub == \"repo:acme@65/shop@74:ref:refs/heads/main\"", false)]
+    #[case::not_that_name("claims.repository_id == \"74\" && claims.repository != \"acme/old\"", false)]
+    #[case::refused_id("claims.repository == \"acme/shop\" && claims.repository_id != \"75\"", true)]
+    fn p0305_of_a_name_without_its_id(#[case] condition: &str, #[case] found: bool) {
+        assert_eq!(rule("github", &[condition]).has(Code::RecyclableName), found);
+    }
+
+    #[test]
+    fn p0305_sees_through_variables() {
+        let draft = |conditions: &[&str]| rule("kubernetes", conditions).letting("k", "claims[\"kubernetes.io\"]");
+        assert!(draft(&["k.namespace == \"a\""]).has(Code::RecyclableName));
+        assert!(!draft(&["k.namespace == \"a\"", "k.serviceaccount.uid == \"u\""]).has(Code::RecyclableName));
+    }
+
+    #[rstest]
+    #[case::ref_only("github", "claims.?ref_protected.orValue(\"\") == \"true\"", true)]
+    #[case::id("github", "claims.repository_id == \"74\"", false)]
+    #[case::one_of_ids("github", "claims.repository_id in [\"74\", \"75\"]", false)]
+    #[case::unreadable_mention("github", "claims.sub.split(\":\", 4)[1] == \"acme/shop\"", false)]
+    #[case::prefix_that_names_nobody("github", "claims.sub.startsWith(\"repo:\")", true)]
+    #[case::glob_that_names_nobody(
+        "github",
+        "claims.sub.glob(\"repo:*/shop:*\") && claims.repository_id != \"1\"",
+        true
+    )]
+    #[case::another_repositorys_workflow(
+        "github",
+        "claims.job_workflow_ref.contains(\"deploy\") && claims.runner_environment == \"github-hosted\"",
+        true
+    )]
+    #[case::one_alternative_names_nobody(
+        "github",
+        "claims.repository_id == \"74\" || claims.?ref_protected.orValue(\"\") == \"true\"",
+        true
+    )]
+    #[case::account_of_any_namespace("kubernetes", "has(claims[\"kubernetes.io\"].pod)", true)]
+    #[case::namespace("kubernetes", "claims[\"kubernetes.io\"].namespace == \"a\"", false)]
+    #[case::group("gitlab", "claims.?project_group_ids.orValue([]).exists(x, x == \"200\")", false)]
+    #[case::group_among_others("gitlab", "\"200\" in claims.?project_group_ids.orValue([])", false)]
+    #[case::verified_email_of_anybody("google", "claims.?email_verified.orValue(false)", true)]
+    #[case::nothing_is_known("generic", "claims.team == \"a\"", false)]
+    #[case::nothing_at_all("generic", "claims.aud == \"a\"", true)]
+    fn p0307_where_anybody_is_let_in(#[case] issuer: &str, #[case] condition: &str, #[case] found: bool) {
+        let codes = rule(issuer, &[condition]).codes();
+        assert_eq!(codes.contains(&"P0307") || codes.contains(&"P0308") && issuer == "generic", found, "{codes:?}");
+    }
+
+    #[test]
+    fn p0307_is_content_where_each_grant_asks() {
+        let when = |when: &str| serde_json::json!([{"when": when, "policy": "\"a\""}]);
+        let granting = |condition: &str| rule("github", &["claims.event_name == \"push\""]).granting(when(condition));
+        assert!(!granting("claims.repository_id == \"74\"").has(Code::AnyOwner));
+        assert!(granting("claims.run_attempt == \"1\"").has(Code::AnyOwner));
+    }
 }

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::view::{Spot, View};
+use crate::clock::Span;
 use crate::policy::code::Code;
 use crate::policy::finding::Finding;
-use crate::trust::{ReplayRule, Span};
+use crate::trust::ReplayRule;
 
 /// P0314. A granted token ends with the token it was exchanged for, unless the rule says `outlive_subject`: a `ttl` beyond
 /// what the issuer's tokens live never comes to be, and the job that relies on it fails in the middle. The reverse is no
@@ -48,4 +49,27 @@ pub(super) fn check(view: &View<'_>, findings: &mut Vec<Finding>) {
 
 fn span(length: Duration) -> Span {
     Span::from_secs(length.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::rule;
+    use crate::policy::Code;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::shorter("github", "5m", false, false)]
+    #[case::longer("github", "6m", false, true)]
+    #[case::longer_and_says_so("github", "1h", true, false)]
+    #[case::pod("kubernetes", "1h", false, false)]
+    #[case::pod_that_is_outlived("kubernetes", "15m", true, true)]
+    #[case::job_that_is_outlived("gitlab", "15m", true, true)]
+    fn p0314_of_a_ttl_that_does_not_fit(
+        #[case] issuer: &str,
+        #[case] ttl: &str,
+        #[case] outlive: bool,
+        #[case] found: bool,
+    ) {
+        assert_eq!(rule(issuer, &["claims.sub == \"a\""]).living(ttl, outlive).has(Code::LongTtl), found);
+    }
 }

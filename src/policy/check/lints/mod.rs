@@ -61,4 +61,4 @@ fn once(mut findings: Vec<Finding>) -> Vec<Finding> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(in crate::policy) mod tests;

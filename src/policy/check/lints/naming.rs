@@ -92,3 +92,40 @@ impl<'a> Names<'_, 'a> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::rule;
+    use crate::policy::Code;
+    use rstest::rstest;
+    use serde_json::json;
+
+    #[rstest]
+    #[case::text("claims.ref", true)]
+    #[case::part_of_it("claims.ref.lowerAscii()", true)]
+    #[case::hexed("hex(claims.ref)", false)]
+    #[case::hexed_in_part("hex(claims.ref) + claims.sub", true)]
+    #[case::id("claims.project_id", false)]
+    #[case::one_of_few("claims.ref_type", false)]
+    #[case::optional("claims.?environment.orValue(\"none\")", true)]
+    #[case::literal("(claims.ref == \"main\" ? \"a\" : \"b\")", false)]
+    fn p0313_of_the_text_of_claims(#[case] name: &str, #[case] found: bool) {
+        let policy = format!("\"p/\" + {name}");
+        assert_eq!(
+            rule("gitlab", &["claims.project_id == \"20\""]).granting(json!([policy])).has(Code::UnhexedName),
+            found
+        );
+        let behind =
+            rule("gitlab", &["claims.project_id == \"20\""]).letting("v", name).granting(json!(["\"p/\" + v"]));
+        assert_eq!(behind.has(Code::UnhexedName), found);
+    }
+
+    #[rstest]
+    #[case::listed("claims.ref in [\"main\", \"next\"]", false)]
+    #[case::whole_pattern("claims.ref.fullMatch(\"v[0-9]+\")", false)]
+    #[case::prefix("claims.ref.startsWith(\"v\")", true)]
+    #[case::not_that("claims.ref != \"x\"", true)]
+    fn p0313_is_silent_where_a_condition_lists_the_values(#[case] condition: &str, #[case] found: bool) {
+        assert_eq!(rule("gitlab", &[condition]).granting(json!(["\"p/\" + claims.ref"])).has(Code::UnhexedName), found);
+    }
+}

@@ -152,3 +152,44 @@ fn of_glob(text: &str, named: bool) -> Option<Flaw> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::rule;
+    use crate::policy::Code;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::not_anchored("claims.ref.matches(\"main\")", true)]
+    #[case::begins("claims.ref.matches(\"^main\")", true)]
+    #[case::ends("claims.ref.matches(\"main$\")", true)]
+    #[case::each_alternative_has_one("claims.ref.matches(\"^main|next$\")", true)]
+    #[case::anchored("claims.ref.matches(\"^(main|next)$\")", false)]
+    #[case::each_alternative_has_both("claims.ref.matches(\"^main$|^next$\")", false)]
+    #[case::whole("claims.ref.fullMatch(\"main|next\")", false)]
+    #[case::not_that("!claims.ref.matches(\"main\")", false)]
+    #[case::dot("claims.sub.fullMatch(\"spiffe://a.b/c\")", true)]
+    #[case::dot_in_brackets("claims.sub.fullMatch(\"spiffe://a[.]b/c\")", false)]
+    #[case::dots_after_a_separator("claims.sub.fullMatch(\"spiffe://a/ns/.*\")", false)]
+    #[case::dots_within_a_name("claims.sub.fullMatch(\"spiffe://a/ns/pay.*\")", true)]
+    #[case::glob("claims.sub.glob(\"spiffe://a/ns/*/sa/api\")", false)]
+    #[case::glob_within_a_name("claims.sub.glob(\"spiffe://a/ns/pay*\")", true)]
+    #[case::glob_of_everything("claims.ref.glob(\"**\")", true)]
+    #[case::glob_below("claims.sub.glob(\"spiffe://a/ns/**\")", false)]
+    #[case::glob_around("claims.sub.glob(\"spiffe://a/**/api\")", true)]
+    fn p0303_of_patterns_that_match_more(#[case] condition: &str, #[case] found: bool) {
+        assert_eq!(rule("spiffe", &[condition]).has(Code::LoosePattern), found);
+    }
+
+    #[rstest]
+    #[case(
+        "claims.job_workflow_ref.glob(\"acme/shop/.github/workflows/deploy*\")",
+        "claims.repository_id == \"74\"",
+        false
+    )]
+    #[case("claims.job_workflow_ref.glob(\"acme/shop/.github/workflows/deploy*\")", "claims.run_id != \"\"", true)]
+    #[case("claims.ref.fullMatch(\"refs/heads/release.*\")", "claims.run_id != \"\"", false)]
+    fn p0303_of_a_name_is_silent_beside_its_id(#[case] condition: &str, #[case] other: &str, #[case] found: bool) {
+        assert_eq!(rule("github", &[condition, other]).has(Code::LoosePattern), found);
+    }
+}

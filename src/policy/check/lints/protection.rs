@@ -90,3 +90,31 @@ impl<'a> Names<'_, 'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::rule;
+    use crate::policy::Code;
+    use rstest::rstest;
+    use serde_json::{Value, json};
+
+    #[rstest]
+    #[case::any_branch("claims.project_id == \"20\"", json!(["\"shop/production\""]), true)]
+    #[case::no_promise("claims.project_id == \"20\"", json!(["\"shop/read\"", "\"shop/unprotected\"", "\"products\""]), false)]
+    #[case::protected_ref("claims.ref_protected == \"true\"", json!(["\"shop/production\""]), false)]
+    #[case::protected_environment("claims.?environment_protected.orValue(\"\") == \"true\"", json!(["\"shop/prod\""]), false)]
+    #[case::in_its_when("claims.project_id == \"20\"", json!([{"when": "claims.ref_protected == \"true\"", "policy": "\"shop/protected\""}]), false)]
+    #[case::when_of_something_else("claims.project_id == \"20\"", json!([{"when": "claims.ref_type == \"tag\"", "policy": "\"shop/protected\""}]), true)]
+    #[case::computed("claims.project_id == \"20\"", json!(["\"shop/\" + (claims.ref_protected == \"true\" ? \"protected\" : \"unprotected\")"]), false)]
+    #[case::computed_the_other_way("claims.project_id == \"20\"", json!(["\"shop/\" + (claims.ref_protected != \"true\" ? \"unprotected\" : \"protected\")"]), false)]
+    #[case::computed_wrongly("claims.project_id == \"20\"", json!(["\"shop/\" + (claims.ref_protected != \"true\" ? \"protected\" : \"unprotected\")"]), true)]
+    fn p0309_of_promises_that_nothing_keeps(#[case] condition: &str, #[case] policies: Value, #[case] found: bool) {
+        assert_eq!(rule("gitlab", &[condition]).granting(policies).has(Code::Unpinned), found);
+    }
+
+    #[test]
+    fn p0309_is_of_platforms_that_have_environments_or_refs() {
+        let draft = rule("kubernetes", &["claims[\"kubernetes.io\"].namespace == \"a\""]);
+        assert!(!draft.granting(json!(["\"a/production\""])).has(Code::Unpinned));
+    }
+}

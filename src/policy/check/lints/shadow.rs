@@ -2,9 +2,8 @@
 
 use super::view::{Spot, View};
 use crate::policy::code::Code;
-use crate::policy::demand::{Absent, Demand, Scope, Test, implies, is_impossible};
+use crate::policy::demand::{Demand, implies, is_impossible};
 use crate::policy::finding::Finding;
-use crate::trust::expression;
 
 pub(super) fn check(views: &[View<'_>], findings: &mut Vec<Finding>) {
     for (at, view) in views.iter().enumerate() {
@@ -18,20 +17,16 @@ pub(super) fn check(views: &[View<'_>], findings: &mut Vec<Finding>) {
     }
 }
 
-/// P0311. A rule whose conditions contradict one another, or that ask for a value that the platform never sends, grants to
-/// nobody: either a claim is misspelt in it, or it is left over, and the next who edits it makes it match.
+/// P0311. A rule whose conditions contradict one another grants to nobody: either one of them is not what was meant, or
+/// the rule is left over, and the next who edits it makes it match.
 ///
-/// Wrong: `claims.ref_type == "branch" && claims.ref_type == "tag"`; `claims.ref_protected == "yes"`.
-/// Right: two rules, or `claims.ref_type in ["branch", "tag"]`; `claims.ref_protected == "true"`.
+/// Wrong: `claims.ref_type == "branch" && claims.ref_type == "tag"`.
+/// Right: two rules, or `claims.ref_type in ["branch", "tag"]`.
 fn never(view: &View<'_>, findings: &mut Vec<Finding>) -> bool {
-    let before = findings.len();
-    view.each(|atom, _| findings.extend(undocumented(view, atom)));
     if is_impossible(&view.require) {
-        if findings.len() == before {
-            let message = "the conditions of this rule contradict one another: it grants to nobody";
-            let help = "ask for one value of a claim, or for one of several: `claims.x in [...]`";
-            findings.push(view.finding(Code::NeverMatches, Spot::Rule, message).labelled("never matches").helped(help));
-        }
+        let message = "the conditions of this rule contradict one another: it grants to nobody";
+        let help = "ask for one value of a claim, or for one of several: `claims.x in [...]`";
+        findings.push(view.finding(Code::NeverMatches, Spot::Rule, message).labelled("never matches").helped(help));
         return true;
     }
     for item in &view.items {
@@ -42,26 +37,6 @@ fn never(view: &View<'_>, findings: &mut Vec<Finding>) -> bool {
         }
     }
     false
-}
-
-/// A value outside of those that every issuer of the rule documents.
-fn undocumented(view: &View<'_>, atom: &crate::policy::demand::Atom) -> Option<Finding> {
-    let path = atom.claim().filter(|_| atom.holds && atom.via.is_empty() && atom.scope == Scope::Value)?;
-    let Test::Among(values) = &atom.test else { return None };
-    let documented: Vec<_> = view.documented(path).collect();
-    let (platform, first) = documented.first()?;
-    let unknown = values.iter().find(|value| {
-        let crate::policy::demand::Literal::Text(text) = value else { return false };
-        !(text.is_empty() && atom.absent != Absent::Errs)
-            && documented
-                .iter()
-                .all(|(_, known)| !known.values().is_empty() && known.values().iter().all(|one| **one != **text))
-    })?;
-    let known: Vec<String> = first.values().iter().map(|value| format!("{value:?}")).collect();
-    let claim = expression(path);
-    let message = format!("`{claim}` is never {unknown} on {platform}: it is one of {}", known.join(", "));
-    let spot = Spot::Node(atom.at.part, atom.at.literal);
-    Some(view.finding(Code::NeverMatches, spot, message).labelled("not one of its values"))
 }
 
 /// P0310 and P0312. Rules are tried in order and the first that matches decides. A rule whose tokens all match an earlier
@@ -113,5 +88,95 @@ fn repeated(view: &View<'_>, findings: &mut Vec<Finding>) {
             let spot = Spot::Node(item.part, item.policy.id);
             findings.push(view.finding(Code::SameGrant, spot, message).labelled("granted already").helped("remove it"));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{codes, rule};
+    use crate::policy::Code;
+    use rstest::rstest;
+    use serde_json::json;
+
+    #[rstest]
+    #[case::the_same("claims.project_id == \"20\"", "claims.project_id == \"20\"", "P0312")]
+    #[case::the_same_turned(
+        "claims.ref == \"a\" && claims.sub == \"b\"",
+        "\"b\" == claims.sub && claims.ref == \"a\"",
+        "P0312"
+    )]
+    #[case::stricter("claims.project_id == \"20\"", "claims.project_id == \"20\" && claims.ref == \"a\"", "P0310")]
+    #[case::fewer_values("claims.ref in [\"a\", \"b\"]", "claims.ref == \"a\"", "P0310")]
+    #[case::value_and_prefix("claims.ref.startsWith(\"rel/\")", "claims.ref == \"rel/1\"", "P0310")]
+    #[case::value_and_pattern("claims.ref.glob(\"rel/*\")", "claims.ref in [\"rel/1\", \"rel/2\"]", "P0310")]
+    #[case::longer_prefix("claims.ref.startsWith(\"rel/\")", "claims.ref.startsWith(\"rel/1\")", "P0310")]
+    #[case::presence("has(claims.environment)", "has(claims.environment) && claims.environment == \"a\"", "P0310")]
+    #[case::not_this_one("claims.ref != \"a\"", "claims.ref == \"b\"", "P0310")]
+    #[case::one_alternative("claims.ref == \"a\" || claims.sub == \"b\"", "claims.sub == \"b\"", "P0310")]
+    #[case::unreadable_but_the_same("size(claims.ref) == 3", "size(claims.ref) == 3 && claims.sub == \"b\"", "P0310")]
+    #[case::member_of_a_list(
+        "\"a\" in claims.?groups_direct.orValue([])",
+        "claims.?groups_direct.orValue([]).exists(g, g == \"a\")",
+        "P0312"
+    )]
+    #[case::laxer("claims.project_id == \"20\" && claims.ref == \"a\"", "claims.project_id == \"20\"", "")]
+    #[case::another_value("claims.project_id == \"20\"", "claims.project_id == \"21\"", "")]
+    #[case::unreadable("size(claims.ref) == 3", "size(claims.ref) == 4", "")]
+    #[case::two_elements(
+        "claims.?groups_direct.orValue([]).exists(g, g.startsWith(\"a\") && g.endsWith(\"b\"))",
+        "claims.?groups_direct.orValue([]).exists(g, g.startsWith(\"a\")) && claims.?groups_direct.orValue([]).exists(g, g.endsWith(\"b\"))",
+        ""
+    )]
+    #[case::shorter_prefix("claims.ref.startsWith(\"rel/1\")", "claims.ref.startsWith(\"rel/\")", "")]
+    #[case::absence("has(claims.environment)", "claims.?environment.orValue(\"\") != \"a\"", "")]
+    #[case::lower_case("claims.ref.lowerAscii() == \"a\"", "claims.ref == \"a\"", "")]
+    fn p0310_and_p0312_of_a_rule_that_is_not_reached(#[case] earlier: &str, #[case] later: &str, #[case] code: &str) {
+        let found = codes(rule("gitlab", &[later]).after(rule("gitlab", &[earlier])));
+        let found: Vec<_> = found.into_iter().filter(|code| ["P0310", "P0312"].contains(code)).collect();
+        assert_eq!(found, if code.is_empty() { vec![] } else { vec![code] });
+    }
+
+    #[test]
+    fn p0310_is_of_the_same_issuers() {
+        let later = rule("gitlab", &["claims.sub == \"a\""]);
+        assert!(!codes(later.after(rule("github", &["claims.sub == \"a\""]))).contains(&"P0312"));
+    }
+
+    #[rstest]
+    #[case::two_values("claims.ref == \"a\" && claims.ref == \"b\"", true)]
+    #[case::value_and_prefix("claims.ref == \"a\" && claims.ref.startsWith(\"b\")", true)]
+    #[case::value_and_not("claims.ref == \"a\" && !(claims.ref in [\"a\", \"b\"])", true)]
+    #[case::absent_and_a_value("!has(claims.environment) && claims.?environment.orValue(\"\") == \"a\"", true)]
+    #[case::never("claims.ref == \"a\" && false", true)]
+    #[case::each_alternative("claims.ref == \"a\" && (claims.ref == \"b\" || claims.ref == \"c\")", true)]
+    #[case::some_and_every(
+        "claims.?groups_direct.orValue([]).exists(g, g == \"a\") && claims.?groups_direct.orValue([]).all(g, g == \"b\")",
+        true
+    )]
+    #[case::two_elements(
+        "claims.?groups_direct.orValue([]).exists(g, g == \"a\") && claims.?groups_direct.orValue([]).exists(g, g == \"b\")",
+        false
+    )]
+    #[case::one_alternative("claims.ref == \"a\" && (claims.ref == \"b\" || claims.sub == \"c\")", false)]
+    #[case::documented("claims.ref_type == \"tag\" || claims.ref_type == \"branch\"", false)]
+    #[case::different_case("claims.ref == \"a\" && claims.ref.upperAscii() == \"A\"", false)]
+    fn p0311_of_conditions_that_contradict(#[case] condition: &str, #[case] found: bool) {
+        assert_eq!(rule("gitlab", &[condition]).has(Code::NeverMatches), found);
+    }
+
+    #[test]
+    fn p0311_of_a_when_that_contradicts_its_rule() {
+        let when = |value: &str| json!([{"when": format!("claims.ref == {value:?}"), "policy": "\"a\""}]);
+        assert!(rule("gitlab", &["claims.ref in [\"a\", \"b\"]"]).granting(when("c")).has(Code::NeverMatches));
+        assert!(!rule("gitlab", &["claims.ref in [\"a\", \"b\"]"]).granting(when("b")).has(Code::NeverMatches));
+    }
+
+    #[rstest]
+    #[case::twice(json!(["\"a\"", "\"a\""]), true)]
+    #[case::in_a_when_after(json!(["\"a\"", {"when": "claims.ref == \"x\"", "policy": "\"a\""}]), true)]
+    #[case::in_a_when_before(json!([{"when": "claims.ref == \"x\"", "policy": "\"a\""}, "\"a\""]), false)]
+    #[case::two_names(json!(["\"a\"", "\"b\""]), false)]
+    fn p0312_of_an_entry_that_is_granted_already(#[case] policies: serde_json::Value, #[case] found: bool) {
+        assert_eq!(rule("gitlab", &["claims.sub == \"a\""]).granting(policies).has(Code::SameGrant), found);
     }
 }

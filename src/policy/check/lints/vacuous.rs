@@ -64,7 +64,7 @@ fn not_equal(view: &View<'_>, atom: &Atom, beside: &Beside<'_>) -> Option<Findin
     let needed = |other: &Atom| other.is_about(path) && other.needs_presence();
     if atom.absent == Absent::Meets && !beside.has(needed) {
         let message = format!("a token without `{claim}` meets this");
-        let help = format!("say what it has to be: `{claim} == \"...\"`, or ask `has({claim}) &&` first");
+        let help = format!("say what it has to be, `{}`, or ask `has({claim}) &&` first", view.equals(path, "..."));
         return Some(
             view.finding(Code::NotEqualAbsent, spot, message).labelled("true where the claim is absent").helped(help),
         );
@@ -80,6 +80,61 @@ fn not_equal(view: &View<'_>, atom: &Atom, beside: &Beside<'_>) -> Option<Findin
         return None;
     }
     let message = format!("every other value of `{claim}` meets this, those included that somebody makes up tomorrow");
-    let help = format!("say what it has to be: `{claim} == \"...\"` or `{claim} in [...]`");
+    let help = format!("say what it has to be: `{}`, or one of several with `in`", view.equals(path, "..."));
     Some(view.finding(Code::NotEqualAbsent, spot, message).labelled("all others pass").helped(help))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::rule;
+    use crate::policy::Code;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::all("claims.?groups_direct.orValue([]).all(g, g in [\"a\"])", true)]
+    #[case::all_of_a_present_list("has(claims.groups_direct) && claims.groups_direct.all(g, g in [\"a\"])", true)]
+    #[case::all_beside_a_size(
+        "claims.?groups_direct.orValue([]).size() > 0 && claims.?groups_direct.orValue([]).all(g, g in [\"a\"])",
+        false
+    )]
+    #[case::all_beside_a_turned_size(
+        "1 <= size(claims.?groups_direct.orValue([])) && claims.?groups_direct.orValue([]).all(g, g == \"a\")",
+        false
+    )]
+    #[case::all_beside_an_exists(
+        "has(claims.groups_direct) && claims.groups_direct.all(g, g in [\"a\"]) && \"a\" in claims.groups_direct",
+        false
+    )]
+    #[case::all_or_empty(
+        "!(claims.?groups_direct.orValue([]).size() > 0) || claims.?groups_direct.orValue([]).all(g, g == \"a\")",
+        false
+    )]
+    #[case::exists("claims.?groups_direct.orValue([]).exists(g, g in [\"a\"])", false)]
+    #[case::not_one_that_is_not("!claims.?groups_direct.orValue([]).exists(g, g != \"a\")", true)]
+    #[case::none_of_the_denied("!claims.?groups_direct.orValue([]).exists(g, g == \"evil\")", false)]
+    #[case::not_in("!(\"evil\" in claims.?groups_direct.orValue([]))", false)]
+    fn p0301_of_an_all_that_nobody_meets(#[case] condition: &str, #[case] found: bool) {
+        assert_eq!(rule("gitlab", &["claims.project_id == \"20\"", condition]).has(Code::Vacuous), found);
+    }
+
+    #[test]
+    fn p0301_of_a_list_of_denied_that_is_all_there_is() {
+        assert!(rule("gitlab", &["!claims.?groups_direct.orValue([]).exists(g, g == \"evil\")"]).has(Code::Vacuous));
+    }
+
+    #[rstest]
+    #[case::absent("claims.?environment.orValue(\"\") != \"production\"", true)]
+    #[case::absent_behind_a_not("!(claims.?environment.orValue(\"\") in [\"production\"])", true)]
+    #[case::absent_written_as_a_choice("(has(claims.environment) ? claims.environment : \"\") != \"production\"", true)]
+    #[case::absent_but_asked_for("has(claims.environment) && claims.?environment.orValue(\"\") != \"\"", false)]
+    #[case::not_empty("claims.?environment.orValue(\"\") != \"\"", false)]
+    #[case::default_is_refused("claims.?environment_protected.orValue(\"false\") != \"false\"", false)]
+    #[case::all_refs_but_one("claims.ref != \"main\"", true)]
+    #[case::all_refs_but_one_of_a_kind("claims.ref != \"main\" && claims.ref.startsWith(\"release/\")", false)]
+    #[case::of_few_values("claims.ref_type != \"tag\"", false)]
+    #[case::what_the_platform_sets("claims.pipeline_source != \"schedule\"", false)]
+    #[case::equal("claims.?environment.orValue(\"\") == \"production\"", false)]
+    fn p0302_of_what_everything_else_meets(#[case] condition: &str, #[case] found: bool) {
+        assert_eq!(rule("gitlab", &["claims.project_id == \"20\"", condition]).has(Code::NotEqualAbsent), found);
+    }
 }

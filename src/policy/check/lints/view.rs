@@ -14,7 +14,7 @@ use crate::policy::document::{Place, PolicyItem, RuleDocument};
 use crate::policy::finding::Finding;
 use crate::policy::rule::Rule;
 use crate::policy::trace::Part;
-use crate::trust::{Claim, ClaimPath, Lookup, Platform};
+use crate::trust::{Claim, ClaimPath, ClaimType, Lookup, Platform, Presence, expression};
 
 /// The syntax trees of a rule, as the parser made them.
 pub(super) struct Trees {
@@ -144,6 +144,23 @@ impl<'a> View<'a> {
             }
             _ => None,
         })
+    }
+
+    /// The condition that a claim has that value, asked for first where the claim may be absent.
+    pub(super) fn equals(&self, path: &ClaimPath, value: &str) -> String {
+        let known = self.documented(path).next().map(|(_, known)| known);
+        let is_list = known.is_some_and(|known| matches!(known.ty(), ClaimType::List(_)));
+        let absent = known.is_some_and(|known| known.presence() != Presence::Required);
+        let full = expression(path);
+        let mut names = path.names();
+        let asked = match (names.next(), names.next()) {
+            (Some(name), None) if full.ends_with(']') => Some(format!("claims[?{name:?}]")),
+            (Some(name), None) => Some(format!("claims.?{name}")),
+            _ => None,
+        };
+        let or = if is_list { "[]" } else { "\"\"" };
+        let read = asked.filter(|_| absent).map_or(full, |asked| format!("{asked}.orValue({or})"));
+        if is_list { format!("{read}.exists(x, x == {value:?})") } else { format!("{read} == {value:?}") }
     }
 
     /// Looks at each test that lets somebody in, of the conditions and of each `when`, with all that holds beside it.

@@ -41,7 +41,7 @@ fn wide(view: &View<'_>, atom: &Atom, beside: &Beside<'_>) -> Option<Finding> {
             let closed = format!("{text}{}", separator(text));
             (
                 format!("`{claim}` of others begins so, too"),
-                format!("also `{text}-evil{}...`", separator(text)),
+                format!("also `{text}{}evil{}...`", if text.ends_with(['-', '_', '.']) { "" } else { "-" }, separator(text)),
                 format!("end it with its separator, `{closed}`, or compare the whole: `{claim} == \"...\"`"),
             )
         }
@@ -88,4 +88,35 @@ fn separator(text: &str) -> char {
     let last = text.chars().rev().find(|c| matches!(c, '/' | ':'));
     // `repo:acme` goes on with a path, `system:serviceaccount:payments` does not.
     if last == Some(':') && text.matches(':').count() > 1 { ':' } else { '/' }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::rule;
+    use crate::policy::Code;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case::open("claims.sub.startsWith(\"repo:acme\")", true)]
+    #[case::closed("claims.sub.startsWith(\"repo:acme/\")", false)]
+    #[case::dashes_do_not_close("claims.repository.startsWith(\"acme/team-\")", true)]
+    #[case::suffix("claims.repository.endsWith(\"/shop\")", true)]
+    #[case::substring("claims.repository.contains(\"shop\")", true)]
+    #[case::beside_the_id("claims.repository_id == \"74\" && claims.sub.startsWith(\"repo:acme\")", false)]
+    #[case::id("claims.repository_owner_id.startsWith(\"6\")", true)]
+    #[case::ref_of_a_repository("claims.ref.startsWith(\"refs/heads/release\")", false)]
+    #[case::not_that("!claims.repository.startsWith(\"acme\")", false)]
+    #[case::in_a_list("[\"acme\", \"ajax\"].exists(o, claims.repository.startsWith(\"acme\"))", false)]
+    fn p0304_of_what_others_have_too(#[case] condition: &str, #[case] found: bool) {
+        assert_eq!(rule("github", &[condition]).has(Code::WidePrefix), found);
+    }
+
+    #[rstest]
+    #[case("repo:acme", '/')]
+    #[case("system:serviceaccount:payments", ':')]
+    #[case("spiffe://prod.example.org/ns/pay", '/')]
+    #[case("acme", '/')]
+    fn the_next_separator_is_the_last_one(#[case] text: &str, #[case] expected: char) {
+        assert_eq!(super::separator(text), expected);
+    }
 }

@@ -96,7 +96,7 @@ impl<'e> Checker<'e, '_> {
             && !self.present
             && let Some(claim) = self.claim_at(&path)
         {
-            self.unguarded(node, claim);
+            self.untested(node, target, claim);
         }
         self.function(node, name, Some(target), args)
     }
@@ -165,7 +165,10 @@ impl<'e> Checker<'e, '_> {
         let simple = !matches!(given, Type::List(_) | Type::Map(..) | Type::Object(_) | Type::Null | Type::Optional(_));
         let help = null.or_else(|| match given {
             Type::Optional(_) => Some(format!("`{bare}.orValue(..)` is the value, or another where there is none")),
-            _ => (convertible && simple).then(|| format!("convert it: `{takes}({bare})`")),
+            _ => match self.rewritten(operand, &Type::Int).filter(|_| takes == "int") {
+                Some(literal) => Some(format!("write `{literal}`")),
+                None => (convertible && simple).then(|| format!("convert it: `{takes}({bare})`")),
+            },
         });
         let code = if number { Code::NumberKind } else { Code::WrongArgument };
         let issue = self.issue(code, self.clause.node(operand), message);

@@ -26,7 +26,10 @@ impl<'e> Checker<'e, '_> {
             let help = self.rewritten(b, &left).or_else(|| self.rewritten(a, &right));
             let issue = self.issue(Code::NumberKind, self.clause.node(node), message);
             issue.labelled(format!("{left} and {right}"));
-            issue.help = help.map(|literal| format!("an integer of a token is an `int`: write `{literal}`"));
+            issue.help = Some(match help {
+                Some(literal) => format!("an integer of a token is an `int`: write `{literal}`"),
+                None => "an integer of a token is an `int`; a fraction is a `double`: convert one of them".to_owned(),
+            });
             return;
         }
         if !left.can_equal(&right) {

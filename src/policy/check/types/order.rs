@@ -150,6 +150,10 @@ impl<'e, 'x> Order<'e, 'x> {
         let Some((name, at, _)) = self.variables.get(index).copied() else { return };
         let ty = self.judge(at, present, |_, _, _| ());
         self.judged |= 1 << index;
+        for (_, issue) in self.found.iter_mut().filter(|(of, issue)| *of == at && issue.code == Code::Unguarded) {
+            let when = "a `let` has its value before the expression that mentions it begins";
+            issue.helped(format!("{when}: ask in a condition above that one, or within the `let`"));
+        }
         self.names.types.insert(name, ty);
         if let Some(known) = self.lets.0.get(name) {
             self.facts.learn(&known.read.clone());

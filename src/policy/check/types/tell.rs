@@ -96,14 +96,14 @@ impl<'e> Checker<'e, '_> {
         let range = self.clause.spans().field(node);
         let meant = schema.nearest(field).map(|meant| format!("did you mean `{meant}`?"));
         let (code, message) = if is_claims(operand) {
-            (Code::UnknownClaim, format!("the tokens have no claim `{field}`"))
+            (Code::UnknownClaim, format!("no claim `{field}`"))
         } else {
             (Code::UnknownMember, format!("{} has no member `{field}`", self.clause.text(operand)))
         };
         let known: Vec<&str> = schema.claims().map(|(name, _)| name).collect();
         let members = (!is_claims(operand) && known.len() <= 8).then(|| format!("it has `{}`", known.join("`, `")));
         let issue = self.issue(code, range, message);
-        issue.label.clone_from(&meant);
+        issue.labelled(if code == Code::UnknownClaim { "no such claim" } else { "no such member" });
         let open = "if the platform does send it, document it among the issuer's claims in the configuration";
         issue.help = Some(meant.or(members).unwrap_or_else(|| open.to_owned()));
     }
@@ -143,6 +143,16 @@ impl<'e> Checker<'e, '_> {
         let doc = if claim.doc().is_empty() { "may be absent".to_owned() } else { claim.doc().to_owned() };
         let range = self.clause.node(node);
         self.issue(Code::Unguarded, range, message).labelled(doc).helped(help);
+    }
+
+    /// That `value()` is asked of `target`, which may be none.
+    pub(super) fn untested(&mut self, node: &'e Expression, target: &'e Expression, claim: &Claim) {
+        let what = self.clause.text(target);
+        let message = format!("{what} may be none, and its value is taken without asking first");
+        let bare = what.trim_matches('`');
+        let help = format!("say what stands for it where it is absent: `{bare}.orValue(..)`");
+        let range = self.clause.node(node);
+        self.issue(Code::Unguarded, range, message).labelled(claim.doc()).helped(help);
     }
 
     /// That `node` should be a bool and is not.

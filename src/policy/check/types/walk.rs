@@ -12,7 +12,8 @@ use super::facts::{Facts, Lets, Path, Proof, type_of};
 use super::tell::{Clause, Issue};
 use super::ty::{Members, Type};
 use crate::policy::code::Code;
-use crate::policy::language::{CLAIMS, TYPES};
+use crate::policy::guard::dotted;
+use crate::policy::language::{CLAIMS, QUALIFIED_TYPES, TYPES};
 use crate::trust::{Claim, ClaimSchema, Presence, UnknownMembers};
 
 /// The names that an expression sees.
@@ -50,6 +51,7 @@ impl<'e> Checker<'e, '_> {
                 self.narrowed(node, ty)
             }
             Expr::Select(select) if select.test => self.has(node, select),
+            Expr::Select(_) if is_type(node) => Type::Type,
             Expr::Select(select) => self.member(node, &select.operand, &select.field),
             Expr::Call(call) => self.call(node, call),
             Expr::List(list) => Type::list(self.elements(list)),
@@ -242,4 +244,11 @@ impl<'e> Checker<'e, '_> {
     pub(super) fn claim(&self, node: &'e Expression) -> Option<&'e Claim> {
         self.claim_at(&self.lets.path(node)?)
     }
+}
+
+/// Whether this is the name of a type that has dots: `google.protobuf.Timestamp`.
+fn is_type(node: &Expression) -> bool {
+    let Expr::Select(select) = &node.expr else { return false };
+    ["Timestamp", "Duration"].contains(&select.field.as_str())
+        && dotted(node).is_some_and(|name| QUALIFIED_TYPES.contains(&name.as_str()))
 }
