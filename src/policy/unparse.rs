@@ -9,9 +9,9 @@ use std::fmt::Write as _;
 use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, operators};
 use cel::parser::Expression;
 
-use super::comprehension::Macro;
+use super::comprehension::{Bound, Macro};
 use super::guard::{is_claims, qualified, string};
-use super::language::MATCH;
+use super::language::{BOUNDED, EXTRACT, EXTRACT_ALL, MATCH, MILLISECONDS, PLAIN, REPLACE};
 use super::rule::Let;
 
 /// The longest text, in bytes; a longer one ends with `…`. Inlined variables could double it with each of 32.
@@ -87,7 +87,7 @@ impl Writer<'_> {
     }
 
     fn level(&self, node: &Expression) -> u8 {
-        match &node.expr {
+        match &transparent(node).expr {
             Expr::Ident(name) => self.inlined(name).map_or(MEMBER, |of| self.level(of)),
             Expr::Call(call) => match call.func_name.as_str() {
                 operators::IN if has(call).is_some() => MEMBER,
@@ -103,7 +103,7 @@ impl Writer<'_> {
     }
 
     fn bare(&mut self, node: &Expression) {
-        match &node.expr {
+        match &transparent(node).expr {
             Expr::Literal(literal) => self.literal(literal),
             Expr::Ident(name) => self.name(name),
             Expr::Select(select) if select.test => {
@@ -214,6 +214,22 @@ impl Writer<'_> {
                 self.node(operand, MEMBER);
                 let _ = write!(self.out, ".?{}", string(field).unwrap_or_default());
             }
+            (MILLISECONDS, [subject]) => {
+                self.node(subject, MEMBER);
+                self.out.push_str(".getMilliseconds()");
+            }
+            (name @ (REPLACE | EXTRACT | EXTRACT_ALL), [subject, pattern, to @ ..]) => {
+                let _ = write!(self.out, "regex.{}(", name.trim_start_matches('@'));
+                self.node(subject, 0);
+                let pattern = if let Expr::Ident(pattern) = &pattern.expr { pattern.as_str() } else { "" };
+                let text = pattern.split_once('(').map_or("", |(_, text)| text.trim_end_matches(')'));
+                let _ = write!(self.out, ", {text}");
+                for arg in to {
+                    self.out.push_str(", ");
+                    self.node(arg, 0);
+                }
+                self.out.push(')');
+            }
             (MATCH, [subject, pattern]) => {
                 self.node(subject, MEMBER);
                 self.out.push('.');
@@ -228,6 +244,32 @@ impl Writer<'_> {
             }
             (name, args) => self.function(call, name, args),
         }
+    }
+
+    fn bound(&mut self, bound: Bound<'_>) {
+        let Some([yes, no]) = bound.chosen() else {
+            let _ = write!(self.out, "cel.bind({}, ", bound.name.trim_start_matches('@'));
+            self.node(bound.value, 0);
+            self.out.push_str(", ");
+            self.node(bound.within, 0);
+            return self.out.push(')');
+        };
+        self.node(bound.value, MEMBER);
+        match &yes.expr {
+            Expr::Comprehension(inner) if let Some(held) = Bound::of(inner) => {
+                let _ = write!(self.out, ".optMap({}, ", held.name);
+                self.node(held.within, 0);
+            }
+            Expr::Call(call) if call.func_name == "value" => {
+                self.out.push_str(".orValue(");
+                self.node(no, 0);
+            }
+            _ => {
+                self.out.push_str(".or(");
+                self.node(no, 0);
+            }
+        }
+        self.out.push(')');
     }
 
     fn function(&mut self, call: &CallExpr, name: &str, args: &[Expression]) {
@@ -251,6 +293,9 @@ impl Writer<'_> {
     }
 
     fn comprehension(&mut self, inner: &ComprehensionExpr) {
+        if let Some(bound) = Bound::of(inner) {
+            return self.bound(bound);
+        }
         self.node(&inner.iter_range, MEMBER);
         let Some(of) = Macro::of(inner) else {
             let _ = write!(self.out, ".(loop over `{}`)", inner.iter_var);
@@ -264,6 +309,16 @@ impl Writer<'_> {
         }
         self.bound.pop();
         self.out.push(')');
+    }
+}
+
+/// What stands around a value without a meaning of its own.
+fn transparent(node: &Expression) -> &Expression {
+    match &node.expr {
+        Expr::Call(call) if [PLAIN, BOUNDED].contains(&call.func_name.as_str()) => {
+            call.args.first().map_or(node, transparent)
+        }
+        _ => node,
     }
 }
 

@@ -10,7 +10,7 @@ use cel::parser::Expression;
 use cel::{Context, ExecutionError, Value};
 
 use super::shown::shown;
-use crate::policy::comprehension::Macro;
+use crate::policy::comprehension::{Bound, Macro};
 use crate::policy::fault::Fault;
 use crate::policy::guard::{is_claims, qualified};
 use crate::policy::unparse::{claim_of, has};
@@ -148,6 +148,17 @@ impl Eye<'_> {
         secret: &[&str],
         into: &mut Observed<'e>,
     ) {
+        if let Some(bound) = Bound::of(inner) {
+            into.parts.push(self.look(bound.value, context, secret));
+            let Ok(value) = Value::resolve_val(bound.value, context) else { return };
+            let mut scope = context.new_inner_scope();
+            scope.add_variable_as_val(bound.name, value.into_owned());
+            let mut secret = secret.to_vec();
+            if self.is_hidden(bound.value, &secret) {
+                secret.push(bound.name);
+            }
+            return into.parts.push(self.look(bound.within, &scope, &secret));
+        }
         into.parts.push(self.look(&inner.iter_range, context, secret));
         let (Some(of), Ok(range)) = (Macro::of(inner), Value::resolve_val(&inner.iter_range, context)) else { return };
         let Some(range_items) = range.as_iterable() else { return };
@@ -218,6 +229,7 @@ pub(in crate::policy) fn children(node: &Expression) -> Vec<&Expression> {
         Expr::List(list) => list.elements.iter().collect(),
         Expr::Map(map) => map.entries.iter().flat_map(|entry| in_entry(&entry.expr)).collect(),
         Expr::Struct(message) => message.entries.iter().flat_map(|entry| in_entry(&entry.expr)).collect(),
+        Expr::Comprehension(inner) if let Some(bound) = Bound::of(inner) => vec![bound.value, bound.within],
         Expr::Comprehension(inner) => {
             let each: Vec<&Expression> = match Macro::of(inner) {
                 Some(of) => of.each().collect(),
