@@ -17,6 +17,16 @@ use serde_json::{Map, Value, json};
 /// How many times the calibrated time a step may take: between the cheapest and the dearest kind of step.
 const FACTOR: u32 = 6;
 
+/// `a` and `b` in no order.
+fn random(bytes: usize) -> String {
+    let mut state = 1_u32;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        if state >> 31 == 0 { 'a' } else { 'b' }
+    };
+    (0..bytes).map(|_| next()).collect()
+}
+
 fn now() -> Timestamp {
     Timestamp::from_secs(1_795_000_000)
 }
@@ -34,6 +44,8 @@ fn worst(shape: &str) -> Map<String, Value> {
         "two lists" => json!({"l": (0..512).collect::<Vec<_>>(), "m": (512..1_024).collect::<Vec<_>>()}),
         "text" => json!({"t": "a".repeat(16_000)}),
         "subject" => json!({"t": "ab".repeat(1_000)}),
+        "random" => json!({"t": random(2_000)}),
+        "random short" => json!({"t": random(500)}),
         "short" => json!({"t": "ab".repeat(250)}),
         "doubles" => json!({"l": vec![1e300; 512]}),
         "fractions" => json!({"l": vec![0.5; 512]}),
@@ -80,7 +92,7 @@ fn below(binds: usize, inner: &str) -> String {
     (0..binds).fold(inner.to_owned(), |inner, n| format!("cel.bind(v{n}, {n}, {inner})"))
 }
 
-const HOSTILE: [(&str, &str); 79] = [
+const HOSTILE: [(&str, &str); 85] = [
     ("claims.l.all(x, claims.l.exists(y, y == x))", "list"),
     ("claims.l.all(x, x in claims.l)", "list"),
     ("claims.l.all(i, x, claims.l[i] == x)", "list"),
@@ -121,6 +133,13 @@ const HOSTILE: [(&str, &str); 79] = [
     ("claims.t.matches('(a|b)*a(a|b){12}') || true", "subject"),
     ("claims.t.matches('(?i)(a|ab|aba|b)*c') || true", "subject"),
     ("claims.t.matches('[ab]{1,200}c') || true", "subject"),
+    // As many states of the automaton as there are bytes: it gives up, and the slow search begins.
+    ("claims.t.matches('[ab]*a[ab]{14}[^ab]') || true", "random"),
+    ("claims.t.matches('([ab]|[ab]b)*a([ab]|aa){20}[^ab]') || true", "random"),
+    ("claims.t.matches('(?i)([a-z]|[0-9]){1,60}[^ab]$') || true", "random"),
+    ("claims.t.fullMatch('.*a.{1,9}[^ab].*')", "random"),
+    ("regex.extractAll(claims.t, '[ab]*a[ab]{14}[^ab]|.').size() > 0", "random short"),
+    ("regex.replace(claims.t, '([ab]*)a([ab]{14})[^ab]|(.)', '\\\\3') != ''", "random short"),
     ("claims.l.all(x, x.matches('(a|aa)+$') || true)", "same"),
     ("regex.replace(claims.t, '(a|b)*?c|a', 'x') != ''", "short"),
     ("regex.replace(claims.t, '', '0123456789') != ''", "short"),
