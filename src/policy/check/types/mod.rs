@@ -135,3 +135,6 @@ pub(in crate::policy) fn expressions<'s>(
 fn walkable(source: &str) -> Expression {
     parse(source).ok().filter(guard::is_walkable).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;
