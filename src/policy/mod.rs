@@ -40,6 +40,7 @@ mod code;
 mod compile;
 mod cost;
 mod decision;
+mod demand;
 mod digest;
 mod document;
 mod evaluate;

@@ -44,6 +44,12 @@ impl ClaimPath {
         Self(self.0.iter().cloned().chain([Box::from(name)]).collect())
     }
 
+    /// Whether it is that claim, or inside of it.
+    #[must_use]
+    pub fn is_within(&self, outer: &Self) -> bool {
+        self.0.starts_with(&outer.0)
+    }
+
     /// The names, outermost first.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(AsRef::as_ref)

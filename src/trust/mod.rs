@@ -15,6 +15,7 @@
 
 mod address;
 mod audience;
+mod authority;
 mod cache_control;
 mod claim;
 mod claim_path;
@@ -43,6 +44,7 @@ mod source;
 mod span;
 
 pub use audience::AudiencePattern;
+pub use authority::{Authority, OutsideCode, OwnerClaim, VouchedClaim, Voucher, expression};
 pub use claim::{Claim, ClaimKind, Presence};
 pub use claim_path::ClaimPath;
 pub use claim_type::ClaimType;

@@ -9,6 +9,7 @@ use crate::jose::{Algorithm, Sha256, sha256};
 use regex::Regex;
 
 use super::audience::AudiencePattern;
+use super::authority::Authority;
 use super::claim::Presence;
 use super::claim_path::ClaimPath;
 use super::media_type::MediaTypes;
@@ -92,6 +93,12 @@ impl Platform {
             if !matches!(self.schema.lookup(&refused.claim), Lookup::Claim(_)) {
                 let claim = refused.claim.clone();
                 return Err(PlatformError::Claim { rule: "`refused_claims`", claim, fault: "do not have" });
+            }
+        }
+        for claim in self.file.authority.claims() {
+            if !matches!(self.schema.lookup(claim), Lookup::Claim(_)) {
+                let claim = claim.clone();
+                return Err(PlatformError::Claim { rule: "`authority`", claim, fault: "do not have" });
             }
         }
         for (_, claim) in self.schema.claims() {
@@ -200,6 +207,12 @@ impl Platform {
     #[must_use]
     pub fn usual_lifetime(&self) -> Duration {
         self.file.lifetime.usual.duration()
+    }
+
+    /// What its claims are worth as authority.
+    #[must_use]
+    pub fn authority(&self) -> &Authority {
+        &self.file.authority
     }
 
     /// The longest `exp - iat` that is accepted if the operator says nothing.

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use crate::jose::Algorithm;
 
 use super::audience::AudiencePattern;
+use super::authority::Authority;
 use super::claim::Claim;
 use super::claim_path::ClaimPath;
 use super::media_type::MediaTypes;
@@ -48,6 +49,8 @@ pub(super) struct PlatformFile {
     pub(super) unknown_claims: UnknownMembers,
     #[serde(default)]
     pub(super) claims: BTreeMap<Box<str>, Claim>,
+    #[serde(default)]
+    pub(super) authority: Authority,
     pub(super) examples: Vec<ExampleToken>,
 }
 
