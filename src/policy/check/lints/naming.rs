@@ -23,20 +23,29 @@ pub(super) fn check(view: &View<'_>, findings: &mut Vec<Finding>) {
     for item in &view.items {
         let mut names = Names { view, item, found: vec![], elements: vec![], left: NODES };
         names.visit(item.policy, item.part);
-        for (path, part, node) in names.found {
-            let claim = expression(&path);
-            let message = format!("`{claim}` chooses the policy: a `/` in it leads to another one");
-            let help = format!("write `hex({claim})`, or list the values that it may have in a condition");
+        for Found { text, what, part, node } in names.found {
+            let message = format!("{what} chooses the policy: a `/` in it leads to another one");
+            let help = format!("write `hex({text})`, or list the values that it may have in a condition");
             let finding = view.finding(Code::UnhexedName, Spot::Node(part, node), message);
             findings.push(finding.labelled("the text of a claim").helped(help));
         }
     }
 }
 
+/// A claim in a name.
+struct Found {
+    /// As the expression has it: the claim, or a variable for an element of it.
+    text: String,
+    /// What chooses.
+    what: String,
+    part: Part,
+    node: u64,
+}
+
 struct Names<'v, 'a> {
     view: &'v View<'a>,
     item: &'v Item<'a>,
-    found: Vec<(ClaimPath, Part, u64)>,
+    found: Vec<Found>,
     /// The variables of comprehensions, with the claims whose elements they are.
     elements: Vec<(&'a str, Option<ClaimPath>)>,
     left: u32,
@@ -52,7 +61,8 @@ impl<'a> Names<'_, 'a> {
                 let element = self.elements.iter().rev().find(|(known, _)| known == name);
                 if let Some((_, of)) = element {
                     if let Some(path) = of.clone().filter(|path| !self.is_harmless(path)) {
-                        self.found.push((path, part, node.id));
+                        let what = format!("an element of `{}`", expression(&path));
+                        self.found.push(Found { text: name.clone(), what, part, node: node.id });
                     }
                     return;
                 }
@@ -88,7 +98,8 @@ impl<'a> Names<'_, 'a> {
     fn claim(&mut self, node: &Expression, part: Part) {
         let [path] = mentions(self.view.lets, node).try_into().unwrap_or_else(|_| [ClaimPath::top("")]);
         if !self.is_harmless(&path) {
-            self.found.push((path, part, node.id));
+            let text = expression(&path);
+            self.found.push(Found { what: format!("`{text}`"), text, part, node: node.id });
         }
     }
 
