@@ -36,7 +36,7 @@ cases: ## the cases of the shipped policies
 
 .PHONY: bench
 bench: ## the numbers, with their bounds beside them; also as JSON under target/
-	cargo bench $(LOCKED) --bench exchange
+	cargo bench $(LOCKED) --bench exchange --bench policy
 
 # Needs cargo-fuzz (`cargo install cargo-fuzz`). Stable Rust with RUSTC_BOOTSTRAP=1 and no sanitizer is enough: the crate
 # forbids unsafe code, so what fuzzing looks for is panics, hangs and wrong answers. One target: FUZZ=name make fuzz.

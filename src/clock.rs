@@ -2,10 +2,14 @@
 //!
 //! `clippy.toml` bans the ambient clock everywhere else, so that a test can move time instead of sleeping.
 
+mod span;
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
+
+pub use span::Span;
 
 /// A moment, in milliseconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

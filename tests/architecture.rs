@@ -28,7 +28,7 @@ const ORDER: [&str; 17] = [
 ];
 
 /// Which modules may use a crate that is not everybody's.
-const OWNERS: [(&str, &[&str]); 22] = [
+const OWNERS: [(&str, &[&str]); 25] = [
     ("axum", &["http"]),
     ("hyper", &["http"]),
     ("hyper_util", &["http"]),
@@ -46,9 +46,12 @@ const OWNERS: [(&str, &[&str]); 22] = [
     ("quick_cache", &["verify"]),
     ("prometheus_client", &["telemetry"]),
     ("tracing_subscriber", &["telemetry"]),
+    ("annotate_snippets", &["cli"]),
+    ("anstream", &["cli"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("jiff", &["clock", "policy"]), // times of policy cases
+    ("similar", &["cli"]),
     ("subtle", &["http"]),
     ("serde_saphyr", &["config", "policy", "trust"]), // each owns the shape of its own files
 ];

@@ -148,8 +148,10 @@ fn the_answer_comes_in_the_form_that_was_asked_for() {
 
 #[test]
 fn tls_is_verified_by_the_ca_file() {
-    let more = format!("tls: {{certificate: {}, key: {}}}\n", tls("leaf.crt"), tls("leaf.key"));
+    let more = format!("tls: {{certificate: {}, key: tls.key}}\n", tls("leaf.crt"));
     let place = Place::new(&more);
+    place.write("tls.key", &fs::read_to_string(tls("leaf.key")).unwrap());
+    chmod(&place.path("tls.key"), 0o600);
     let (counter, file) = (place.counter(), place.write("token", &place.token()));
     let url = format!("https://localhost:{}", counter.address().port());
     let exchange = ["exchange", "--url", &url, "--target", "group-pipelines", "--token-file", &file];
@@ -183,7 +185,7 @@ fn a_refusal_has_the_error_the_decision_and_the_next_step_and_explain_has_the_re
     let config = place.config();
     let explained = cambio(&["explain", &id, "--config", &config]);
     assert_eq!((explained.code, explained.err.as_str()), (0, ""), "{explained:?}");
-    for part in ["denied", "the project does not belong to group 200", "pipeline: 0 held, then condition 1 did not"] {
+    for part in ["denied", "the project does not belong to group 200", "pipeline: 0 held, then require[0] did not"] {
         assert!(explained.out.contains(part), "{}", explained.out);
     }
     assert!(!explained.out.contains(&token));

@@ -230,6 +230,7 @@ fn an_expired_certificate_and_an_open_key_are_told() {
         said.out
     );
     place.write("tls.key", "nothing");
+    chmod(&place.path("tls.key"), 0o600);
     assert!(doctor(&place).out.contains("holds no usable PEM private key"));
 }
 

@@ -116,6 +116,19 @@ fn without_a_configuration_the_platform_is_recognised_and_differences_are_listed
 }
 
 #[test]
+fn claims_that_the_configuration_describes_are_compared_too() {
+    let place = Place::default();
+    let token = place.token_with(json!({"team": 7}));
+    let says = |part: &str| inspect(&token, &["--config", &place.config()]).out.contains(part);
+    assert!(says("`team` is not a claim of this platform"));
+    place.change("cambio.yaml", "    keys:", "    claims: {team: {type: int, kind: immutable_id}}\n    keys:");
+    assert!(!says("`team`"));
+    place.change("cambio.yaml", "type: int", "type: string");
+    assert!(says("`team` is a int, not a string"));
+    assert_eq!(inspect(&token, &["--config", &place.config()]).code, 0, "a description refuses no token");
+}
+
+#[test]
 fn one_of_two_clusters_with_the_same_issuer_has_to_be_named() {
     let place = Place::default();
     let second = "issuers:\n  - {name: other, platform: gitlab, issuer: 'https://gitlab.example.com', audiences: [them], \

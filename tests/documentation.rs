@@ -51,8 +51,26 @@ fn every_key_of_the_configuration_is_documented() {
 }
 
 #[test]
+fn every_metric_that_the_operator_is_told_to_look_at_exists() {
+    let (page, source) = (read("docs/operations.md"), read("src/telemetry/metrics.rs"));
+    let words = page.split(|c: char| !(c.is_ascii_lowercase() || c == '_')).filter(|word| word.starts_with("cambio_"));
+    let names: BTreeSet<&str> = words.map(|word| word.strip_suffix("_total").unwrap_or(word)).collect();
+    assert!(names.len() >= 8, "{names:?}");
+    for name in names {
+        assert!(source.contains(&format!("\"{name}\"")), "docs/operations.md tells of `{name}`");
+    }
+}
+
+#[test]
 fn every_document_that_is_named_exists() {
-    for page in ["README.md", "CONTRIBUTING.md", "docs/audit.md", "docs/threats.md", "docs/configuration.md"] {
+    for page in [
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/audit.md",
+        "docs/threats.md",
+        "docs/configuration.md",
+        "docs/operations.md",
+    ] {
         let text = read(page);
         for path in quoted(&text).into_iter().filter(|word| word.starts_with("docs/") || word.starts_with("src/")) {
             assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join(path).exists() || path.contains('*'), "{page}: {path}");

@@ -137,6 +137,8 @@ async fn a_real_api_server_takes_our_token_for_who_it_says() {
         cluster.said("gateway_cert"),
         cluster.said("gateway_key")
     );
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(cluster.said("gateway_key"), mode).unwrap();
     let mut stand = Stand::open_with("replay: reusable", &sections).await;
     stand.speaks_tls(&cluster.said("ca"));
     let answer = stand.exchange(&stand.token().sign()).await;

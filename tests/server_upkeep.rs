@@ -21,7 +21,7 @@ async fn a_file_that_hangs_does_not_stop_the_refresh_of_issuers_keys() {
     let entries = entry("workloads", issuer.name(), "replay: reusable");
     let mut stand = Stand::prepare(issuer, &entries, "tls: {certificate: tls.pem, key: tls-key.pem}");
     let certificate = stand.write("tls.pem", &fixture("server"));
-    stand.write("tls-key.pem", &fixture("server-key"));
+    stand.write_private("tls-key.pem", &fixture("server-key"));
     stand.start().await;
     stand.settled().await;
     // A pipe in the certificate's place: whoever opens it to read waits for somebody who writes.

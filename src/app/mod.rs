@@ -2,22 +2,25 @@
 //!
 //! Decides what is opened in which order, and what runs beside the requests. Refuses to decide anything about a token.
 
+mod archive;
 mod readiness;
+mod reload;
+mod rules;
 mod running;
 mod upkeep;
 
 use std::sync::Arc;
 
+pub use rules::{NewPolicies, RulesError, Told};
 pub use running::{ListenError, Running};
 
 use crate::audit::{AuditError, Journal};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::exchange::{Counter, CounterParts, NoSuchDefault, Rules};
+use crate::exchange::{Counter, CounterParts};
 use crate::http::oauth::{Clients, OAuth};
 use crate::http::{ServerLimits, Tls, TlsError};
 use crate::mint::{KeyError, KeyRing};
-use crate::policy::{LoadErrors, PolicySet};
 use crate::replay::{JournalError, ReplayGuard, ReplaySettings};
 use crate::state::{PrivateDir, Revocations, StateError};
 use crate::verify::VerifiedTokens;
@@ -29,6 +32,7 @@ pub struct App {
     pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) limits: ServerLimits,
     pub(crate) addresses: [std::net::SocketAddr; 2],
+    watched: reload::Watched,
 }
 
 /// Why a counter cannot be put together.
@@ -37,12 +41,9 @@ pub enum AppError {
     /// The data directory.
     #[error(transparent)]
     State(#[from] StateError),
-    /// The policies.
-    #[error("{0}")]
-    Policies(#[from] LoadErrors),
-    /// The target of requests that name none does not exist.
+    /// The policies, or the default target.
     #[error(transparent)]
-    DefaultTarget(#[from] NoSuchDefault),
+    Rules(#[from] RulesError),
     /// The signing keys.
     #[error("signing keys: {0}")]
     Keys(#[from] KeyError),
@@ -65,10 +66,13 @@ impl App {
     /// [`AppError`]; nothing was started.
     pub fn open(config: Config, clock: Clock) -> Result<Self, AppError> {
         let now = clock.now();
-        let policies = PolicySet::load(&config.policies, &config.catalog())?;
-        let rules = Rules::new(config.issuers, policies, config.default_target)?;
+        let watched = reload::Watched::of(&config);
+        let policies = NewPolicies::load(&config.policies, &config.catalog())?;
+        rules::log(policies.warnings());
+        let rules = policies.into_rules(config.issuers, config.default_target, now)?;
         let tls = config.tls.map(Tls::open).transpose()?.map(Arc::new);
         let data = PrivateDir::open(&config.data)?;
+        archive::keep(&data, &config.policies, rules.policies.digest());
         let keys = Arc::new(KeyRing::open(&config.keys, now)?);
         let replay = ReplaySettings { capacity: config.replay_capacity, journal: Some(data.clone()) };
         let counter = Arc::new(Counter::new(CounterParts {
@@ -82,7 +86,7 @@ impl App {
             clock,
         }));
         let oauth = OAuth { clients: Arc::new(Clients::new(config.clients)), counter: Arc::clone(&counter) };
-        Ok(Self { counter, oauth, tls, limits: config.limits, addresses: [config.listen, config.ops_listen] })
+        Ok(Self { counter, oauth, tls, limits: config.limits, addresses: [config.listen, config.ops_listen], watched })
     }
 
     /// The engine.

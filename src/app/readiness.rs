@@ -1,6 +1,6 @@
 //! Whether the counter can do its work, part by part.
 
-use crate::exchange::Counter;
+use crate::exchange::{Counter, Rules};
 use crate::http::ops::{Check, Readiness};
 
 /// Ready: records can be kept. An issuer without keys denies its own tokens and no others, so it is told and not fatal.
@@ -11,7 +11,7 @@ pub(super) fn of(counter: &Counter) -> Readiness {
     let part = |name: &str, ok: bool, detail: String| Check { name: name.to_owned(), ok, detail };
     let mut checks = vec![
         part("audit", audit, if audit { String::new() } else { "the journal takes no records".to_owned() }),
-        part("policies", true, format!("set {}, {} targets", rules.policies.digest(), rules.policies.targets().len())),
+        policies(counter, &rules),
     ];
     for issuer in rules.issuers.iter() {
         let status = issuer.keys().status();
@@ -25,4 +25,18 @@ pub(super) fn of(counter: &Counter) -> Readiness {
         checks.push(part(&format!("issuer {}", issuer.name()), usable, detail));
     }
     Readiness { ready: audit, checks }
+}
+
+/// Which policies decide, and whether they are those that are written: if not, the ones from before still decide.
+fn policies(counter: &Counter, rules: &Rules) -> Check {
+    let (digest, targets, loaded) = (rules.policies.digest().to_string(), rules.policies.targets().len(), rules.loaded);
+    let short = digest.get(..12).unwrap_or(&digest);
+    let warnings = match rules.warnings {
+        0 => String::new(),
+        some => format!(", {some} warnings"),
+    };
+    let failure = counter.reloads().failure();
+    let last = failure.as_ref().map_or_else(String::new, |failure| format!("; last reload {failure}"));
+    let detail = format!("set {short}, {targets} targets, loaded at {loaded}{warnings}{last}");
+    Check { name: "policies".to_owned(), ok: failure.is_none(), detail }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -25,7 +25,8 @@ pub struct Running {
     ops_address: SocketAddr,
     stop: watch::Sender<bool>,
     servers: Vec<JoinHandle<()>>,
-    upkeep: [JoinHandle<()>; 2],
+    upkeep: Vec<JoinHandle<()>>,
+    reload: Arc<Notify>,
 }
 
 /// An address that cannot be listened on.
@@ -50,12 +51,15 @@ impl App {
             readiness: Arc::new(move || readiness::of(&ready)),
             metrics: Arc::new(move || telemetry::render(&metrics)),
         });
-        let upkeep = upkeep::start(&self.counter, self.tls.clone(), &stopped);
+        let mut upkeep = Vec::from(upkeep::start(&self.counter, self.tls.clone(), &stopped));
+        let reload = Arc::new(Notify::new());
+        let reloader = self.watched.by(Arc::clone(&self.counter), self.tls.clone());
+        upkeep.push(tokio::spawn(reloader.run(Arc::clone(&reload), stopped.clone())));
         let servers = vec![
             tokio::spawn(serve(listener, oauth::router(self.oauth), self.tls, self.limits, stopped.clone())),
             tokio::spawn(serve(ops_listener, ops, None, self.limits, stopped)),
         ];
-        Ok(Running { counter: self.counter, address, ops_address, stop, servers, upkeep })
+        Ok(Running { counter: self.counter, address, ops_address, stop, servers, upkeep, reload })
     }
 }
 
@@ -80,6 +84,12 @@ impl Running {
     #[must_use]
     pub fn counter(&self) -> &Arc<Counter> {
         &self.counter
+    }
+
+    /// Has policies, issuers and platforms, the certificate and the signing keys read again soon, changed or not. What
+    /// comes of it, [`Counter::reloads`] says.
+    pub fn reload(&self) {
+        self.reload.notify_one();
     }
 
     /// Stops listening, lets requests in flight finish, and closes the journals.

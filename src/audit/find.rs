@@ -23,6 +23,29 @@ pub fn find(path: &Path, id: DecisionId) -> io::Result<Option<Record>> {
     Ok(None)
 }
 
+/// Gives every record of the journal at `path` and of the full files beside it to `take`, oldest file first. Lines that are
+/// no records are passed over.
+///
+/// # Errors
+/// The system's, where a file cannot be read.
+pub fn each(path: &Path, mut take: impl FnMut(Record)) -> io::Result<()> {
+    let files = rotated(path)?.into_iter().map(|(_, file)| file);
+    for file in files.chain([path.to_owned()]) {
+        let mut lines = match File::open(&file) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            file => BufReader::with_capacity(256 * 1024, file?),
+        };
+        let mut line = Vec::new();
+        while lines.read_until(b'\n', &mut line)? > 0 {
+            if let Ok(record) = serde_json::from_slice::<Record>(&line) {
+                take(record);
+            }
+            line.clear();
+        }
+    }
+    Ok(())
+}
+
 fn find_in(path: &Path, id: DecisionId) -> io::Result<Option<Record>> {
     let mut lines = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

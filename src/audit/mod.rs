@@ -45,7 +45,7 @@ mod trail;
 mod writer;
 
 pub use facts::{ClaimDetail, Surface};
-pub use find::find;
+pub use find::{each, find};
 pub use journal::{AuditError, AuditUnavailable, Counters, Journal};
 pub use record::Record;
 pub use settings::{JournalSettings, OnFailure, Sink};

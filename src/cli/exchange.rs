@@ -19,9 +19,10 @@ use zeroize::Zeroizing;
 
 use super::token_search::{PROJECTED, Search, TokenArgs, is_loopback};
 use super::{Answer, CliError, environment, private_file, runtime};
+use crate::clock::Span;
 use crate::identity::{IssuerName, TargetName};
 use crate::oauth::Scope;
-use crate::trust::{Call, Fetcher, Reply, Span};
+use crate::trust::{Call, Fetcher, Reply};
 use answer::{Granted, refused};
 
 const ENDPOINT: &str = "/oauth2/token";

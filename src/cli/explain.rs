@@ -1,4 +1,7 @@
-//! `cambio explain`: why a decision was made, from the record that it left.
+//! `cambio explain`: why a decision was made, from the record that it left and the policies of its time.
+
+mod reasons;
+pub(super) mod rules;
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -7,11 +10,14 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::Value;
 
+use reasons::meaning;
+use rules::SetOfThen;
+
 use super::text::shown;
 use super::{Answer, CliError, NO, pretty, print};
 use crate::audit::{Record, Sink, find};
 use crate::config::Config;
-use crate::identity::DecisionId;
+use crate::identity::{DecisionId, IssuerName};
 
 /// Tell why a request was allowed or denied, by the id that the caller got.
 #[derive(Debug, Args)]
@@ -20,16 +26,18 @@ use crate::identity::DecisionId;
 
 Examples:
   cambio explain 019aa3c1-7b2e-7c3d-9f10-2a4b6c8d0e1f --config cambio.yaml
-  cambio explain 019aa3c1-7b2e-7c3d-9f10-2a4b6c8d0e1f --journal /var/lib/cambio/audit/decisions.jsonl --json"
+  cambio explain 019aa3c1-7b2e-7c3d-9f10-2a4b6c8d0e1f --journal /var/lib/cambio/audit/decisions.jsonl --json
+Where `audit.claims` is `values`, the rules are walked once more with the claims of then; else it is shown where each rule
+ended, and which claims the token had. The policy set of then is kept for the last 20 sets that went live."
 )]
 pub(super) struct Explain {
     /// The decision's id: `decision_id` of the error, or the header `Cambio-Decision`.
     #[arg(value_name = "DECISION-ID")]
     id: String,
-    /// The configuration file, which names the journal.
-    #[arg(long, short, value_name = "FILE", default_value = "cambio.yaml", conflicts_with = "journal")]
-    config: PathBuf,
-    /// The journal file; full ones beside it are searched too.
+    /// The configuration file, which names the journal and the policies; default `cambio.yaml`.
+    #[arg(long, short, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The journal file, where it is another; full ones beside it are searched too.
     #[arg(long, value_name = "FILE")]
     journal: Option<PathBuf>,
     /// Print the record as JSON.
@@ -48,16 +56,14 @@ impl Explain {
             ))
         };
         let id = DecisionId::parse(&text).ok_or_else(odd)?;
-        let journal = match self.journal {
-            Some(journal) => journal,
-            None => match Config::load(&self.config).map_err(CliError::new)?.audit.sink {
-                Sink::File { path, .. } => path,
-                Sink::Stdout => {
-                    let text =
-                        "the journal goes to standard output; give the file that it was collected in as `--journal`";
-                    return Err(CliError::new(text));
-                }
-            },
+        let config = rules::config(self.config.as_deref(), self.journal.is_none())?;
+        let journal = match (self.journal, config.as_ref().map(|config| &config.audit.sink)) {
+            (Some(journal), _) => journal,
+            (None, Some(Sink::File { path, .. })) => path.clone(),
+            (None, _) => {
+                let text = "the journal goes to standard output; give the file that it was collected in as `--journal`";
+                return Err(CliError::new(text));
+            }
         };
         let failed = |error| CliError::new(format!("cannot read the journal `{}`: {error}", journal.display()));
         if !journal.try_exists().map_err(failed)? {
@@ -71,7 +77,15 @@ impl Explain {
             eprintln!("  another replica may have decided, or its file was deleted since (`audit.keep`)");
             return Ok(ExitCode::from(NO));
         };
-        let text = if self.json { pretty(&serde_json::to_value(&record).unwrap_or_default()) } else { told(&record) };
+        let set = SetOfThen::find(&record, config.as_ref());
+        let masked = masked(&record, config.as_ref());
+        let rules =
+            |json: bool| if json { rules::json(&record, &set) } else { Value::from(rules::told(&record, &set)) };
+        let text = if self.json {
+            pretty(&json(&masked, &rules(true)))
+        } else {
+            told(&masked) + rules(false).as_str().unwrap_or_default()
+        };
         print(&text)?;
         Ok(ExitCode::SUCCESS)
     }
@@ -90,6 +104,9 @@ fn told(record: &Record) -> String {
     line("outcome", Some(&record.outcome));
     line("reason", record.reason.as_deref());
     line("detail", record.detail.as_deref());
+    let meaning = record.reason.as_deref().and_then(meaning);
+    line("that is", meaning.as_ref().map(|meaning| meaning.says));
+    line("next", meaning.as_ref().map(|meaning| meaning.next));
     line("time", Some(&record.time));
     line("surface", surface.as_str());
     line("remote", record.remote.map(|remote| remote.to_string()).as_deref());
@@ -109,32 +126,34 @@ fn told(record: &Record) -> String {
     line("expires", record.expires.as_deref());
     line("lifetime", record.lifetime_s.map(|seconds| format!("{seconds} s")).as_deref());
     line("took", record.latency_us.map(|micros| format!("{micros} µs")).as_deref());
-    let tried = record.trace.as_ref().and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    if !tried.is_empty() {
-        text.push_str("\nrules that were tried, in order\n");
-    }
-    for rule in tried {
-        let _ = writeln!(text, "  {}", shown(&trial(rule)));
-    }
     text
 }
 
-/// One rule of a trace; positions count from 1 here, as a reader counts.
-fn trial(rule: &Value) -> String {
-    let name = rule.get("rule").and_then(Value::as_str).unwrap_or("?");
-    let held = rule.get("held").and_then(Value::as_u64).unwrap_or(0);
-    match rule.get("end").and_then(Value::as_str) {
-        Some("granted") => format!("{name}: all {held} conditions hold; granted"),
-        Some("unmet") => {
-            let condition = rule.get("condition").and_then(Value::as_u64).unwrap_or(0) + 1;
-            format!("{name}: {held} held, then condition {condition} did not")
+/// The record without the values of claims that the platform calls secret.
+fn masked(record: &Record, config: Option<&Config>) -> Record {
+    let mut record = record.clone();
+    let catalog = config.map(Config::catalog);
+    let issuer = record.issuer.as_deref().and_then(|name| IssuerName::new(name).ok());
+    let facts = issuer.and_then(|issuer| catalog.as_ref().and_then(|catalog| catalog.find(&issuer)));
+    if let (Some(schema), Some(Value::Object(claims))) =
+        (facts.and_then(|one| one.schema.as_deref()), &mut record.claims)
+    {
+        for (_, value) in claims.iter_mut().filter(|(name, _)| schema.hides(name)) {
+            *value = Value::from("[hidden]");
         }
-        Some("failed") => {
-            let at = rule.get("at").and_then(Value::as_str).unwrap_or("?");
-            format!("{name}: {held} held, then `{at}` failed; that denies, whatever the next rule says")
-        }
-        _ => rule.to_string(),
     }
+    record
+}
+
+/// The record with what is known beyond it.
+fn json(record: &Record, policy: &Value) -> Value {
+    let meaning = record.reason.as_deref().and_then(meaning);
+    let (says, next) = (meaning.as_ref().map(|meaning| meaning.says), meaning.as_ref().map(|meaning| meaning.next));
+    let mut told = serde_json::to_value(record).unwrap_or_default();
+    if let Some(members) = told.as_object_mut() {
+        members.insert("explained".to_owned(), serde_json::json!({"says": says, "next": next, "policy": policy}));
+    }
+    told
 }
 
 fn claims(claims: &Value) -> String {

@@ -13,7 +13,10 @@ mod explain;
 mod keys;
 mod policy;
 mod private_file;
+mod recognised;
+mod schema;
 mod serve;
+mod steps;
 mod text;
 mod token;
 mod token_search;
@@ -60,6 +63,7 @@ Examples:
   cambio doctor --config cambio.yaml               is everything that it rests on in order?
   cambio exchange --url https://cambio.example.com --target group-pipelines
   cambio token inspect token.jwt --config cambio.yaml
+  cambio policy check policies                     what is wrong with them, or lets people in
   cambio policy test policies                      run the cases of all policy files
   cambio explain 019aa3c1-7b2e-7c3d-9f10-2a4b6c8d0e1f --config cambio.yaml";
 
@@ -75,6 +79,7 @@ enum Command {
     Keys(keys::Keys),
     Doctor(doctor::Doctor),
     Explain(explain::Explain),
+    Schema(schema::Schema),
     Completions(completions::Completions),
 }
 
@@ -89,6 +94,7 @@ pub fn run() -> ExitCode {
         Ok(Command::Keys(keys)) => keys.run(),
         Ok(Command::Doctor(doctor)) => doctor.run(),
         Ok(Command::Explain(explain)) => explain.run(),
+        Ok(Command::Schema(schema)) => schema.run(),
         Ok(Command::Completions(completions)) => completions.run(),
         Err(error) => return misused(&error),
     };

@@ -1,8 +1,8 @@
-//! A file for this user alone that appears whole or not at all: where an issued token goes.
+//! A file that appears whole or not at all: where an issued token goes, for this user alone, and a file that is rewritten.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use super::CliError;
@@ -20,14 +20,29 @@ pub(super) fn write(path: &Path, content: &[u8]) -> Result<(), CliError> {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
         _ => {}
     }
+    place(path, content, 0o600)
+}
+
+/// Rewrites a regular file, links to it followed; who may read it stays as it is.
+pub(super) fn rewrite(path: &Path, content: &[u8]) -> Result<(), CliError> {
+    let failed = |error: io::Error| CliError::new(format!("cannot write `{}`: {error}", path.display()));
+    let path = path.canonicalize().map_err(failed)?;
+    let mode = fs::metadata(&path).map_err(failed)?.permissions().mode();
+    place(&path, content, mode & 0o777)
+}
+
+fn place(path: &Path, content: &[u8], mode: u32) -> Result<(), CliError> {
+    let failed = |error: io::Error| CliError::new(format!("cannot write `{}`: {error}", path.display()));
     let Some(name) = path.file_name() else { return Err(CliError::new("`--out` names no file")) };
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let temporary = directory.join(format!(".{}.{}.new", name.to_string_lossy(), std::process::id()));
     let written = OpenOptions::new()
         .write(true)
         .create_new(true)
-        .mode(0o600)
+        .mode(mode)
         .open(&temporary)
+        // Once more, because the process's mask took bits away.
+        .and_then(|file| file.set_permissions(Permissions::from_mode(mode)).map(|()| file))
         .and_then(|mut file| file.write_all(content).and_then(|()| file.sync_all()))
         .and_then(|()| fs::rename(&temporary, path))
         .and_then(|()| File::open(directory)?.sync_all());
@@ -40,7 +55,7 @@ pub(super) fn write(path: &Path, content: &[u8]) -> Result<(), CliError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::os::unix::fs::symlink;
 
     #[test]
     fn a_file_is_replaced_whole_and_private_and_nothing_else_is_replaced() {
@@ -57,5 +72,19 @@ mod tests {
         assert!(write(home.path(), b"x").is_err());
         assert!(write(&home.path().join("missing/token"), b"x").is_err());
         assert_eq!(fs::read_dir(home.path()).unwrap().count(), 2);
+    }
+    #[test]
+    fn a_file_is_rewritten_through_a_link_and_keeps_its_mode() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("policy.yaml");
+        fs::write(&path, "old").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o664)).unwrap();
+        let link = home.path().join("link.yaml");
+        symlink(&path, &link).unwrap();
+        rewrite(&link, b"new").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o664);
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert!(rewrite(&home.path().join("missing"), b"x").is_err());
     }
 }

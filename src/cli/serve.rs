@@ -7,16 +7,15 @@ use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Answer, CliError};
-use crate::app::App;
+use crate::app::{App, NewPolicies, Told};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::exchange::Rules;
 use crate::http::Tls;
 use crate::mint::{KeyRing, KeySource};
-use crate::policy::PolicySet;
 use crate::telemetry::{quiet_panics, start_logs};
 
-/// Run the counter until it is told to stop (SIGTERM or SIGINT); requests in flight then finish.
+/// Run the counter until it is told to stop (SIGTERM or SIGINT); requests in flight then finish. Policies, issuers and
+/// platforms are taken up when their files change, or at once by SIGHUP.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   cambio serve --config cambio.yaml
@@ -41,32 +40,41 @@ impl Serve {
         if self.check {
             return check(config);
         }
-        let app = App::open(config, Clock::System).map_err(CliError::new)?;
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         if let Some(workers) = self.workers {
             runtime.worker_threads(usize::from(workers));
         }
         let runtime = runtime.enable_all().build().map_err(CliError::new)?;
-        runtime.block_on(serve(app))
+        runtime.block_on(serve(config))
     }
 }
 
 /// Reads everything that the server would run with, and changes nothing: no key is made, no directory created, and a
 /// server that runs on the same data is not disturbed.
 fn check(config: Config) -> Answer {
-    let policies = PolicySet::load(&config.policies, &config.catalog()).map_err(CliError::new)?;
-    let rules = Rules::new(config.issuers, policies, config.default_target).map_err(CliError::new)?;
+    let policies = NewPolicies::load(&config.policies, &config.catalog()).map_err(CliError::new)?;
+    if !policies.warnings().is_empty() {
+        println!("{}", Told(policies.warnings()));
+    }
+    let now = Clock::System.now();
+    let rules = policies.into_rules(config.issuers, config.default_target, now).map_err(CliError::new)?;
     if let Some(tls) = config.tls {
         Tls::open(tls).map_err(CliError::new)?;
     }
     if matches!(config.keys.source, KeySource::Files(_)) {
-        KeyRing::open(&config.keys, Clock::System.now()).map_err(CliError::new)?;
+        KeyRing::open(&config.keys, now).map_err(CliError::new)?;
     }
-    println!("ok: {} issuers, {} targets, all cases hold", rules.issuers.len(), rules.policies.targets().len());
+    let warnings = if rules.warnings == 0 { String::new() } else { format!(", {} warnings", rules.warnings) };
+    let (issuers, targets) = (rules.issuers.len(), rules.policies.targets().len());
+    println!("ok: {issuers} issuers, {targets} targets, all cases hold{warnings}");
     Ok(ExitCode::SUCCESS)
 }
 
-async fn serve(app: App) -> Answer {
+async fn serve(config: Config) -> Answer {
+    // First of all: before somebody listens to it, SIGHUP ends a process.
+    let mut hangup = signal(SignalKind::hangup()).map_err(CliError::new)?;
+    let opened = tokio::task::spawn_blocking(|| App::open(config, Clock::System)).await.map_err(CliError::new)?;
+    let app = opened.map_err(CliError::new)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(CliError::new)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::new)?;
     let running = app.listen().await.map_err(CliError::new)?;
@@ -79,9 +87,12 @@ async fn serve(app: App) -> Answer {
         policy_set = %rules.policies.digest(),
         "cambio is listening"
     );
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            Some(()) = hangup.recv() => running.reload(),
+        }
     }
     tracing::info!("stopping; requests in flight finish first");
     running.stop().await;

@@ -9,19 +9,30 @@ const LONGEST: usize = 300;
 
 /// Text that others wrote, in one line, without control characters and marks that turn the direction of text.
 pub(super) fn shown(text: &str) -> String {
-    let odd = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-    };
     let mut line = String::new();
     for (count, c) in text.chars().enumerate() {
         if count == LONGEST {
             line.push('…');
             break;
         }
-        if odd(c) { line.extend(c.escape_default()) } else { line.push(c) }
+        push(&mut line, c);
     }
     line
+}
+
+/// The same of any length, in the lines that it has.
+pub(super) fn lines_shown(text: &str) -> String {
+    let mut lines = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c == '\n' { lines.push(c) } else { push(&mut lines, c) }
+    }
+    lines
+}
+
+fn push(text: &mut String, c: char) {
+    let odd = c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+    if odd { text.extend(c.escape_default()) } else { text.push(c) }
 }
 
 /// A span by its two largest units: `4m 10s`, `2d 3h`.

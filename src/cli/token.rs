@@ -1,7 +1,7 @@
 //! `cambio token`: take a token apart before it is sent, or after it was refused.
 
 mod hints;
-mod inspection;
+pub(super) mod inspection;
 mod report;
 
 use std::path::{Path, PathBuf};
@@ -114,7 +114,7 @@ impl Inspect {
     }
 }
 
-fn moment(text: &str) -> Result<Timestamp, CliError> {
+pub(super) fn moment(text: &str) -> Result<Timestamp, CliError> {
     let odd = || CliError::new("`--at` is a moment such as 2026-11-18T11:06:40Z, or seconds since 1970");
     Timestamp::parse(text).ok_or_else(odd)
 }

@@ -7,11 +7,12 @@ use serde::Deserialize;
 
 use super::bytes::ByteSize;
 use crate::audit::{ClaimDetail, OnFailure};
+use crate::clock::Span;
 use crate::http::TlsSettings;
 use crate::identity::TargetName;
 use crate::jose::Algorithm;
 use crate::telemetry::LogSettings;
-use crate::trust::{IssuerSettings, Span};
+use crate::trust::IssuerSettings;
 
 /// What an operator writes.
 #[derive(Debug, Deserialize)]

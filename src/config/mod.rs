@@ -5,6 +5,8 @@
 
 mod bytes;
 mod file;
+mod fixed;
+mod footprint;
 mod problem;
 
 use std::fs;
@@ -13,6 +15,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use file::{AuditFile, ClientFile, ConfigFile, TokensFile};
+pub use fixed::Fixed;
+pub use footprint::Footprint;
 pub use problem::{ConfigError, Problem};
 use zeroize::Zeroizing;
 
@@ -22,11 +26,15 @@ use crate::http::{ServerLimits, TlsSettings};
 use crate::identity::{IssuerUrl, TargetName};
 use crate::mint::{KeySettings, KeySource};
 use crate::policy::Catalog;
+use crate::state::read_private_file;
 use crate::telemetry::LogSettings;
-use crate::trust::{Fetcher, IssuerFault, Issuers, Platforms};
+use crate::trust::{Fetcher, IssuerFault, Issuers, Platforms, is_reached_privately};
 
 /// The largest configuration file that is read, in bytes.
 const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
+
+/// The longest secret of a resource server, in bytes.
+const MAX_SECRET_BYTES: usize = 4096;
 
 /// A checked configuration.
 pub struct Config {
@@ -60,6 +68,36 @@ pub struct Config {
     pub log: LogSettings,
     /// Bounds on connections.
     pub limits: ServerLimits,
+    /// Where all this can be read again.
+    pub origin: Origin,
+    /// The files and directories that decide about exchanges.
+    pub places: Vec<PathBuf>,
+    /// How those looked before they were read.
+    pub footprint: Footprint,
+    /// What only a restart takes up.
+    pub fixed: Fixed,
+}
+
+/// Where a configuration came from.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    /// A file.
+    File(PathBuf),
+    /// A text, and the directory that its paths are relative to.
+    Text(String, PathBuf),
+}
+
+impl Origin {
+    /// Reads it again: another file may stand there now, and other platforms in their directory.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn read(&self) -> Result<Config, ConfigError> {
+        match self {
+            Self::File(path) => Config::load(path),
+            Self::Text(text, base) => Config::parse(text, base),
+        }
+    }
 }
 
 impl Config {
@@ -72,9 +110,18 @@ impl Config {
         if fs::metadata(path).map_err(unreadable)?.len() > MAX_FILE_BYTES {
             return Err(ConfigError::TooLarge(path.to_owned()));
         }
+        // Looked at before it is read: what changes in between is then seen by the next look.
+        let places = vec![path.to_owned()];
+        let footprint = Footprint::of(&places);
         let text = fs::read_to_string(path).map_err(unreadable)?;
         let base = path.parent().unwrap_or(Path::new("."));
-        Self::parse(&text, base).map_err(|error| error.in_file(path))
+        let config = Self::parse(&text, base).map_err(|error| error.in_file(path))?;
+        Ok(Self {
+            origin: Origin::File(path.to_owned()),
+            places: places.into_iter().chain(config.places).collect(),
+            footprint: footprint.and(config.footprint),
+            ..config
+        })
     }
 
     /// Checks the text of a configuration file; relative paths are relative to `base`.
@@ -84,6 +131,10 @@ impl Config {
     pub fn parse(text: &str, base: &Path) -> Result<Self, ConfigError> {
         let file: ConfigFile = serde_saphyr::from_str(text).map_err(|error| ConfigError::Shape(error.to_string()))?;
         let mut problems = Vec::new();
+        let fixed = Fixed::of(&file);
+        let places: Vec<PathBuf> =
+            [Some(&file.policies), file.platforms.as_ref()].into_iter().flatten().map(|path| base.join(path)).collect();
+        let footprint = Footprint::of(&places);
         let issuer = own_issuer(&file.issuer, &mut problems);
         let platforms = platforms(file.platforms.as_deref().map(|path| base.join(path)), &mut problems);
         let issuers = Issuers::from_settings(settings_below(file.issuers, base), &platforms, &Fetcher::new());
@@ -118,6 +169,10 @@ impl Config {
                 header_timeout: file.limits.header_timeout.duration(),
                 shutdown_grace: file.limits.shutdown_grace.duration(),
             },
+            origin: Origin::Text(text.to_owned(), base.to_owned()),
+            places,
+            footprint,
+            fixed,
         })
     }
 
@@ -136,6 +191,11 @@ fn own_issuer(text: &str, problems: &mut Vec<Problem>) -> Option<IssuerUrl> {
                 "must be an https URL",
                 "write the URL under which clients reach cambio",
             ));
+            None
+        }
+        Ok(issuer) if issuer.as_str().starts_with("http://") && !is_reached_privately(issuer.as_str()) => {
+            let fix = "write https; http is for this machine and for private networks";
+            problems.push(Problem::new("issuer", "must be an https URL: tokens and keys are readable on the way", fix));
             None
         }
         Ok(issuer) => Some(issuer),
@@ -198,7 +258,7 @@ fn file_sink(path: PathBuf, audit: &AuditFile) -> Sink {
 fn resource_server(client: ClientFile, base: &Path, problems: &mut Vec<Problem>) -> Option<Client> {
     let place = format!("clients.{}", client.id);
     let secret = match &client.secret_file {
-        Some(file) => fs::read_to_string(base.join(file)).map(Zeroizing::new).map_err(|error| error.to_string()),
+        Some(file) => secret_from_file(&base.join(file)),
         None => secret_from_environment(&client.id),
     };
     match secret {
@@ -216,6 +276,13 @@ fn resource_server(client: ClientFile, base: &Path, problems: &mut Vec<Problem>)
             None
         }
     }
+}
+
+/// A file that nobody else may read: a mode wider than 0640 is refused.
+fn secret_from_file(path: &Path) -> Result<Zeroizing<String>, String> {
+    let bytes = read_private_file(path, MAX_SECRET_BYTES, 0o640).map_err(|error| error.to_string())?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| format!("`{}` is not text", path.display()))?;
+    Ok(Zeroizing::new(text.to_owned()))
 }
 
 #[allow(clippy::disallowed_methods, reason = "secrets are what the environment is for")]
@@ -257,6 +324,8 @@ issuers:
 
     #[rstest]
     #[case("issuer: https://cambio.example.com", "issuer: nonsense", "issuer: ")]
+    #[case("issuer: https://cambio.example.com", "issuer: http://cambio.example.com", "must be an https URL")]
+    #[case("issuer: https://cambio.example.com", "issuer: http://8.8.8.8:8200", "must be an https URL")]
     #[case("issuer: https://cambio.example.com", "isuer: https://cambio.example.com", "isuer")]
     #[case("platform: gitlab", "platform: gitlabb", "gitlab")]
     #[case("gitlab\n    issuer: https://gitlab", "generic\n    issuer: https://cambio", "its own tokens")]
@@ -269,6 +338,30 @@ issuers:
         assert_ne!(text, GOOD);
         let problems = problems(&text);
         assert!(problems.contains(said), "{problems}");
+    }
+
+    #[rstest]
+    #[case("http://127.0.0.1:8200")]
+    #[case("http://[::1]:8200")]
+    #[case("http://10.1.2.3")]
+    #[case("http://localhost:8200")]
+    #[case("http://cambio:8200")]
+    #[case("http://cambio.vault.svc.cluster.local")]
+    fn plain_http_is_for_this_machine_and_private_networks(#[case] issuer: &str) {
+        assert_eq!(problems(&GOOD.replacen("https://cambio.example.com", issuer, 1)), "");
+    }
+
+    #[test]
+    fn a_secret_that_others_may_read_is_refused() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        let (text, file) =
+            (format!("{GOOD}clients: [{{id: rs, secret_file: s, targets: [a]}}]"), directory.path().join("s"));
+        fs::write(&file, "a secret of 24 characters").unwrap();
+        for (mode, good) in [(0o600, true), (0o440, true), (0o644, false), (0o604, false)] {
+            fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(Config::parse(&text, directory.path()).is_ok(), good, "{mode:o}");
+        }
     }
 
     #[test]

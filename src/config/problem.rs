@@ -46,6 +46,22 @@ impl fmt::Display for Problem {
 }
 
 impl ConfigError {
+    /// How many problems it tells of.
+    #[must_use]
+    pub fn problems(&self) -> usize {
+        match self {
+            Self::Problems(problems) => problems.len(),
+            Self::InFile(_, error) => error.problems(),
+            Self::Unreadable(..) | Self::TooLarge(_) | Self::Shape(_) => 1,
+        }
+    }
+
+    /// Whether the file could not be read at all, which may pass.
+    #[must_use]
+    pub fn is_unreadable(&self) -> bool {
+        matches!(self, Self::Unreadable(..))
+    }
+
     pub(super) fn in_file(self, path: &Path) -> Self {
         Self::InFile(path.to_owned(), Box::new(self))
     }

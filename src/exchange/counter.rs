@@ -5,29 +5,18 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::outcome::Source;
-use super::stop::TargetFault;
+use super::reloads::Reloads;
+use super::rules::Rules;
 use super::tally::Tally;
 use super::walk::Walk;
 use crate::audit::Journal;
 use crate::clock::{Clock, Timestamp};
-use crate::identity::{DecisionId, IssuerUrl, TargetName};
+use crate::identity::{DecisionId, IssuerUrl};
 use crate::jose;
 use crate::mint::{KeyRing, Minter, OwnTokens};
-use crate::policy::{PolicySet, Target};
 use crate::replay::ReplayGuard;
 use crate::state::Revocations;
-use crate::trust::Issuers;
 use crate::verify::VerifiedTokens;
-
-/// What changes together when the operator changes it: an exchange finishes on the rules that it began with.
-pub struct Rules {
-    /// The trusted issuers.
-    pub issuers: Issuers,
-    /// The policies.
-    pub policies: PolicySet,
-    /// The target of a request that names none.
-    pub default_target: Option<TargetName>,
-}
 
 /// The parts of a [`Counter`].
 pub struct CounterParts {
@@ -62,6 +51,7 @@ pub struct Counter {
     journal: Arc<Journal>,
     seen: VerifiedTokens,
     tally: Tally,
+    reloads: Reloads,
 }
 
 impl Counter {
@@ -72,8 +62,9 @@ impl Counter {
         let minter = Minter::new(Arc::clone(&keys), issuer.as_str());
         let own = OwnTokens::new(Arc::clone(&keys), issuer.as_str());
         let tally = Tally::new(rules.issuers.iter().map(|issuer| issuer.name().clone()));
+        let reloads = Reloads::new(rules.loaded);
         let rules = ArcSwap::from_pointee(rules);
-        Self { rules, clock, keys, minter, own, issuer, replay, revocations, journal, seen, tally }
+        Self { rules, clock, keys, minter, own, issuer, replay, revocations, journal, seen, tally, reloads }
     }
 
     /// Begins an exchange. Whatever becomes of it, it leaves one record.
@@ -85,6 +76,21 @@ impl Counter {
     #[must_use]
     pub fn rules(&self) -> Arc<Rules> {
         self.rules.load_full()
+    }
+
+    /// Takes up other rules, all at once, and gives the former ones back. Exchanges that have begun finish on those.
+    ///
+    /// An issuer that is as it was should be the same one ([`Issuers::keeping`](crate::trust::Issuers::keeping)): of any
+    /// other, no token that was verified before is good without being verified again.
+    pub fn take_up(&self, rules: Rules) -> Arc<Rules> {
+        self.tally.follow(rules.issuers.iter().map(|issuer| issuer.name()));
+        self.rules.swap(Arc::new(rules))
+    }
+
+    /// How rules were taken up, or were not.
+    #[must_use]
+    pub fn reloads(&self) -> &Reloads {
+        &self.reloads
     }
 
     /// Our own public keys, as a JWK Set.
@@ -152,39 +158,5 @@ impl Counter {
     /// Without randomness the id is only unique, not unguessable; it is no secret, and a refusal must have one.
     pub(super) fn decision_id(&self, now: Timestamp) -> DecisionId {
         DecisionId::new(now, jose::random().unwrap_or_default())
-    }
-}
-
-/// The target of requests that name none does not exist.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("default_target: there is no target `{0}` among the policies")]
-pub struct NoSuchDefault(TargetName);
-
-impl Rules {
-    /// Puts rules together.
-    ///
-    /// # Errors
-    /// [`NoSuchDefault`].
-    pub fn new(
-        issuers: Issuers,
-        policies: PolicySet,
-        default_target: Option<TargetName>,
-    ) -> Result<Self, NoSuchDefault> {
-        match default_target.as_ref().filter(|name| policies.target(name.as_str()).is_none()) {
-            Some(unknown) => Err(NoSuchDefault(unknown.clone())),
-            None => Ok(Self { issuers, policies, default_target }),
-        }
-    }
-
-    /// The one target that all of `asked` select, or the default where nothing was asked for.
-    pub(super) fn target(&self, asked: &[String]) -> Result<&Target, TargetFault> {
-        let mut names = asked
-            .iter()
-            .map(String::as_str)
-            .chain(self.default_target.as_ref().map(TargetName::as_str).filter(|_| asked.is_empty()));
-        let first = names.next().ok_or(TargetFault::Missing)?;
-        let target = self.policies.target(first).ok_or(TargetFault::Unknown)?;
-        let same = |name: &str| self.policies.target(name).is_some_and(|other| other.name() == target.name());
-        if names.all(same) { Ok(target) } else { Err(TargetFault::Several) }
     }
 }

@@ -5,13 +5,17 @@
 
 mod counter;
 mod outcome;
+mod reloads;
+mod rules;
 mod stop;
 mod tally;
 mod tokens;
 mod walk;
 
-pub use counter::{Counter, CounterParts, NoSuchDefault, Rules};
+pub use counter::{Counter, CounterParts};
 pub use outcome::{Exchanged, Presentation, Refused, RefusedClass, Source};
+pub use reloads::{FailedReload, Reloads};
+pub use rules::{NoSuchDefault, Rules};
 pub use tally::{LATENCY_BOUNDS_US, Outcome, Tally};
 pub use tokens::RevokeError;
 pub use walk::Walk;

@@ -1,9 +1,11 @@
 //! What is counted while exchanges happen: plain atomics, read at scrape time. A counter never costs an exchange a lock.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+use arc_swap::ArcSwap;
 
 use crate::identity::IssuerName;
 
@@ -29,10 +31,17 @@ struct PerIssuer {
     failed: AtomicU64,
 }
 
+impl PerIssuer {
+    fn rows(&self, name: Option<&IssuerName>) -> [(Option<IssuerName>, Outcome, u64); 3] {
+        [(Outcome::Issued, &self.issued), (Outcome::Denied, &self.denied), (Outcome::Failed, &self.failed)]
+            .map(|(outcome, count)| (name.cloned(), outcome, count.load(Ordering::Relaxed)))
+    }
+}
+
 /// Counters of one engine.
 #[derive(Debug, Default)]
 pub struct Tally {
-    issuers: HashMap<IssuerName, PerIssuer>,
+    issuers: ArcSwap<HashMap<IssuerName, Arc<PerIssuer>>>,
     unknown: PerIssuer,
     reasons: Mutex<BTreeMap<&'static str, u64>>,
     buckets: [AtomicU64; LATENCY_BOUNDS_US.len() + 1],
@@ -44,24 +53,34 @@ pub struct Tally {
 impl Tally {
     /// Counters for these issuers. Tokens of no known issuer share one, so that a caller cannot grow the metrics.
     pub fn new(issuers: impl IntoIterator<Item = IssuerName>) -> Self {
-        let issuers = issuers.into_iter().map(|name| (name, PerIssuer::default())).collect();
-        Self { issuers, ..Self::default() }
+        let tally = Self::default();
+        tally.issuers.store(Arc::new(issuers.into_iter().map(|name| (name, Arc::default())).collect()));
+        tally
+    }
+
+    /// Counts for these issuers from now on. One that stays keeps its counters; one that goes takes them with it, so that
+    /// the metrics have no more issuers than the configuration; one that comes again begins at zero.
+    pub(super) fn follow<'a>(&self, issuers: impl IntoIterator<Item = &'a IssuerName>) {
+        let before = self.issuers.load();
+        let kept = |name: &IssuerName| before.get(name).cloned().unwrap_or_default();
+        self.issuers.store(Arc::new(issuers.into_iter().map(|name| (name.clone(), kept(name))).collect()));
     }
 
     pub(super) fn issued(&self, issuer: Option<&IssuerName>) {
-        self.of(issuer).issued.fetch_add(1, Ordering::Relaxed);
+        self.count(issuer, |counters| &counters.issued);
     }
 
     pub(super) fn stopped(&self, issuer: Option<&IssuerName>, failed: bool, reason: &'static str) {
-        let counters = self.of(issuer);
-        let counter = if failed { &counters.failed } else { &counters.denied };
-        counter.fetch_add(1, Ordering::Relaxed);
+        self.count(issuer, |counters| if failed { &counters.failed } else { &counters.denied });
         let mut reasons = self.reasons.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         *reasons.entry(reason).or_default() += 1;
     }
 
-    fn of(&self, issuer: Option<&IssuerName>) -> &PerIssuer {
-        issuer.and_then(|name| self.issuers.get(name)).unwrap_or(&self.unknown)
+    /// An exchange that ends after its issuer was removed counts as one of no known issuer.
+    fn count(&self, issuer: Option<&IssuerName>, which: impl Fn(&PerIssuer) -> &AtomicU64) {
+        let issuers = self.issuers.load();
+        let counters = issuer.and_then(|name| issuers.get(name)).map_or(&self.unknown, Arc::as_ref);
+        which(counters).fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn took(&self, latency: Duration) {
@@ -78,16 +97,13 @@ impl Tally {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Exchanges by issuer (`None`: of no known issuer) and outcome.
-    pub fn exchanges(&self) -> impl Iterator<Item = (Option<&IssuerName>, Outcome, u64)> {
-        let known = self.issuers.iter().map(|(name, counters)| (Some(name), counters));
-        known.chain([(None, &self.unknown)]).flat_map(|(name, counters)| {
-            [
-                (name, Outcome::Issued, counters.issued.load(Ordering::Relaxed)),
-                (name, Outcome::Denied, counters.denied.load(Ordering::Relaxed)),
-                (name, Outcome::Failed, counters.failed.load(Ordering::Relaxed)),
-            ]
-        })
+    /// Exchanges by issuer (`None`: of no known issuer) and outcome, in the order of the names.
+    pub fn exchanges(&self) -> impl Iterator<Item = (Option<IssuerName>, Outcome, u64)> {
+        let issuers = self.issuers.load_full();
+        let mut rows: Vec<_> = issuers.iter().flat_map(|(name, counters)| counters.rows(Some(name))).collect();
+        rows.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+        rows.extend(self.unknown.rows(None));
+        rows.into_iter()
     }
 
     /// Refusals and denials by reason.
@@ -131,5 +147,24 @@ mod tests {
         tally.issued(Some(&known));
         assert_eq!(tally.exchanges().count(), 6);
         assert_eq!(tally.reasons()["x"], 2);
+    }
+
+    #[test]
+    fn an_issuer_that_stays_keeps_its_count_and_one_that_goes_takes_it_with_it() {
+        let [a, b, c] = ["a", "b", "c"].map(|name| IssuerName::new(name).unwrap());
+        let tally = Tally::new([a.clone(), b.clone()]);
+        tally.issued(Some(&a));
+        tally.issued(Some(&b));
+        let issued = |tally: &Tally| -> Vec<(String, u64)> {
+            let rows = tally.exchanges().filter(|(_, outcome, _)| *outcome == Outcome::Issued);
+            rows.map(|(name, _, count)| (name.map_or_else(String::new, |name| name.to_string()), count)).collect()
+        };
+        tally.follow([&a, &c]);
+        tally.issued(Some(&a));
+        tally.issued(Some(&b));
+        let row = |name: &str, count| (name.to_owned(), count);
+        assert_eq!(issued(&tally), [row("a", 2), row("c", 0), row("", 1)]);
+        tally.follow([&a, &b]);
+        assert_eq!(issued(&tally), [row("a", 2), row("b", 0), row("", 1)]);
     }
 }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::counter::{Counter, Rules};
+use super::counter::Counter;
 use super::outcome::{Exchanged, Presentation, Refused, RefusedClass, Source};
+use super::rules::Rules;
 use super::stop::Stop;
 use crate::audit::{Outcome, Trail};
 use crate::clock::Timestamp;

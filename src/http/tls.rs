@@ -15,6 +15,12 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::first_bytes::Protocol;
+use crate::state::{StateError, read_private_file};
+
+/// Most bytes of a private key's file.
+const MAX_KEY_BYTES: usize = 64 * 1024;
+/// The widest mode of a private key's file: Kubernetes gives the group of the pod's files read access.
+const WIDEST: u32 = 0o640;
 
 /// Where the certificate chain and its key stand, both PEM.
 #[derive(Clone, Debug, serde::Deserialize)]
@@ -39,6 +45,9 @@ pub enum TlsError {
     /// A file that cannot be read.
     #[error("cannot read `{0}`: {1}")]
     Read(PathBuf, io::Error),
+    /// The key's file can't be read, or others may read it too.
+    #[error(transparent)]
+    Key(#[from] StateError),
     /// A file without the PEM that it should hold.
     #[error("`{0}` holds no usable PEM {1}")]
     Pem(PathBuf, &'static str),
@@ -105,7 +114,7 @@ fn certified(settings: &TlsSettings, provider: &rustls::crypto::CryptoProvider) 
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&chain).collect();
     let no_chain = || TlsError::Pem(settings.certificate.clone(), "certificate chain");
     let chain = chain.ok().filter(|chain| !chain.is_empty()).ok_or_else(no_chain)?;
-    let key = zeroize::Zeroizing::new(read(&settings.key)?);
+    let key = read_private_file(&settings.key, MAX_KEY_BYTES, WIDEST)?;
     let key = PrivateKeyDer::from_pem_slice(&key).map_err(|_| TlsError::Pem(settings.key.clone(), "private key"))?;
     Ok(CertifiedKey::from_der(chain, key, provider)?)
 }

@@ -14,14 +14,17 @@ use super::document::{CaseDocument, Document, ExpectDenial, ExpectPermit, Place,
 use super::evaluate::{Evaluation, evaluate};
 use super::language::Language;
 use super::limits::{CASES, TEXT_BYTES};
+use super::observe::{Look, ObservedRule};
 use super::problem::{Faults, Problem};
+use super::rehearsal::RehearsedCase;
+use super::role::Refusal;
 use super::rule::Target;
 use super::trace::End;
 use crate::clock::Timestamp;
 use crate::identity::IssuerName;
 
 /// The moment of a case that gives none: 2026-11-18T11:06:40Z. A case should not depend on the day that it runs.
-const DEFAULT_MOMENT: Timestamp = Timestamp::from_secs(1_795_000_000);
+pub(super) const DEFAULT_MOMENT: Timestamp = Timestamp::from_secs(1_795_000_000);
 
 /// How one case came out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,10 +68,20 @@ pub(super) struct Case<'d> {
 ///
 /// A case may name an issuer that is not configured here: that no rule is for it is what such a case shows.
 pub(super) fn resolve<'d>(document: &'d Document, faults: &mut Faults) -> Vec<Case<'d>> {
-    faults.at_most(place(&document.target), "cases", document.cases.len(), CASES);
+    resolve_for(&document.cases, None, faults)
+}
+
+/// The same for cases that may leave out their issuer, where there is one that goes without saying.
+pub(super) fn resolve_for<'d>(
+    written: &'d [CaseDocument],
+    usual: Option<&'d IssuerName>,
+    faults: &mut Faults,
+) -> Vec<Case<'d>> {
+    let last = written.last().map(|case| place(&case.name)).unwrap_or_default();
+    faults.at_most(last, "cases", written.len(), CASES);
     let mut cases: BTreeMap<&str, usize> = BTreeMap::new();
     let mut resolved: Vec<Case<'d>> = vec![];
-    for case in document.cases.iter().take(CASES) {
+    for case in written.iter().take(CASES) {
         let name = case.name.value.as_str();
         let at = place(&case.name);
         if name.trim().is_empty() || name.len() > TEXT_BYTES {
@@ -78,7 +91,7 @@ pub(super) fn resolve<'d>(document: &'d Document, faults: &mut Faults) -> Vec<Ca
             faults.add(at, Problem::Duplicate { kind: "a case", name: name.to_owned() });
         }
         let earlier = |name: &str| cases.get(name).and_then(|index| resolved.get(*index));
-        match inherit(case, earlier) {
+        match inherit(case, usual, earlier) {
             Ok(case) => {
                 cases.insert(name, resolved.len());
                 resolved.push(case);
@@ -89,10 +102,11 @@ pub(super) fn resolve<'d>(document: &'d Document, faults: &mut Faults) -> Vec<Ca
     resolved
 }
 
-fn inherit<'d, 'c>(case: &'d CaseDocument, earlier: impl Fn(&str) -> Option<&'c Case<'d>>) -> Result<Case<'d>, String>
-where
-    'd: 'c,
-{
+fn inherit<'d: 'c, 'c>(
+    case: &'d CaseDocument,
+    usual: Option<&'d IssuerName>,
+    earlier: impl Fn(&str) -> Option<&'c Case<'d>>,
+) -> Result<Case<'d>, String> {
     if case.permit.is_some() == case.deny.is_some() {
         return Err("a case says either `permit` or `deny`".to_owned());
     }
@@ -117,7 +131,7 @@ where
     let at = case.at.as_ref().map(|at| at.value.0).or(base.map(|base| base.at));
     Ok(Case {
         document: case,
-        issuer: issuer.ok_or("a case needs an `issuer`")?,
+        issuer: issuer.or(usual).ok_or("a case needs an `issuer`")?,
         claims,
         at: at.unwrap_or(DEFAULT_MOMENT),
     })
@@ -148,6 +162,31 @@ fn remove(claims: &mut Map<String, Value>, path: &str) -> Option<Value> {
 }
 
 impl Case<'_> {
+    /// Looks at its evaluation as it runs, without values.
+    pub(super) fn watch<'t>(&'t self, language: &'t Language, target: &'t Target) -> Vec<ObservedRule<'t>> {
+        let (issuer, claims) = (self.issuer, &self.claims);
+        Look { language, target, issuer, claims, now: self.at, values: false, hidden: &|_| false }.take().1
+    }
+
+    /// The case for those who replay it.
+    pub(super) fn rehearsed(&self, target: &Target) -> RehearsedCase {
+        RehearsedCase {
+            file: Arc::clone(&target.file),
+            place: place(&self.document.name),
+            name: self.document.name.value.clone(),
+            target: target.name.clone(),
+            issuer: self.issuer.clone(),
+            claims: self.claims.clone(),
+            at: self.at,
+            permit: self.document.permit.is_some(),
+        }
+    }
+
+    /// Who vouches, for what claims, at what moment.
+    pub(super) fn asked(&self) -> (&IssuerName, &Map<String, Value>, Timestamp) {
+        (self.issuer, &self.claims, self.at)
+    }
+
     /// Runs the case.
     pub(super) fn run(&self, language: &Language, target: &Target) -> CaseOutcome {
         let evaluation = evaluate(language, target, self.issuer, &self.claims, self.at);
@@ -191,7 +230,8 @@ fn denied(expected: &ExpectDenial, got: &Evaluation, target: &Target) -> bool {
     let Err(reason) = &got.outcome else { return false };
     let failed = match &expected.rule {
         None => match reason {
-            Reason::ConditionsNotMet { message, .. } => Some(message),
+            Reason::ConditionsNotMet { message, .. } => Some(message.as_ref()),
+            Reason::Refused { refusal: Refusal::Message(said), .. } => Some(said.text()),
             _ => None,
         },
         Some(name) => {
@@ -199,13 +239,15 @@ fn denied(expected: &ExpectDenial, got: &Evaluation, target: &Target) -> bool {
             match tried.end {
                 End::Unmet { condition } => {
                     let rule = target.rules.iter().find(|rule| rule.name == tried.rule);
-                    rule.and_then(|rule| rule.require.get(usize::from(condition))).map(|condition| &condition.message)
+                    rule.and_then(|rule| rule.require.get(usize::from(condition)))
+                        .map(|condition| condition.message.as_ref())
                 }
                 End::Granted | End::Failed { .. } => None,
             }
         }
     };
-    expected.reason == reason.code() || failed.is_some_and(|message| **message == *expected.reason)
+    let login = || matches!(reason, Reason::Refused { .. }) && expected.reason == reason.login_error();
+    expected.reason == reason.code() || failed.is_some_and(|message| *message == *expected.reason) || login()
 }
 
 fn said_permit(permit: &ExpectPermit) -> String {

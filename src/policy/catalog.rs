@@ -32,7 +32,7 @@ impl Catalog {
     pub fn of(issuers: &Issuers) -> Self {
         let facts = |issuer: &crate::trust::Issuer| IssuerFacts {
             platform: Some(Arc::clone(issuer.platform())),
-            schema: Some(Arc::new(issuer.platform().schema().clone())),
+            schema: Some(Arc::clone(issuer.schema())),
             url: Some(issuer.url().as_str().to_owned()),
             max_token_lifetime: Some(issuer.max_token_lifetime()),
         };
@@ -45,11 +45,16 @@ impl Catalog {
         Self(names.into_iter().map(|name| (name, IssuerFacts::default())).collect())
     }
 
+    /// Adds an issuer of which this is known.
+    pub fn insert(&mut self, name: IssuerName, facts: IssuerFacts) {
+        self.0.insert(name, facts);
+    }
+
     /// Adds an issuer of a platform, as a directory of policies without a configuration has it.
     pub fn add(&mut self, name: IssuerName, platform: Option<&Arc<Platform>>) {
         let facts = platform.map_or_else(IssuerFacts::default, |platform| IssuerFacts {
             platform: Some(Arc::clone(platform)),
-            schema: Some(Arc::new(platform.schema().clone())),
+            schema: Some(Arc::clone(platform.shared_schema())),
             url: None,
             max_token_lifetime: Some(platform.longest_lifetime()),
         });

@@ -51,6 +51,11 @@ impl<'c> Claims<'c> {
         Ok(Self(claims))
     }
 
+    /// The claims as they were verified.
+    pub(super) fn json(self) -> &'c Map<String, Value> {
+        self.0
+    }
+
     /// The claim of that name, as a CEL value.
     pub(super) fn value(self, name: &str) -> Option<Box<dyn Val + 'c>> {
         self.0.get(name).map(value)

@@ -98,6 +98,17 @@ codes! {
     LongTtl = "P0314", "long-ttl", Warning, "a ttl beyond the issuer's tokens";
     NoDenialCase = "P0315", "no-denial-case", Warning, "a target with no case that is denied";
     IdleAcceptance = "P0316", "idle-acceptance", Warning, "an acceptance of something that is not found";
+    // OpenBao's roles.
+    NoAudience = "P0401", "no-audience", Warning, "a role that takes tokens meant for anybody";
+    NoLease = "P0402", "no-lease", Warning, "a role that does not say how long its tokens live";
+    NoAnswer = "P0403", "no-answer", Warning, "an answer that neither grants nor says why not";
+    IdleMessage = "P0404", "idle-message", Warning, "a message that is never said";
+    Unheld = "P0405", "unheld", Warning, "a grant whose bounds cambio does not hold";
+    IdleField = "P0406", "idle-field", Warning, "a field of `pb.Auth` that has no effect";
+    NoIssueTime = "P0407", "no-issue-time", Warning, "a lease without the `issue_time` that OpenBao needs";
+    WrongMessage = "P0408", "wrong-message", Error, "a message with a field that does not exist, or of another type";
+    GuessedIssuer = "P0409", "guessed-issuer", Warning, "a role whose issuer is only guessed";
+    NumberText = "P0410", "number-text", Warning, "a number as a text, which has an exponent from a million on";
 }
 
 impl Code {

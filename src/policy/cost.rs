@@ -16,7 +16,7 @@ use cel::parser::Expression;
 use super::compile::{CompileError, Program};
 use super::expand::is_bind;
 use super::guard::{is_claims, is_operator};
-use super::limits::{CLAIM_BYTES, CLAIM_ITEMS, CLAIM_NODES, VALUE_BYTES};
+use super::limits::{CLAIM_BYTES, CLAIM_ITEMS, CLAIM_NODES, MESSAGE_BYTES, VALUE_BYTES};
 
 /// How large a value may be. Sums saturate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,7 +55,7 @@ const ROUND: u64 = 4;
 /// # Errors
 /// [`CompileError::TooLarge`] where a value may outgrow [`VALUE_BYTES`].
 pub(super) fn bound<'a>(code: &'a Program, lets: &[(&'a str, Size)]) -> Result<Bound, CompileError> {
-    Estimate { code, names: lets.to_vec() }.of(code.tree())
+    Estimate { code, names: lets.to_vec(), lets: lets.len() }.of(code.tree())
 }
 
 impl Size {
@@ -106,7 +106,10 @@ impl Size {
 
 struct Estimate<'a> {
     code: &'a Program,
+    /// The `let` variables, and those of the comprehensions around.
     names: Vec<(&'a str, Size)>,
+    /// How many of them are `let` variables, which are all in one scope.
+    lets: usize,
 }
 
 impl<'a> Estimate<'a> {
@@ -115,10 +118,13 @@ impl<'a> Estimate<'a> {
             Expr::Literal(LiteralValue::String(text)) => Bound { steps: 0, size: Size::of_text(text.inner().len()) },
             Expr::Literal(LiteralValue::Bytes(bytes)) => Bound { steps: 0, size: Size::of_text(bytes.inner().len()) },
             Expr::Literal(_) => Bound { steps: 0, size: SMALL },
-            Expr::Ident(name) => Bound { steps: 0, size: self.variable(name) },
+            Expr::Ident(name) => Bound { steps: self.lookup(), size: self.variable(name) },
             Expr::Select(select) => {
                 let operand = self.of(&select.operand)?;
-                Bound { steps: operand.steps, size: if select.test { SMALL } else { operand.size } }
+                Bound {
+                    steps: operand.steps.saturating_add(self.lookup().saturating_mul(2)),
+                    size: if select.test { SMALL } else { operand.size },
+                }
             }
             Expr::List(list) => self.collect(list.elements.iter(), list.elements.len())?,
             Expr::Map(map) => {
@@ -140,10 +146,17 @@ impl<'a> Estimate<'a> {
             }
             Expr::Unspecified => Bound::default(),
         };
-        if inner.size.bytes > VALUE_BYTES || inner.size.nodes > VALUE_BYTES {
+        // A message holds many claims at once, and nothing adds two of them together.
+        let most = if matches!(tree.expr, Expr::Struct(_)) { MESSAGE_BYTES } else { VALUE_BYTES };
+        if inner.size.bytes > most || inner.size.nodes > most {
             return Err(CompileError::TooLarge);
         }
         Ok(Bound { steps: inner.steps.saturating_add(1), size: inner.size })
+    }
+
+    /// Steps to find a name: `cel` looks into one scope after the other, and for `a.b.c` for each of its beginnings.
+    fn lookup(&self) -> u64 {
+        self.names.len().saturating_sub(self.lets) as u64 / 4
     }
 
     fn variable(&self, name: &str) -> Size {
@@ -173,12 +186,19 @@ impl<'a> Estimate<'a> {
             (operators::INDEX | operators::OPT_INDEX | operators::OPT_SELECT, [operand, index]) => {
                 let of_claims = is_claims(operand);
                 let operand = if of_claims { Bound { steps: 0, size: CLAIM } } else { self.of(operand)? };
-                let index = self.of(index)?;
+                let (index, index_of) = (self.of(index)?, index);
                 let optional = call.func_name != operators::INDEX;
-                // A claim by a computed name is converted on each mention; what an optional holds is copied.
-                let copied = if of_claims || optional { operand.size.copy() } else { 0 };
+                // A claim by a computed name is converted on each mention; what an optional holds is copied, and so is
+                // a list that has no place of that number.
+                let fraction = matches!(index_of.expr, Expr::Literal(LiteralValue::Double(_)));
+                let copied = if of_claims || optional || fraction { operand.size.copy() } else { 0 };
                 Ok(Bound {
-                    steps: operand.steps.saturating_add(index.steps).saturating_add(copied),
+                    // Where there is no such key, the error holds a copy of it.
+                    steps: operand
+                        .steps
+                        .saturating_add(index.steps)
+                        .saturating_add(copied)
+                        .saturating_add(index.size.bytes / BYTES_PER_STEP),
                     size: operand.size,
                 })
             }
@@ -203,15 +223,15 @@ impl<'a> Estimate<'a> {
                 let steps = left.steps.saturating_add(right.steps).saturating_add(size.copy());
                 Ok(Bound { steps, size })
             }
-            (_, args) => {
+            (name, args) => {
                 let mut steps = 0_u64;
-                let mut compared = u64::MAX;
+                let mut sizes = Vec::with_capacity(args.len());
                 for arg in args {
                     let arg = self.of(arg)?;
                     steps = steps.saturating_add(arg.steps);
-                    compared = compared.min(arg.size.copy());
+                    sizes.push(arg.size);
                 }
-                Ok(Bound { steps: steps.saturating_add(compared), size: SMALL })
+                Ok(Bound { steps: steps.saturating_add(applied(name, &sizes)), size: SMALL })
             }
         }
     }
@@ -249,5 +269,23 @@ impl<'a> Estimate<'a> {
         let steps = value.steps.saturating_add(value.size.copy()).saturating_add(within.steps);
         let copied = within.size.copy();
         Ok(Bound { steps: steps.saturating_add(copied).saturating_add(ROUND), size: within.size })
+    }
+}
+
+/// The steps of an operator besides its operands.
+fn applied(name: &str, sizes: &[Size]) -> u64 {
+    let copies = sizes.iter().map(|size| size.copy());
+    match name {
+        operators::EQUALS | operators::NOT_EQUALS => copies.min().unwrap_or_default(),
+        // Where they don't fit, the error holds a copy of both, and `all` goes on after an error.
+        operators::SUBSTRACT | operators::MULTIPLY | operators::DIVIDE | operators::MODULO => {
+            copies.fold(0, u64::saturating_add)
+        }
+        operators::LESS | operators::LESS_EQUALS | operators::GREATER | operators::GREATER_EQUALS => {
+            sizes.iter().fold(4, |sum, size| sum.saturating_add(size.bytes / BYTES_PER_STEP * 2))
+        }
+        // `cel` prepares the error before it knows whether there is one.
+        operators::LOGICAL_NOT | operators::NEGATE => 4,
+        _ => 0,
     }
 }

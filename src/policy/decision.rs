@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::claims::ClaimsFault;
 use super::fault::Fault;
+use super::role::{Refusal, RoleGrant};
 use super::trace::{Part, Trace};
 use crate::identity::{Namespace, PolicyName, PolicyNameError, TargetName};
 use crate::jose::Sha256;
@@ -23,6 +24,8 @@ pub struct Grant {
     pub(super) outlive_subject: bool,
     pub(super) scopes: Arc<[Arc<str>]>,
     pub(super) metadata: Vec<(Arc<str>, String)>,
+    /// What a role grants besides.
+    pub(super) role: Option<Box<RoleGrant>>,
 }
 
 impl Grant {
@@ -59,6 +62,12 @@ impl Grant {
     /// The scope words (RFC 6749 section 3.3) that the rule grants.
     pub fn scopes(&self) -> impl Iterator<Item = &str> {
         self.scopes.iter().map(AsRef::as_ref)
+    }
+
+    /// What an OpenBao role grants besides, for the envelope of its login.
+    #[must_use]
+    pub fn role_grant(&self) -> Option<&RoleGrant> {
+        self.role.as_deref()
     }
 
     /// Names and values for the audit record and the token. The values come from claims.
@@ -269,6 +278,14 @@ pub enum Reason {
         /// The expression.
         at: Part,
     },
+    /// The program of an OpenBao role granted nothing.
+    #[error("role `{rule}`: {refusal}")]
+    Refused {
+        /// The role.
+        rule: Arc<str>,
+        /// Why.
+        refusal: Refusal,
+    },
     /// The claims exceed the bounds that costs are computed from.
     #[error("{0}")]
     ClaimsOutOfBounds(ClaimsFault),
@@ -287,7 +304,18 @@ impl Reason {
             Self::NoPolicies { .. } => "no_policies",
             Self::TooManyPolicies { .. } => "too_many_policies",
             Self::MetadataTooLong { .. } => "metadata_too_long",
+            Self::Refused { refusal, .. } => refusal.code(),
             Self::ClaimsOutOfBounds(_) => "claims_out_of_bounds",
+        }
+    }
+
+    /// The text with which OpenBao refuses a login for this reason. May hold claims: it is for whoever presented the token.
+    #[must_use]
+    pub fn login_error(&self) -> String {
+        match self {
+            Self::Refused { rule, refusal } => refusal.login_error(rule),
+            Self::EvaluationError { rule, fault, .. } => Refusal::Failed(fault.clone()).login_error(rule),
+            other => format!("error executing cel program: {other}"),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! token names the digest of the rule that it came from, so that changing the rule revokes it.
 
 use super::document::{Document, PolicyItem, RuleDocument};
+use super::role::RoleDocument;
 use crate::jose::{Sha256, sha256};
 
 /// The digest of a rule, with its target and namespace.
@@ -26,6 +27,17 @@ pub(super) fn of_rule(document: &Document, rule: &RuleDocument) -> Sha256 {
     fields.number(u64::from(grant.outlive_subject));
     fields.texts(grant.scopes.iter().map(|word| word.value.as_str()));
     fields.texts(grant.metadata.0.iter().flat_map(|(name, source)| [name.value.as_str(), source.value.as_str()]));
+    fields.digest()
+}
+
+/// The digest of a role's program, with its path and its issuer.
+pub(super) fn of_role(path: &str, role: &RoleDocument, issuer: Option<&str>) -> Sha256 {
+    let mut fields = Fields::new("cambio role 1");
+    fields.text(path);
+    fields.text(issuer.unwrap_or_default());
+    fields.texts(role.variables.iter().flat_map(|(name, source)| [name.value.as_str(), source.value.as_str()]));
+    fields.text(&role.expression.value);
+    fields.texts(role.bound_audiences.iter().map(String::as_str));
     fields.digest()
 }
 

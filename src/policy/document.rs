@@ -118,34 +118,42 @@ pub(super) struct GrantDocument {
 impl Document {
     /// Reads a file's text.
     ///
-    /// No anchors, aliases and merge keys: a reviewer should see a rule where it stands. No `yes` and `no` for bools: a
-    /// claim's value in a case is what a reader of JSON would take it for.
-    ///
     /// # Errors
     /// What the reader complains about, and where.
     pub(super) fn parse(text: &str) -> Result<Self, (String, Place)> {
-        let options = serde_saphyr::options! {
-            budget: serde_saphyr::budget! {
-                max_documents: 1,
-                max_depth: 32,
-                flow_nesting_limit: 32,
-                max_nodes: 50_000,
-                max_events: 100_000,
-                max_anchors: 0,
-                max_aliases: 0,
-                max_merge_keys: 0,
-            },
-            merge_keys: serde_saphyr::MergeKeyPolicy::Error,
-            duplicate_keys: serde_saphyr::DuplicateKeyPolicy::Error,
-            strict_booleans: true,
-            reject_unsupported_tags: true,
-            with_snippet: false,
-        };
-        serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-            let place = error.location().map(Place::from).unwrap_or_default();
-            (message(&error), place)
-        })
+        read(text)
     }
+}
+
+/// Reads YAML as strictly as an operator's file needs it.
+///
+/// No anchors, aliases and merge keys: a reviewer should see a rule where it stands. No `yes` and `no` for bools: a
+/// claim's value in a case is what a reader of JSON would take it for.
+///
+/// # Errors
+/// What the reader complains about, and where.
+pub(super) fn read<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, (String, Place)> {
+    let options = serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_documents: 1,
+            max_depth: 32,
+            flow_nesting_limit: 32,
+            max_nodes: 50_000,
+            max_events: 100_000,
+            max_anchors: 0,
+            max_aliases: 0,
+            max_merge_keys: 0,
+        },
+        merge_keys: serde_saphyr::MergeKeyPolicy::Error,
+        duplicate_keys: serde_saphyr::DuplicateKeyPolicy::Error,
+        strict_booleans: true,
+        reject_unsupported_tags: true,
+        with_snippet: false,
+    };
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+        let place = error.location().map(Place::from).unwrap_or_default();
+        (message(&error), place)
+    })
 }
 
 impl From<serde_saphyr::Location> for Place {

@@ -72,6 +72,9 @@ fn first_that_decides(
 ) -> Result<Grant, Reason> {
     let mut nearest: Option<(&Rule, u16)> = None;
     for rule in target.rules_of(issuer) {
+        if let Some(program) = &rule.program {
+            return program.evaluate(rule, claims.json(), now, trace);
+        }
         let scope = Scope::new(rule, language, claims, issuer.as_str(), now);
         // `cel` has a few panics of its own; a token must not be able to end a worker with one.
         let tried = catch_unwind(AssertUnwindSafe(|| Trial::new(&scope, rule, language).run()));
@@ -186,6 +189,7 @@ impl<'v> Trial<'v> {
             outlive_subject: terms.is_some_and(|terms| terms.outlive_subject),
             scopes: terms.map_or_else(Arc::default, |terms| Arc::clone(&terms.scopes)),
             metadata,
+            role: None,
         })
     }
 

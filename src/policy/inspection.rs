@@ -27,6 +27,12 @@ impl Inspection {
         self.set
     }
 
+    /// The set, where nothing is wrong, and all findings.
+    #[must_use]
+    pub fn into_parts(self) -> (Option<PolicySet>, Vec<Finding>) {
+        (self.set, self.findings)
+    }
+
     /// All findings in the order of files and places, those that a file accepts included.
     #[must_use]
     pub fn findings(&self) -> &[Finding] {

@@ -22,6 +22,7 @@ use crate::clock::Timestamp;
 #[cfg(test)]
 pub(super) use functions::FUNCTIONS;
 pub(super) use functions::{Effect, NAMESPACES, function, is_qualified, nearest};
+pub(super) use texts::lower_hex;
 
 /// The function that a `matches`, `fullMatch` or `glob` is rewritten to. No source can name it, nor the others that
 /// begin with `@`.
@@ -42,6 +43,8 @@ pub(super) const ENTRIES: &str = "@entries";
 pub(super) const MILLISECONDS: &str = "@milliseconds";
 /// A `double` as the text that the standard's implementations write for it, and anything else as it is.
 pub(super) const PLAIN: &str = "@plain";
+/// A key or a place in a list as it is, but for a `double` with a fraction: `cel`'s error for that copies the whole list.
+pub(super) const PLACE: &str = "@place";
 /// The list that it is given, or an error where that would format to too long a text.
 pub(super) const BOUNDED: &str = "@bounded";
 /// The claims, as a map.
@@ -164,6 +167,7 @@ fn texts(env: &mut Env) -> Result<(), DeclarationError> {
     env.add_overload(EXTRACT_ALL, "string_extract_all", vec![STRING_TYPE, pattern()], texts::extract_all)?;
     env.add_overload(MILLISECONDS, "duration_milliseconds", vec![DURATION_TYPE], texts::milliseconds)?;
     env.add_overload(MILLISECONDS, "timestamp_milliseconds", vec![TIMESTAMP_TYPE], texts::milliseconds)?;
+    env.add_overload(PLACE, "dyn_place", vec![DYN_TYPE], texts::place)?;
     env.add_overload(PLAIN, "dyn_plain", vec![DYN_TYPE], texts::plain)?;
     env.add_overload(BOUNDED, "list_bounded", vec![LIST_TYPE], texts::bounded)
 }

@@ -54,6 +54,8 @@ pub const CLAIM_DEPTH: usize = 16;
 
 /// Most bytes that any intermediate value may grow to in the worst case.
 pub const VALUE_BYTES: u64 = 256 * 1024;
+/// Most bytes that a message of a role's program may grow to in the worst case, all its fields together.
+pub const MESSAGE_BYTES: u64 = 1024 * 1024;
 /// Most steps that the rules of one target for one issuer may take together in the worst case. A step is the evaluation
 /// of one node of a syntax tree, measured at 20 to 60 ns.
 pub const STEPS: u64 = 100_000;

@@ -18,6 +18,7 @@ use super::check::shape;
 use super::check::written::Parses;
 use super::check::{Subject, check};
 use super::compile::Compiler;
+use super::coverage::{FileCoverage, Tally};
 use super::digest::SetDigest;
 use super::document::{Document, Place, place};
 use super::finding::{Finding, Severity};
@@ -25,10 +26,12 @@ use super::inspection::Inspection;
 use super::language::{Dialect, Language};
 use super::limits::COMPILER_STACK;
 use super::problem::{Faults, LoadError, LoadErrors, Problem};
+use super::rehearsal::{Rehearsal, RehearsedCase};
+use super::role::{self, Documents, Mounts};
 use super::rule::Target;
 use super::set::PolicySet;
 use super::sources::{Source, Sources};
-use crate::jose::sha256;
+use crate::jose::{Sha256, sha256};
 
 /// How many files are in memory at a time.
 const BATCH: usize = 64;
@@ -39,6 +42,9 @@ pub(super) struct Loaded {
     outcomes: Vec<CaseOutcome>,
     findings: Vec<Finding>,
     errors: Vec<LoadError>,
+    /// Kept where somebody asked for them.
+    cases: Vec<RehearsedCase>,
+    coverage: Vec<FileCoverage>,
 }
 
 impl Loaded {
@@ -75,12 +81,28 @@ impl Loaded {
     }
 }
 
+/// Compiles `sources`, checks them, runs their cases, and keeps what the tools ask of them.
+///
+/// # Errors
+/// [`LoadErrors`] where the machinery failed.
+pub(super) fn rehearse(sources: &Sources, catalog: &Catalog) -> Result<Rehearsal, LoadErrors> {
+    let mut loaded = loaded(sources, catalog, true)?;
+    let (cases, coverage) = (std::mem::take(&mut loaded.cases), std::mem::take(&mut loaded.coverage));
+    let only_cases = loaded.errors.iter().all(|error| matches!(error.problem, Problem::CaseFailed { .. }));
+    let built = loaded.set.take().filter(|_| only_cases);
+    Ok(Rehearsal { inspection: loaded.into_inspection(), built, cases, coverage })
+}
+
 /// Compiles `sources`, checks them and runs their cases.
 ///
 /// # Errors
 /// [`LoadErrors`] where the machinery failed.
 pub(super) fn load(sources: &Sources, catalog: &Catalog) -> Result<Loaded, LoadErrors> {
-    let loaded = each(&[sources], |sources| Loading::new(catalog)?.run(sources)).map_err(internal)?;
+    loaded(sources, catalog, false)
+}
+
+fn loaded(sources: &Sources, catalog: &Catalog, watched: bool) -> Result<Loaded, LoadErrors> {
+    let loaded = each(&[sources], |sources| Loading::new(catalog, watched)?.run(sources)).map_err(internal)?;
     loaded.into_iter().next().unwrap_or_else(|| Err(internal("nothing was loaded")))
 }
 
@@ -96,6 +118,9 @@ fn internal(message: impl Into<String>) -> LoadErrors {
 /// A set while it is loaded.
 struct Loading<'i> {
     language: Language,
+    /// That of OpenBao's roles.
+    roles: Language,
+    mounts: Mounts,
     builder: Builder<'i>,
     targets: Vec<Target>,
     /// Names and aliases: the target, and the file that it is from.
@@ -104,12 +129,18 @@ struct Loading<'i> {
     outcomes: Vec<CaseOutcome>,
     findings: Vec<Finding>,
     errors: Vec<LoadError>,
+    /// Whether cases are watched and kept.
+    watched: bool,
+    cases: Vec<RehearsedCase>,
+    coverage: Vec<FileCoverage>,
 }
 
 impl<'i> Loading<'i> {
-    fn new(catalog: &'i Catalog) -> Result<Self, LoadErrors> {
+    fn new(catalog: &'i Catalog, watched: bool) -> Result<Self, LoadErrors> {
         Ok(Self {
             language: Language::new(Dialect::Native).map_err(|error| internal(error.to_string()))?,
+            roles: role::language().map_err(|error| internal(error.to_string()))?,
+            mounts: Mounts::default(),
             builder: Builder { compiler: Compiler::default(), catalog },
             targets: vec![],
             names: HashMap::new(),
@@ -117,6 +148,9 @@ impl<'i> Loading<'i> {
             outcomes: vec![],
             findings: vec![],
             errors: vec![],
+            watched,
+            cases: vec![],
+            coverage: vec![],
         })
     }
 
@@ -133,27 +167,38 @@ impl<'i> Loading<'i> {
         self.errors.sort_by(|a, b| a.order().cmp(&b.order()));
         let index = self.names.into_iter().map(|(name, (target, _))| (name, target)).collect();
         self.targets.shrink_to_fit();
-        let set = PolicySet { language: self.language, targets: self.targets, index, digest: self.digest.finish() };
-        Ok(Loaded { set: Some(set), outcomes: self.outcomes, findings: self.findings, errors: self.errors })
+        let (language, digest) = (self.language, self.digest.finish());
+        let set = PolicySet { language, targets: self.targets, index, mounts: self.mounts, digest };
+        let Self { outcomes, findings, errors, cases, coverage, .. } = self;
+        Ok(Loaded { set: Some(set), outcomes, findings, errors, cases, coverage })
     }
 
     fn batch(&mut self, files: &[(Arc<str>, Source)]) -> Result<(), &'static str> {
         let mut built = vec![];
-        for Parsed { file, text, document, mut faults } in each(files, |(file, source)| Parsed::new(file, source))? {
-            self.digest.add(&file, sha256(text.as_bytes()));
-            if let Some(document) = document {
-                self.enlist(&document, &file, self.targets.len() + built.len(), &mut faults);
-                if let Some(target) = self.builder.target(&document, &text, &file, &mut faults) {
-                    built.push(Built { text, document, target });
-                }
+        for Parsed { file, digests, written, mut faults } in each(files, |(file, source)| Parsed::new(file, source))? {
+            digests.into_iter().for_each(|(file, digest)| self.digest.add(&file, digest));
+            if let Some(written) = written {
+                self.enlist(&written, &file, self.targets.len() + built.len(), &mut faults);
+                let target = match &written {
+                    Written::Policy(text, document) => self.builder.target(document, text, &file, &mut faults),
+                    Written::Role(documents) => {
+                        self.mounts.add(documents);
+                        role::target(&mut self.builder, &self.roles, documents, &file, &mut faults)
+                    }
+                };
+                built.extend(target.map(|target| Built { written, target }));
             }
             self.errors.extend(faults.into_inner());
         }
-        let (language, catalog) = (&self.language, self.builder.catalog);
+        let (language, catalog, watched) = (&self.language, self.builder.catalog, self.watched);
         let parses = Parses::default();
-        for (outcomes, findings, faults) in each(&built, |built| built.judge(language, catalog, &parses))? {
+        for Judged { outcomes, findings, faults, cases, coverage } in
+            each(&built, |built| built.judge(language, catalog, &parses, watched))?
+        {
             self.outcomes.extend(outcomes);
             self.errors.extend(faults.into_inner());
+            self.cases.extend(cases);
+            self.coverage.extend(coverage);
             for finding in &findings {
                 if finding.severity == Severity::Error {
                     let problem = Problem::Found { code: finding.code, message: finding.message.clone() };
@@ -173,12 +218,10 @@ impl<'i> Loading<'i> {
     }
 
     /// Enters a target's name and aliases.
-    fn enlist(&mut self, document: &Document, file: &Arc<str>, target: usize, faults: &mut Faults) {
-        let name = (document.target.value.as_str(), place(&document.target));
-        let aliases = document.aliases.iter().map(|alias| (alias.value.as_str(), place(alias)));
-        for (name, at) in std::iter::once(name).chain(aliases) {
-            if let Some((_, other)) = self.names.get(name) {
-                faults.add(at, Problem::TakenTarget { name: name.to_owned(), file: Arc::clone(other) });
+    fn enlist(&mut self, written: &Written, file: &Arc<str>, target: usize, faults: &mut Faults) {
+        for (name, at) in written.names() {
+            if let Some((_, other)) = self.names.get(name.as_str()) {
+                faults.add(at, Problem::TakenTarget { name, file: Arc::clone(other) });
             } else {
                 let target = u32::try_from(target).unwrap_or(u32::MAX);
                 self.names.insert(Arc::from(name), (target, Arc::clone(file)));
@@ -190,53 +233,101 @@ impl<'i> Loading<'i> {
 /// A file once it is read.
 struct Parsed {
     file: Arc<str>,
-    text: String,
-    document: Option<Document>,
+    /// Of each of its files.
+    digests: Vec<(Arc<str>, Sha256)>,
+    written: Option<Written>,
     faults: Faults,
+}
+
+/// What a file has in it.
+enum Written {
+    /// A policy, with its text.
+    Policy(String, Box<Document>),
+    /// An OpenBao role, with what belongs to it.
+    Role(Box<Documents>),
+}
+
+impl Written {
+    /// Names and aliases of its target, each with its place.
+    fn names(&self) -> Vec<(String, Place)> {
+        match self {
+            Self::Policy(_, document) => {
+                let aliases = document.aliases.iter().map(|alias| (alias.value.clone(), place(alias)));
+                let name = (document.target.value.as_str().to_owned(), place(&document.target));
+                std::iter::once(name).chain(aliases).collect()
+            }
+            Self::Role(documents) => vec![(documents.path.to_string(), documents.role.expression.place)],
+        }
+    }
 }
 
 impl Parsed {
     fn new(file: &Arc<str>, source: &Source) -> Self {
         let mut faults = Faults::of(file);
+        let mut digests = vec![];
+        if let Source::Role(source) = source {
+            let mut see = |file: &Arc<str>, text: &str| digests.push((Arc::clone(file), sha256(text.as_bytes())));
+            let documents = Documents::read(file, source, &mut faults, &mut see);
+            let written = documents.map(|documents| Written::Role(Box::new(documents)));
+            return Self { file: Arc::clone(file), digests, written, faults };
+        }
         let text = source.text().map(Cow::into_owned).unwrap_or_else(|problem| {
             faults.add(Place::default(), problem);
             String::new()
         });
-        let mut document = None;
+        digests.push((Arc::clone(file), sha256(text.as_bytes())));
+        let mut written = None;
         if faults.is_empty() {
             match Document::parse(&text) {
-                Ok(parsed) => document = Some(parsed),
+                Ok(document) => written = Some(Written::Policy(text, Box::new(document))),
                 Err((message, place)) => {
                     let (place, help) = shape::narrow(&text, place, &message);
                     faults.add_advised(place, Problem::Shape(message), help);
                 }
             }
         }
-        Self { file: Arc::clone(file), text, document, faults }
+        Self { file: Arc::clone(file), digests, written, faults }
     }
 }
 
 /// A file once it is built.
 struct Built {
-    text: String,
-    document: Document,
+    written: Written,
     target: Target,
 }
 
+/// What came of a file.
+struct Judged {
+    outcomes: Vec<CaseOutcome>,
+    findings: Vec<Finding>,
+    faults: Faults,
+    cases: Vec<RehearsedCase>,
+    coverage: Option<FileCoverage>,
+}
+
 impl Built {
-    /// Runs its cases, and checks it.
-    fn judge(
-        &self,
-        language: &Language,
-        catalog: &Catalog,
-        parses: &Parses,
-    ) -> (Vec<CaseOutcome>, Vec<Finding>, Faults) {
-        let Self { text, document, target } = self;
+    /// Runs its cases, and checks it; watches the cases, where that is asked for.
+    fn judge(&self, language: &Language, catalog: &Catalog, parses: &Parses, watched: bool) -> Judged {
+        let Self { written, target } = self;
         let mut faults = Faults::of(&target.file);
+        let (text, document) = match written {
+            Written::Policy(text, document) => (text, document),
+            Written::Role(documents) => {
+                let (outcomes, findings, mut cases) = role::judge(documents, target, language, catalog, &mut faults);
+                cases.retain(|_| watched);
+                return Judged { outcomes, findings, faults, cases, coverage: None };
+            }
+        };
         let cases = cases::resolve(document, &mut faults);
         let outcomes = cases.iter().map(|case| case.run(language, target)).collect();
         let findings = check(&Subject { file: &target.file, text, document, target, catalog, parses });
-        (outcomes, findings, faults)
+        let coverage = watched.then(|| {
+            let mut tally = Tally::new(target);
+            cases.iter().for_each(|case| tally.add(&case.watch(language, target)));
+            tally.finish()
+        });
+        let cases = cases.iter().filter(|_| watched).map(|case| case.rehearsed(target)).collect();
+        Judged { outcomes, findings, faults, cases, coverage }
     }
 }
 

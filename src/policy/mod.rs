@@ -13,6 +13,7 @@
 //! check      types and lints over a file's expressions -> findings with codes and places
 //! build      a file's names and expressions -> a target with its rules
 //! load       a directory -> all targets, all cases run -> PolicySet, or every fault
+//! role       OpenBao's role documents: a file, a mount, a program -> a target with one rule
 //! evaluate   the rules of one target on one token's claims, in a scope of lazily converted claims
 //! decision   Permit and Denial; trace: which rules were tried; fault: errors without claims in them
 //! ```
@@ -31,14 +32,19 @@
 //! - `split` makes as many parts as a claim has bytes; to look at each of them, say how many at most: `split("/", 8)`.
 //! - In a glob, `*` is any run of characters without `/`, `**` any run, `?` one character other than `/`.
 
+mod archive;
 mod build;
 mod cases;
 mod catalog;
 mod check;
 mod claims;
+mod claims_file;
 mod code;
+mod compare;
 mod compile;
+mod comprehension;
 mod cost;
+mod coverage;
 mod decision;
 mod demand;
 mod digest;
@@ -51,22 +57,33 @@ mod finding;
 mod guard;
 mod inspection;
 mod language;
+mod layout;
 pub mod limits;
 mod load;
+mod observe;
 mod pattern;
 mod problem;
+mod rehearsal;
 mod rewrite;
+mod role;
 mod rule;
 mod scope;
 mod set;
 mod sources;
+mod steps;
 mod trace;
+mod unparse;
+mod who_can;
 
+pub use archive::{Archive, ArchiveError, KEPT as KEPT_SETS};
 pub use cases::{CaseFailure, CaseOutcome};
 pub use catalog::{Catalog, IssuerFacts};
 pub use claims::ClaimsFault;
+pub use claims_file::read_claims;
 pub use code::Code;
+pub use compare::{Change, ChangeKind, Question, Verdict};
 pub use compile::CompileError;
+pub use coverage::{FileCoverage, Goal, Want};
 pub use decision::{Denial, Grant, Permit, Reason};
 pub use document::Place;
 pub use evaluate::Evaluation;
@@ -76,8 +93,14 @@ pub use fault::Fault;
 pub use finding::{Finding, Severity};
 pub use inspection::Inspection;
 pub use language::Dialect;
+pub use layout::{LayoutFault, layout, policy_files};
 pub use pattern::PatternError;
 pub use problem::{LoadError, LoadErrors, Problem};
+pub use rehearsal::{Rehearsal, RehearsedCase};
+pub use role::{Alias, Imported, NoRole, Refusal, RoleFiles, RoleGrant, RolePath, Said, TokenType, import_role};
 pub use rule::{Rule, Target};
 pub use set::PolicySet;
+pub use sources::is_policy_file;
+pub use steps::{Fate, Note, RuleSteps, Seen, Step, Steps};
 pub use trace::{End, Part, Trace, Tried};
+pub use who_can::{Example, Needed, Way, Yield};

@@ -92,6 +92,21 @@ pub enum Problem {
     /// An issuer that the configuration does not have.
     #[error("no issuer `{0}` is configured")]
     UnknownIssuer(IssuerName),
+    /// A mount of an OpenBao role whose issuer the configuration does not have.
+    #[error(
+        "no issuer with the url `{0}` is configured: add one to `issuers`, with this `url`; keys are never taken from a role's mount"
+    )]
+    UnknownMountIssuer(String),
+    /// A message literal of a role's program that OpenBao does not have so.
+    #[error("role `{rule}`, {part}: {message}")]
+    Message {
+        /// The role.
+        rule: String,
+        /// Which of its expressions.
+        part: Part,
+        /// What is wrong.
+        message: String,
+    },
     /// A ttl outside its bounds.
     #[error("a ttl lies between 60 s and 24 h")]
     Ttl,
@@ -156,7 +171,8 @@ impl Problem {
             Self::TooLarge | Self::TooMany { .. } | Self::TooLong { .. } => Code::Limit,
             Self::Name { .. } => Code::Name,
             Self::Duplicate { .. } | Self::TakenTarget { .. } => Code::Duplicate,
-            Self::UnknownIssuer(_) => Code::UnknownIssuer,
+            Self::UnknownIssuer(_) | Self::UnknownMountIssuer(_) => Code::UnknownIssuer,
+            Self::Message { .. } => Code::WrongMessage,
             Self::Expression { error, .. } => error.code(),
             Self::TooCostly { .. } => Code::TooCostly,
             Self::Case { .. } => Code::Case,
@@ -251,11 +267,22 @@ impl Faults {
         }
     }
 
+    /// Adds a fault of a file that belongs to this one.
+    pub(super) fn append(&mut self, file: &Arc<str>, place: Place, problem: Problem) {
+        let place = (place.line > 0).then_some(place);
+        self.found.push(LoadError { file: Arc::clone(file), place, problem, help: None });
+    }
+
     /// Checks a count, and says so where it is over.
     pub(super) fn at_most(&mut self, place: Place, what: &'static str, count: usize, most: usize) {
         if count > most {
             self.add(place, Problem::TooMany { what, most });
         }
+    }
+
+    /// Adds the faults of a file that belongs to this one.
+    pub(super) fn extend(&mut self, other: Self) {
+        self.found.extend(other.found);
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -16,7 +16,7 @@ use cel::parser::Expression;
 use super::compile::CompileError;
 use super::expand::{Build, parts_mut};
 use super::guard::{is_claims, qualified, string};
-use super::language::{BOUNDED, ENTRIES, EXTRACT, EXTRACT_ALL, MATCH, MILLISECONDS, PLAIN, REPLACE};
+use super::language::{BOUNDED, ENTRIES, EXTRACT, EXTRACT_ALL, MATCH, MILLISECONDS, PLACE, PLAIN, REPLACE};
 use super::pattern::{Pattern, PatternKind};
 
 /// What a rewritten tree needs at evaluation.
@@ -117,7 +117,7 @@ fn claim(name: &str, needs: &mut Needs) -> Result<Expr, CompileError> {
     Ok(Expr::Ident(variable))
 }
 
-/// Three functions that are not called as they stand: see [`MILLISECONDS`], [`BOUNDED`] and [`PLAIN`].
+/// What is not called as it stands: see [`MILLISECONDS`], [`BOUNDED`], [`PLAIN`] and [`PLACE`].
 fn replace_call(id: u64, call: &mut CallExpr) {
     match (call.func_name.as_str(), call.args.as_mut_slice()) {
         ("getMilliseconds", []) => {
@@ -128,6 +128,13 @@ fn replace_call(id: u64, call: &mut CallExpr) {
             let args = vec![std::mem::take(values)];
             values.expr = Expr::Call(CallExpr { func_name: BOUNDED.to_owned(), target: None, args });
             values.id = id;
+        }
+        (operators::INDEX | operators::OPT_INDEX, [operand, index])
+            if !is_claims(operand) && !matches!(index.expr, Expr::Literal(_)) =>
+        {
+            let args = vec![std::mem::take(index)];
+            index.expr = Expr::Call(CallExpr { func_name: PLACE.to_owned(), target: None, args });
+            index.id = id;
         }
         ("string", [value]) if call.target.is_none() && !is_text(value) => {
             let args = vec![std::mem::take(value)];

@@ -3,6 +3,7 @@
 //! Decides which rules concern an issuer. Refuses to know how they are evaluated, and keeps no more of the file than
 //! evaluation and its explanation need: ten thousand of these stay in memory.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use cel::parser::Expression;
 use super::compile::{Claims, Program};
 use super::document::Place;
 use super::pattern::Pattern;
+use super::role::{Program as RoleProgram, RolePath};
 use super::trace::Part;
 use crate::identity::{IssuerName, Namespace, TargetName};
 use crate::jose::Sha256;
@@ -45,6 +47,8 @@ pub struct Rule {
     pub(super) patterns: Box<[Pattern]>,
     pub(super) digest: Sha256,
     pub(super) steps: u64,
+    /// What decides instead of conditions and a grant, where the rule is an OpenBao role.
+    pub(super) program: Option<Box<RoleProgram>>,
 }
 
 /// What else a rule grants; most grant only policies.
@@ -131,6 +135,12 @@ impl Target {
         self.by_issuer.iter().map(|(issuer, _)| issuer)
     }
 
+    /// The role's place in OpenBao's API, where the target is a role.
+    #[must_use]
+    pub fn role(&self) -> Option<&RolePath> {
+        self.rules.first().and_then(|rule| rule.program.as_deref()).map(|program| &program.path)
+    }
+
     /// The rules for that issuer's tokens, in order.
     pub(super) fn rules_of<'t>(&'t self, issuer: &IssuerName) -> impl Iterator<Item = &'t Rule> {
         let at = self.by_issuer.binary_search_by(|(name, _)| name.cmp(issuer));
@@ -183,15 +193,54 @@ impl Rule {
         self.clause(part).map(|clause| clause.place)
     }
 
+    /// How many questions the program of a role asks, each a [`Part::Condition`] with its [`Part::Answer`]; the last answer
+    /// stands after them. None where the rule is no role.
+    #[must_use]
+    pub fn questions(&self) -> Option<usize> {
+        self.program.as_ref().map(|program| program.questions.len())
+    }
+
+    /// What the operator reads where a condition does not hold.
+    #[must_use]
+    pub fn message_of(&self, part: Part) -> Option<&str> {
+        match part {
+            Part::Condition(index) => self.require.get(usize::from(index)).map(|condition| condition.message.as_ref()),
+            _ => None,
+        }
+    }
+
+    /// The claims that one of its expressions mentions by name, those of its `let` variables included.
+    #[must_use]
+    pub fn claims_of(&self, part: Part) -> BTreeSet<&str> {
+        let Some(clause) = self.clause(part) else { return BTreeSet::new() };
+        let needed = |(index, _): &(u32, &Let)| clause.lets & (1_u32 << index) != 0;
+        let lets = (0_u32..32).zip(&self.lets).filter(needed).map(|(_, variable)| &variable.clause);
+        let programs = lets.chain([clause]).map(|clause| &clause.code);
+        programs.flat_map(|code| code.claims().iter().map(|(_, claim)| claim.as_ref())).collect()
+    }
+
+    /// Whether one of its expressions mentions that variable.
+    pub(super) fn mentions(&self, part: Part, variable: &str) -> bool {
+        self.clause(part).is_some_and(|clause| clause.code.mentions(variable))
+    }
+
     fn clause(&self, part: Part) -> Option<&Clause> {
         let at = usize::from;
+        if let Some(program) = &self.program {
+            return match part {
+                Part::Let(index) => self.lets.get(at(index)).map(|variable| &variable.clause),
+                Part::Condition(index) => program.questions.get(at(index)).map(|question| &question.condition),
+                Part::Answer(index) => program.answer(index),
+                _ => None,
+            };
+        }
         match part {
             Part::Let(index) => self.lets.get(at(index)).map(|variable| &variable.clause),
             Part::Condition(index) => self.require.get(at(index)).map(|condition| &condition.that),
             Part::When(index) => self.policies.get(at(index)).and_then(|item| item.when.as_ref()),
             Part::Policy(index) => self.policies.get(at(index)).map(|item| &item.policy),
             Part::Metadata(index) => self.metadata.get(at(index)).map(|(_, clause)| clause),
-            Part::Grant => None,
+            Part::Answer(_) | Part::Grant => None,
         }
     }
 }

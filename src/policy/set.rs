@@ -12,16 +12,17 @@ use serde_json::{Map, Value};
 
 use super::cases::CaseOutcome;
 use super::catalog::Catalog;
-use super::decision::{Denial, Permit};
+use super::decision::{Denial, Permit, Reason};
 use super::evaluate::{Evaluation, evaluate};
 use super::inspection::Inspection;
 use super::language::Language;
 use super::load::{Loaded, load};
 use super::problem::LoadErrors;
+use super::role::{Mounts, NoRole, Refusal, RoleGrant};
 use super::rule::Target;
 use super::sources::Sources;
 use crate::clock::Timestamp;
-use crate::identity::IssuerName;
+use crate::identity::{IssuerName, Namespace};
 use crate::jose::Sha256;
 use crate::verify::VerifiedToken;
 
@@ -31,6 +32,8 @@ pub struct PolicySet {
     pub(super) targets: Vec<Target>,
     /// Names and aliases.
     pub(super) index: HashMap<Arc<str>, u32>,
+    /// The mounts of OpenBao's roles.
+    pub(super) mounts: Mounts,
     pub(super) digest: Sha256,
 }
 
@@ -99,6 +102,16 @@ impl PolicySet {
         self.index.get(requested).and_then(|index| self.targets.get(*index as usize))
     }
 
+    /// The target of an OpenBao role: in a namespace (none is the root), of a mount, by the name that a login gives, in any
+    /// case, or the mount's default where it gives none.
+    ///
+    /// # Errors
+    /// [`NoRole`], whose text is OpenBao's.
+    pub fn role(&self, namespace: Option<&Namespace>, mount: &str, role: Option<&str>) -> Result<&Target, NoRole> {
+        let name = self.mounts.resolve(namespace, mount, role)?;
+        self.target(&name.target()).ok_or_else(|| name.not_found())
+    }
+
     /// All targets, in order of their files.
     #[must_use]
     pub fn targets(&self) -> &[Target] {
@@ -111,6 +124,11 @@ impl PolicySet {
     /// A [`Denial`], which is a decision and no failure.
     pub fn decide(&self, token: VerifiedToken, target: &Target, now: Timestamp) -> Result<Permit, Denial> {
         let (grant, trace) = self.evaluate(token.issuer(), token.claims(), target, now).into_result()?;
+        // Whoever hands out the token for a role whose grant binds it has to hold it to that; nobody does yet.
+        if let Some(field) = grant.role_grant().and_then(RoleGrant::binding) {
+            let rule = Arc::clone(&grant.rule);
+            return Err(Denial::new(Reason::Refused { rule, refusal: Refusal::Unheld(field) }, trace));
+        }
         Ok(Permit { token, target: target.name.clone(), namespace: target.namespace.clone(), grant, trace })
     }
 

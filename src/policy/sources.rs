@@ -3,29 +3,47 @@
 //! Decides which files count, and reads them one at a time. Refuses to leave its bounds, and to know what is in a file.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::digest::SetDigest;
 use super::limits::{DIRECTORY_DEPTH, FILE_BYTES, FILES};
 use super::problem::{LoadError, LoadErrors, Problem};
+use super::role::path::{self, JsonFile};
+use crate::jose::{Sha256, sha256};
 
 /// The files of a set, in order of their names.
 pub(super) struct Sources(Vec<(Arc<str>, Source)>);
 
 /// Where a file's text is.
+#[derive(Clone)]
 pub(super) enum Source {
     /// Here.
-    Text(String),
+    Text(Arc<str>),
     /// On disk.
     File(PathBuf),
+    /// In several files: an OpenBao role.
+    Role(Box<RoleSource>),
+    /// Nowhere that counts: the file belongs to no role.
+    Stray(&'static str),
+}
+
+/// The files of a role, each with its name where it is another's.
+#[derive(Clone)]
+pub(super) struct RoleSource {
+    pub(super) role: Source,
+    pub(super) config: Option<(Arc<str>, Source)>,
+    pub(super) cases: Option<(Arc<str>, Source)>,
 }
 
 impl Sources {
     /// Names and texts.
     pub(super) fn of<N: AsRef<str>, T: Into<String>>(sources: impl IntoIterator<Item = (N, T)>) -> Self {
-        let files = sources.into_iter().map(|(name, text)| (Arc::from(name.as_ref()), Source::Text(text.into())));
+        let files =
+            sources.into_iter().map(|(name, text)| (Arc::from(name.as_ref()), Source::Text(Arc::from(text.into()))));
         Self::sorted(files.collect())
     }
 
@@ -44,7 +62,31 @@ impl Sources {
         &self.0
     }
 
-    fn sorted(mut files: Vec<(Arc<str>, Source)>) -> Self {
+    /// The digest of the set that these files are; a file that can't be read counts as empty.
+    pub(super) fn digest(&self) -> Sha256 {
+        let mut digest = SetDigest::default();
+        for (name, source) in self.single() {
+            let text = source.text().unwrap_or_default();
+            digest.add(name, sha256(text.as_bytes()));
+        }
+        digest.finish()
+    }
+
+    /// The files one by one, those of a role apart.
+    pub(super) fn single(&self) -> impl Iterator<Item = (&Arc<str>, &Source)> {
+        self.0.iter().flat_map(|(name, source)| {
+            let (own, others) = match source {
+                Source::Role(role) => (&role.role, [role.config.as_ref(), role.cases.as_ref()]),
+                single => (single, [None, None]),
+            };
+            let others = others.into_iter().flatten().map(|(name, source)| (name, source));
+            std::iter::once((name, own)).chain(others)
+        })
+    }
+
+    fn sorted(files: Vec<(Arc<str>, Source)>) -> Self {
+        let (mut files, others): (Vec<_>, Vec<_>) = files.into_iter().partition(|(name, _)| !belongs_to_a_role(name));
+        files.extend(roles(others));
         files.sort_by(|(a, _), (b, _)| a.cmp(b));
         Self(files)
     }
@@ -57,7 +99,9 @@ impl Source {
     /// [`Problem`] where it is too large, can't be read, or is not UTF-8.
     pub(super) fn text(&self) -> Result<Cow<'_, str>, Problem> {
         let text = match self {
-            Self::Text(text) => Cow::Borrowed(text.as_str()),
+            Self::Text(text) => Cow::Borrowed(text.as_ref()),
+            Self::Role(role) => return role.role.text(),
+            Self::Stray(why) => return Err(Problem::Shape((*why).to_owned())),
             Self::File(path) => {
                 let mut text = Vec::new();
                 let file = fs::File::open(path).map_err(|error| Problem::Unreadable(error.to_string()))?;
@@ -109,7 +153,7 @@ impl Search {
                 Some(depth) => self.directory(&entry.path(), &inner, depth),
                 None => self.fail(&inner, Problem::TooMany { what: "levels of directories", most: DIRECTORY_DEPTH }),
             },
-            Ok(kind) if kind.is_file() && is_policy(&part) => {
+            Ok(kind) if kind.is_file() && (is_policy(&part) || belongs_to_a_role(&inner)) => {
                 if self.files.len() == FILES {
                     return self.fail(&inner, Problem::TooMany { what: "files", most: FILES });
                 }
@@ -123,6 +167,51 @@ impl Search {
         let file = if name.is_empty() { "policies" } else { name };
         self.errors.push(LoadError { file: Arc::from(file), place: None, problem, help: None });
     }
+}
+
+/// Brings the files of each role together.
+fn roles(files: Vec<(Arc<str>, Source)>) -> Vec<(Arc<str>, Source)> {
+    let files: BTreeMap<Arc<str>, Source> = files.into_iter().collect();
+    let beside = |name: Option<String>| name.and_then(|name| files.get_key_value(name.as_str()));
+    let named = |found: Option<(&Arc<str>, &Source)>| found.map(|(name, source)| (Arc::clone(name), source.clone()));
+    let roles = files.iter().filter_map(|(name, source)| match path::kind(name) {
+        JsonFile::Role => {
+            let config = named(beside(path::config_of(name)));
+            let cases = named(beside(path::cases_of(name)));
+            let role = RoleSource { role: source.clone(), config, cases };
+            Some((Arc::clone(name), Source::Role(Box::new(role))))
+        }
+        JsonFile::Stray => Some((Arc::clone(name), Source::Stray(STRAY))),
+        JsonFile::Config => None,
+        JsonFile::Other => {
+            let role = role_of(name);
+            let lost = role.is_some() && beside(role).is_none();
+            lost.then(|| (Arc::clone(name), Source::Stray(LOST)))
+        }
+    });
+    roles.collect()
+}
+
+const STRAY: &str = "below `auth/`, a JSON file is a CEL role at `<mount>/cel/role/<name>.json` or a mount's \
+                     `<mount>/config.json`; roles of the native kind are not supported";
+const LOST: &str = "cases without their role: no `.json` of that name beside them";
+
+/// Whether a file is a role document or belongs to one.
+fn belongs_to_a_role(name: &str) -> bool {
+    path::kind(name) != JsonFile::Other || role_of(name).is_some()
+}
+
+/// The role whose cases a file would have.
+fn role_of(name: &str) -> Option<String> {
+    let stem = name.strip_suffix(".cases.yaml").or_else(|| name.strip_suffix(".cases.yml"))?;
+    Some(format!("{stem}.json")).filter(|role| path::kind(role) == JsonFile::Role)
+}
+
+/// Whether the file at `path`, relative to a policy directory and with `/`, counts.
+#[must_use]
+pub fn is_policy_file(path: &str) -> bool {
+    !path.split('/').any(|part| part.starts_with('.'))
+        && (path.rsplit('/').next().is_some_and(is_policy) || belongs_to_a_role(path))
 }
 
 /// Role documents and their cases are not policy files.

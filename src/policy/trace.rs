@@ -59,6 +59,8 @@ pub enum Part {
     Policy(u16),
     /// An entry of `grant.metadata`.
     Metadata(u16),
+    /// An answer of a role's program: the one of the question of that number, or the last one, after all questions.
+    Answer(u16),
     /// The grant as a whole.
     Grant,
 }
@@ -75,6 +77,27 @@ impl Trace {
     }
 }
 
+impl Part {
+    /// Reads what [`Display`](fmt::Display) wrote, such as `require[2]`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        if text == "grant" {
+            return Some(Self::Grant);
+        }
+        let (name, rest) = text.split_once('[')?;
+        let (index, tail) = rest.split_once(']')?;
+        let index: u16 = index.parse().ok()?;
+        Some(match (name, tail) {
+            ("let", "") => Self::Let(index),
+            ("require", "") => Self::Condition(index),
+            ("grant.policies", ".when") => Self::When(index),
+            ("grant.policies", "") => Self::Policy(index),
+            ("grant.metadata", "") => Self::Metadata(index),
+            _ => return None,
+        })
+    }
+}
+
 impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -83,6 +106,7 @@ impl fmt::Display for Part {
             Self::When(index) => write!(f, "grant.policies[{index}].when"),
             Self::Policy(index) => write!(f, "grant.policies[{index}]"),
             Self::Metadata(index) => write!(f, "grant.metadata[{index}]"),
+            Self::Answer(index) => write!(f, "answer[{index}]"),
             Self::Grant => f.write_str("grant"),
         }
     }

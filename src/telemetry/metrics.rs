@@ -41,7 +41,8 @@ impl Collector for Engine {
         cache(counter, &mut encoder)?;
         keys(counter, &mut encoder)?;
         audit(counter, &mut encoder)?;
-        information(counter, &mut encoder)
+        policies(counter, &mut encoder)?;
+        information(&mut encoder)
     }
 }
 
@@ -54,7 +55,7 @@ fn exchanges(counter: &Counter, encoder: &mut DescriptorEncoder<'_>) -> fmt::Res
             Outcome::Denied => "denied",
             Outcome::Failed => "failed",
         };
-        let issuer = issuer.map_or("", |name| name.as_str());
+        let issuer = issuer.as_ref().map_or("", |name| name.as_str());
         one(&mut family, &[("issuer", issuer), ("outcome", outcome)], count)?;
     }
     let help = "Refused and denied exchanges by reason";
@@ -99,7 +100,7 @@ fn keys(counter: &Counter, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     let help = "Usable keys of an issuer";
     let mut family = encoder.encode_descriptor("cambio_jwks_keys", help, None, MetricType::Gauge)?;
     for (name, status) in &statuses {
-        let usable = ConstGauge::new(i64::try_from(status.keys).unwrap_or(i64::MAX));
+        let usable = ConstGauge::new(number(status.keys));
         usable.encode(family.encode_family(&[("issuer", name.as_str())])?)?;
     }
     let help = "Fetches of an issuer's keys by result";
@@ -122,12 +123,47 @@ fn audit(counter: &Counter, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result 
     ConstGauge::new(i64::from(journal.healthy())).encode(family)
 }
 
-fn information(counter: &Counter, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-    let digest = counter.rules().policies.digest().to_string();
-    let help = "The version that runs and the digest of the policy set that decides";
+fn policies(counter: &Counter, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let (rules, reloads) = (counter.rules(), counter.reloads());
+    let help = "The digest of the policy set that decides";
+    let mut family = encoder.encode_descriptor("cambio_policy_set_info", help, None, MetricType::Gauge)?;
+    let digest = rules.policies.digest().to_string();
+    ConstGauge::new(1_i64).encode(family.encode_family(&[("digest", digest.as_str())])?)?;
+    let help = "Policies and issuers read again by result";
+    let mut family = encoder.encode_descriptor("cambio_policy_reload", help, None, MetricType::Counter)?;
+    for (result, count) in reloads.counts() {
+        one(&mut family, &[("result", result)], count)?;
+    }
+    let gauges = [
+        (
+            "cambio_policy_last_reload_success_timestamp_seconds",
+            "When policies and issuers were last read and found good",
+            reloads.last_success().as_secs(),
+        ),
+        (
+            "cambio_policy_reload_ok",
+            "Whether the policies and issuers that are written are those that decide",
+            i64::from(reloads.failure().is_none()),
+        ),
+        ("cambio_policy_targets", "Targets of the policy set", number(rules.policies.targets().len())),
+        ("cambio_policy_rules", "Rules of the policy set", number(rules.rule_count())),
+        ("cambio_policy_warnings", "Warnings of the policy set that no file accepts", number(rules.warnings)),
+        ("cambio_issuers", "Trusted issuers", number(rules.issuers.len())),
+    ];
+    for (name, help, value) in gauges {
+        ConstGauge::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)?;
+    }
+    Ok(())
+}
+
+fn information(encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let help = "The version that runs";
     let mut family = encoder.encode_descriptor("cambio_build", help, None, MetricType::Gauge)?;
-    let labels = [("version", env!("CARGO_PKG_VERSION")), ("policy_set", digest.as_str())];
-    ConstGauge::new(1_i64).encode(family.encode_family(&labels)?)
+    ConstGauge::new(1_i64).encode(family.encode_family(&[("version", env!("CARGO_PKG_VERSION"))])?)
+}
+
+fn number(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 fn one(family: &mut MetricEncoder<'_>, labels: &[(&str, &str)], count: u64) -> fmt::Result {

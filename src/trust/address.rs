@@ -34,6 +34,18 @@ pub(super) fn is_written_as_private(host: Option<Host<&str>>) -> bool {
     }
 }
 
+/// Names of private networks, as nobody's public DNS has them (RFC 6761, RFC 6762, RFC 9476, Kubernetes).
+const PRIVATE_NAMES: [&str; 7] = [".localhost", ".local", ".internal", ".test", ".svc", ".cluster.local", ".home.arpa"];
+
+/// Whether `url` is one that only this machine or a private network reaches, as far as its host tells: a private address,
+/// a name without a dot, or one below a name that is never public.
+#[must_use]
+pub fn is_reached_privately(url: &str) -> bool {
+    let Ok(url) = url::Url::parse(url) else { return false };
+    let private_name = |name: &str| !name.contains('.') || PRIVATE_NAMES.iter().any(|end| name.ends_with(end));
+    is_written_as_private(url.host()) || matches!(url.host(), Some(Host::Domain(name)) if private_name(name))
+}
+
 fn reach_v4(address: Ipv4Addr) -> Reach {
     let [a, b, c, d] = address.octets();
     match (a, b, c) {

@@ -94,6 +94,14 @@ impl From<ClaimFile> for Claim {
 }
 
 impl Claim {
+    /// Marks it as present in every token, and what stands on the way below it. `null` counts as absent.
+    pub(super) fn require(&mut self, way: &mut dyn Iterator<Item = &str>) {
+        (self.presence, self.nullable) = (Presence::Required, false);
+        if let Some(members) = &mut self.members {
+            members.require(way);
+        }
+    }
+
     /// Its type; for `null`, ask [`Self::is_nullable`].
     #[must_use]
     pub fn ty(&self) -> &ClaimType {
@@ -116,6 +124,12 @@ impl Claim {
     #[must_use]
     pub fn kind(&self) -> ClaimKind {
         self.kind
+    }
+
+    /// Whether it, or a member of it, is not to be shown.
+    #[must_use]
+    pub fn is_hidden(&self) -> bool {
+        self.kind == ClaimKind::Secret || self.members.as_ref().is_some_and(ClaimSchema::hides_any)
     }
 
     /// All values that it can have, where the platform documents them; empty where anything may come.

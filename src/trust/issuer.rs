@@ -16,6 +16,7 @@ use super::media_type::MediaTypes;
 use super::platform::Platform;
 use super::platform_file::{IdentifyBy, ReplayRule};
 use super::platforms::Platforms;
+use super::schema::ClaimSchema;
 use super::settings::{AudienceRule, IssuerSettings, KeysSettings};
 
 /// A trusted issuer. Holds its own keys: no other issuer's are ever tried for its tokens (RFC 8725 section 3.8).
@@ -26,6 +27,7 @@ pub struct Issuer {
     url: IssuerUrl,
     algorithms: Vec<Algorithm>,
     required_claims: Vec<ClaimPath>,
+    schema: Arc<ClaimSchema>,
     keys: KeyCache,
 }
 
@@ -66,6 +68,7 @@ impl Issuer {
         let url = platform.as_deref().and_then(|platform| checks.url(platform));
         checks.audiences(platform.as_deref(), url.as_ref());
         checks.bounds();
+        let schema = platform.as_deref().map(|platform| checks.schema(platform)).unwrap_or_default();
         let algorithms = settings.algorithms.clone();
         let algorithms =
             algorithms.or_else(|| platform.as_ref().map(|one| one.algorithms().to_vec())).unwrap_or_default();
@@ -82,7 +85,7 @@ impl Issuer {
             (Some(platform), Some(url), Some(keys)) if faults.is_empty() => {
                 let required_claims =
                     platform.required_claims().iter().chain(&settings.required_claims).cloned().collect();
-                Ok(Self { settings, platform, url, algorithms, required_claims, keys })
+                Ok(Self { settings, platform, url, algorithms, required_claims, schema, keys })
             }
             _ => Err(faults),
         }
@@ -175,6 +178,13 @@ impl Issuer {
     #[must_use]
     pub fn required_claims(&self) -> &[ClaimPath] {
         &self.required_claims
+    }
+
+    /// The claims that its tokens carry, as its platform and the operator describe them. Documentation, and what
+    /// expressions are checked by; what binds a token is [`Self::required_claims`] and the platform's rules.
+    #[must_use]
+    pub fn schema(&self) -> &Arc<ClaimSchema> {
+        &self.schema
     }
 
     /// Its keys.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use url::Url;
 
+use crate::clock::Span;
 use crate::identity::{IssuerName, IssuerUrl};
 use crate::jose::{KeyRules, KeySet};
 
@@ -18,11 +19,10 @@ use super::platform_file::{DefaultKeys, IdentifyBy};
 use super::platforms::Platforms;
 use super::settings::{IssuerSettings, KeysSettings, MAX_LEEWAY};
 use super::source::{KeySource, Web};
-use super::span::Span;
 
 /// The checks of one issuer's settings, and the faults that they have found.
 pub(super) struct Checks<'a> {
-    settings: &'a IssuerSettings,
+    pub(super) settings: &'a IssuerSettings,
     faults: Vec<String>,
 }
 
@@ -36,7 +36,7 @@ impl<'a> Checks<'a> {
         self.faults.into_iter().map(|fault| IssuerFault::new(name.clone(), fault)).collect()
     }
 
-    fn fault(&mut self, fault: impl Into<String>) {
+    pub(super) fn fault(&mut self, fault: impl Into<String>) {
         self.faults.push(fault.into());
     }
 

@@ -78,15 +78,24 @@ impl Issuers {
         if faults.is_empty() { Self::new(issuers) } else { Err(faults) }
     }
 
-    /// After a reload: an issuer that is written as before stays the same one, with the keys that it holds.
+    /// After a reload: an issuer that is written as before stays the same one, with the keys that it holds. One that is
+    /// written otherwise fetches its keys anew, as whoever wrote it may have meant other keys; only its counts go on.
     #[must_use]
     pub fn keeping(mut self, before: &Self) -> Self {
         for issuer in &mut self.all {
-            if let Some(old) = before.named(issuer.name()).filter(|old| old.is_written_as(issuer)) {
-                *issuer = Arc::clone(old);
+            match before.named(issuer.name()) {
+                Some(old) if old.is_written_as(issuer) => *issuer = Arc::clone(old),
+                Some(old) => issuer.keys().count_on(old.keys()),
+                None => {}
             }
         }
         self
+    }
+
+    /// Whether both are the very same issuers, in the same order: not only written alike.
+    #[must_use]
+    pub fn are_those(&self, other: &Self) -> bool {
+        self.all.len() == other.all.len() && self.all.iter().zip(&other.all).all(|(one, other)| Arc::ptr_eq(one, other))
     }
 
     /// The issuer that a token claims: `claimed` is its exact `iss`, or `spiffe://` and the trust domain of its `sub`;

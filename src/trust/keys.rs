@@ -204,6 +204,13 @@ impl KeyCache {
         Ok(receiver)
     }
 
+    /// Counts fetches on from where `former` is: that cache served the issuer of the same name.
+    pub(super) fn count_on(&self, former: &Self) {
+        for (count, before) in [(&self.0.failures, &former.0.failures), (&self.0.fetches, &former.0.fetches)] {
+            count.fetch_add(before.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+    }
+
     /// Whether a fetch is due at `now` and nobody has taken it on; whoever is told so has.
     pub(super) fn take_due(&self, now: Timestamp) -> bool {
         if matches!(self.0.source, KeySource::Inline) || self.0.queued.load(Ordering::Acquire) {

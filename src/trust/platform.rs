@@ -2,6 +2,7 @@
 //! refuses to know any single platform: everything that distinguishes one stands in its file under `platforms/`.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::identity::IssuerUrl;
@@ -21,7 +22,7 @@ use super::schema::{ClaimSchema, Lookup};
 pub struct Platform {
     file: PlatformFile,
     pattern: Regex,
-    schema: ClaimSchema,
+    schema: Arc<ClaimSchema>,
     digest: Sha256,
 }
 
@@ -71,7 +72,7 @@ impl Platform {
         // Anchored here and nowhere else: an unanchored issuer pattern was CVE-2026-22772 in Fulcio.
         let pattern = Regex::new(&format!("^(?:{})$", file.issuer.pattern))
             .map_err(|error| PlatformError::Pattern(error.to_string()))?;
-        let schema = ClaimSchema::new(std::mem::take(&mut file.claims), file.unknown_claims);
+        let schema = Arc::new(ClaimSchema::new(std::mem::take(&mut file.claims), file.unknown_claims));
         let platform = Self { file, pattern, schema, digest: sha256(yaml.as_bytes()) };
         platform.check_rules()?;
         Ok(platform)
@@ -248,6 +249,11 @@ impl Platform {
     /// The claims that its tokens carry.
     #[must_use]
     pub fn schema(&self) -> &ClaimSchema {
+        &self.schema
+    }
+
+    /// The same, to be held by each of its issuers.
+    pub(crate) fn shared_schema(&self) -> &Arc<ClaimSchema> {
         &self.schema
     }
 

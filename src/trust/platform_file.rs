@@ -6,6 +6,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::clock::Span;
 use crate::jose::Algorithm;
 
 use super::audience::AudiencePattern;
@@ -14,7 +15,6 @@ use super::claim::Claim;
 use super::claim_path::ClaimPath;
 use super::media_type::MediaTypes;
 use super::schema::UnknownMembers;
-use super::span::Span;
 
 /// A platform as its file writes it.
 #[derive(Clone, Debug, Deserialize)]

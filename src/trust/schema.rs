@@ -51,6 +51,23 @@ impl ClaimSchema {
         Self { claims, unknown, refuses_below }
     }
 
+    /// The same with these claims, each instead of the one of its name if there is one; those of `required` are in every
+    /// token, as without them a token is refused.
+    pub(super) fn with(&self, claims: &BTreeMap<Box<str>, Claim>, required: &[ClaimPath]) -> Self {
+        let mut all = self.claims.clone();
+        all.extend(claims.iter().map(|(name, claim)| (name.clone(), claim.clone())));
+        let mut schema = Self::new(all, self.unknown);
+        required.iter().for_each(|path| schema.require(&mut path.names()));
+        schema
+    }
+
+    /// Marks what stands on the way as present, as far as it is described.
+    pub(super) fn require(&mut self, way: &mut dyn Iterator<Item = &str>) {
+        if let Some(claim) = way.next().and_then(|name| self.claims.get_mut(name)) {
+            claim.require(way);
+        }
+    }
+
     /// Whether an object somewhere below refuses members that it does not know.
     #[must_use]
     pub fn refuses_below(&self) -> bool {
@@ -98,6 +115,18 @@ impl ClaimSchema {
             }
         }
         found
+    }
+
+    /// Whether the claim, or a member of it, is not to be shown.
+    #[must_use]
+    pub fn hides(&self, name: &str) -> bool {
+        self.claim(name).is_some_and(Claim::is_hidden)
+    }
+
+    /// Whether any claim is not to be shown.
+    #[must_use]
+    pub fn hides_any(&self) -> bool {
+        self.claims.values().any(Claim::is_hidden)
     }
 
     /// The documented name that is nearest to `name`, if a slip of the keyboard could explain it.

@@ -1,21 +1,26 @@
 //! An issuer as the operator writes it under `issuers:`. Decides the shape; what the shape means, [`super::Issuer`] decides.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::clock::Span;
 use crate::identity::IssuerName;
 use crate::jose::Algorithm;
 
+use super::claim::Claim;
 use super::claim_path::ClaimPath;
 use super::media_type::MediaTypes;
 use super::platform_file::ReplayRule;
-use super::span::Span;
 
 /// The most leeway that an issuer may be given. Single use is remembered for as long, whatever is configured.
 pub const MAX_LEEWAY: Duration = Duration::from_secs(300);
+
+/// Claims by name.
+pub(super) type Claims = BTreeMap<Box<str>, Claim>;
 
 /// One entry of `issuers:`.
 ///
@@ -76,6 +81,9 @@ pub struct IssuerSettings {
     /// Claims without which a token is refused, beside the platform's.
     #[serde(default)]
     pub required_claims: Vec<ClaimPath>,
+    /// Claims of its tokens beside those that the platform's file describes, or instead of them; in the same words.
+    #[serde(default)]
+    pub claims: BTreeMap<Box<str>, Claim>,
     /// When keys are fetched.
     #[serde(default)]
     pub jwks: JwksSettings,

@@ -32,12 +32,24 @@ struct State {
     hits: BTreeMap<String, usize>,
 }
 
+/// Answers that are held back until this is dropped.
+pub struct HeldBack(Issuer, Arc<tokio::sync::Semaphore>);
+
+impl Drop for HeldBack {
+    fn drop(&mut self) {
+        self.0.comes_back();
+        self.1.add_permits(1000);
+    }
+}
+
 /// What whoever asks gets.
 #[derive(Clone)]
 enum Behaviour {
     Well,
     Down,
     Hangs,
+    /// Until there is a permit.
+    Waits(Arc<tokio::sync::Semaphore>),
     Says(u16, String),
 }
 
@@ -113,6 +125,13 @@ impl Issuer {
         self.behaves(Behaviour::Hangs);
     }
 
+    /// Whoever asks from now on waits until this is dropped.
+    pub fn holds_back(&self) -> HeldBack {
+        let gate = Arc::new(tokio::sync::Semaphore::new(0));
+        self.behaves(Behaviour::Waits(Arc::clone(&gate)));
+        HeldBack(self.clone(), gate)
+    }
+
     pub fn says(&self, status: u16, body: impl Into<String>) {
         self.behaves(Behaviour::Says(status, body.into()));
     }
@@ -151,15 +170,18 @@ impl Issuer {
             let own = state.keys.iter().map(|key| key.jwk.clone());
             (state.behaviour.clone(), own.chain(state.more.clone()).collect::<Vec<_>>())
         };
+        if let Behaviour::Waits(gate) = &behaviour {
+            gate.acquire().await.unwrap().forget();
+        }
         let (status, body) = match (behaviour, path.as_str()) {
             (Behaviour::Down, _) => return,
             (Behaviour::Hangs, _) => return std::future::pending().await,
             (Behaviour::Says(status, body), _) => (status, body),
-            (Behaviour::Well, "/jwks") => (200, json!({"keys": keys}).to_string()),
-            (Behaviour::Well, "/.well-known/openid-configuration") => {
+            (Behaviour::Well | Behaviour::Waits(_), "/jwks") => (200, json!({"keys": keys}).to_string()),
+            (Behaviour::Well | Behaviour::Waits(_), "/.well-known/openid-configuration") => {
                 (200, json!({"issuer": self.name(), "jwks_uri": self.jwks_url()}).to_string())
             }
-            (Behaviour::Well, _) => (404, "{}".to_owned()),
+            (Behaviour::Well | Behaviour::Waits(_), _) => (404, "{}".to_owned()),
         };
         let length = body.len();
         let answer = format!(

@@ -21,7 +21,7 @@ pub const AUDIENCE: &str = "https://cambio.example.com";
 pub const CLIENT_SECRET: &str = "a secret of 24 characters";
 
 /// Two targets for jobs of the issuer `workloads`.
-const POLICY: &str = r#"
+pub const POLICY: &str = r#"
 target: vault
 aliases: [https://vault.example.com, vault-too]
 namespace: group_100/group_200
@@ -100,7 +100,7 @@ impl Stand {
             stand.write("policies/vault.yaml", &format!("{head}namespace:{rules}"));
             stand.write("policies/deploy.yaml", &format!("target: deploy\nnamespace:{rules}"));
         }
-        stand.write("rs.secret", &format!("{CLIENT_SECRET}\n"));
+        stand.write_private("rs.secret", &format!("{CLIENT_SECRET}\n"));
         stand.write("cambio.yaml", &configuration(entries, sections));
         stand
     }
@@ -115,6 +115,14 @@ impl Stand {
     pub fn write(&self, path: &str, text: &str) -> PathBuf {
         let path = self.directory.path().join(path);
         std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// The same, for nobody else to read.
+    pub fn write_private(&self, path: &str, text: &str) -> PathBuf {
+        use std::os::unix::fs::PermissionsExt as _;
+        let path = self.write(path, text);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         path
     }
 
@@ -136,8 +144,7 @@ impl Stand {
     }
 
     pub async fn start(&mut self) {
-        let text = std::fs::read_to_string(self.path("cambio.yaml")).unwrap();
-        let config = Config::parse(&text, self.directory.path()).unwrap();
+        let config = Config::load(&self.path("cambio.yaml")).unwrap();
         let app = App::open(config, Clock::Manual(self.clock.clone())).unwrap();
         self.running = Some(app.listen().await.unwrap());
     }
@@ -292,7 +299,8 @@ pub fn entry(name: &str, issuer: &str, lines: &str) -> String {
     )
 }
 
-fn configuration(entries: &str, sections: &str) -> String {
+/// The text of a configuration.
+pub fn configuration(entries: &str, sections: &str) -> String {
     let issuer = if sections.contains("issuer:") { "" } else { "issuer: https://cambio.example.com\n" };
     let listen = if sections.contains("listen:") { "" } else { "listen: 127.0.0.1:0\n" };
     format!("{issuer}{listen}ops_listen: 127.0.0.1:0\n{sections}\nissuers:\n{entries}")

@@ -105,22 +105,20 @@ pub(super) fn tls(config: &Config, now: Timestamp) -> Vec<Finding> {
         let text = format!("cambio listens on {} without TLS: tokens are readable on the way", config.listen);
         return vec![Finding::warning("tls", text, "give `tls`, or listen on loopback behind something that has it")];
     };
-    let mut findings = vec![certified(settings, now)];
     if let Some(mode) = mode(&settings.key).filter(|mode| mode & 0o027 != 0) {
         let text = format!("the private key `{}` is open to others (mode {mode:04o})", settings.key.display());
-        findings.push(Finding::wrong("tls", text, format!("`chmod 0600 {}`, and replace it", settings.key.display())));
+        let open = Finding::wrong("tls", text, format!("`chmod 0600 {}`, and replace it", settings.key.display()));
+        return vec![open, lasts(settings, now)];
     }
-    findings
+    if let Err(error) = Tls::open(settings.clone()) {
+        let fix = "`tls.certificate` is the chain, leaf first, and `tls.key` its key, both PEM";
+        return vec![Finding::wrong("tls", error, fix)];
+    }
+    vec![lasts(settings, now)]
 }
 
-fn certified(settings: &TlsSettings, now: Timestamp) -> Finding {
-    if let Err(error) = Tls::open(settings.clone()) {
-        return Finding::wrong(
-            "tls",
-            error,
-            "`tls.certificate` is the chain, leaf first, and `tls.key` its key, both PEM",
-        );
-    }
+/// How long the certificate is good.
+fn lasts(settings: &TlsSettings, now: Timestamp) -> Finding {
     let pem = fs::read_to_string(&settings.certificate).unwrap_or_default();
     let Some(end) = certificate::not_after(&pem) else {
         return Finding::warning(

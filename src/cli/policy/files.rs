@@ -4,14 +4,15 @@
 //! where neither is given, from the names in the files, each taken for an issuer of the platform of that name.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 
 use super::super::CliError;
 use crate::config::Config;
 use crate::identity::IssuerName;
-use crate::policy::{Catalog, Inspection, LoadErrors, PolicySet, Problem};
-use crate::trust::Platforms;
+use crate::policy::{Catalog, Inspection, LoadErrors, PolicySet, Problem, Rehearsal};
+use crate::trust::{Platform, Platforms};
 
 /// The files and the issuers.
 #[derive(Debug, Args)]
@@ -41,6 +42,11 @@ pub(super) struct Found {
 }
 
 impl Files {
+    /// For a command with arguments of its own.
+    pub(super) fn of(path: Option<PathBuf>, config: Option<PathBuf>) -> Self {
+        Self { path, config, issuer: vec![] }
+    }
+
     /// Looks for them.
     pub(super) fn find(&self) -> Result<Found, CliError> {
         let config = self.config.as_deref().map(Config::load).transpose().map_err(CliError::new)?;
@@ -65,23 +71,37 @@ impl Found {
         PolicySet::inspect(&self.directory, &self.catalog()?).map_err(CliError::new)
     }
 
+    /// Whether a file, named relative to the directory, is one that was meant.
+    pub(super) fn is_meant(&self, file: &str) -> bool {
+        self.only.as_deref().is_none_or(|only| only == file)
+    }
+
+    /// The same, with what the tools ask of cases.
+    pub(super) fn rehearse(&self) -> Result<Rehearsal, CliError> {
+        PolicySet::rehearse(&self.directory, &self.catalog()?).map_err(CliError::new)
+    }
+
     /// The issuers: those that were given, or those that the files name.
     pub(super) fn catalog(&self) -> Result<Catalog, CliError> {
         if let Some(catalog) = &self.catalog {
             return Ok(catalog.clone());
         }
-        let platforms = Platforms::embedded();
-        let mut catalog = Catalog::default();
-        loop {
-            let before = catalog.len();
-            if let Err(errors) = PolicySet::load(&self.directory, &catalog) {
-                for name in unknown_issuers(&errors) {
-                    catalog.add_guessing(name, &platforms);
-                }
+        Ok(guessed(Catalog::default(), |catalog| PolicySet::load(&self.directory, catalog)))
+    }
+}
+
+/// The issuers of `catalog` and those that policies turn out to name, each taken for one of the platform of its name.
+pub(super) fn guessed(mut catalog: Catalog, load: impl Fn(&Catalog) -> Result<PolicySet, LoadErrors>) -> Catalog {
+    let platforms = Platforms::embedded();
+    loop {
+        let before = catalog.len();
+        if let Err(errors) = load(&catalog) {
+            for name in unknown_issuers(&errors) {
+                catalog.add_guessing(name, &platforms);
             }
-            if catalog.len() == before {
-                return Ok(catalog);
-            }
+        }
+        if catalog.len() == before {
+            return catalog;
         }
     }
 }
@@ -115,21 +135,21 @@ fn named(texts: &[String]) -> Result<Catalog, CliError> {
     let platforms = Platforms::embedded();
     let mut catalog = Catalog::default();
     for text in texts {
-        let (name, platform) = text.split_once('=').map_or((text.as_str(), None), |(name, of)| (name, Some(of)));
+        let (name, of) = text.split_once('=').map_or((text.as_str(), None), |(name, of)| (name, Some(of)));
         let name = IssuerName::new(name).map_err(|error| CliError::new(format!("`--issuer {text}`: {error}")))?;
-        match platform {
+        match of {
             None => catalog.add_guessing(name, &platforms),
-            Some(platform) => {
-                let found = platforms.find(platform).ok_or_else(|| {
-                    let known: Vec<&str> = platforms.iter().map(|platform| platform.name()).collect();
-                    CliError::new(format!(
-                        "`--issuer {text}`: no platform `{platform}`: there are {}",
-                        known.join(", ")
-                    ))
-                })?;
-                catalog.add(name, Some(found));
-            }
+            Some(of) => catalog.add(name, Some(&platform(of)?)),
         }
     }
     Ok(catalog)
+}
+
+/// The platform of that name.
+pub(super) fn platform(name: &str) -> Result<Arc<Platform>, CliError> {
+    let platforms = Platforms::embedded();
+    platforms.find(name).cloned().ok_or_else(|| {
+        let known: Vec<&str> = platforms.iter().map(|platform| platform.name()).collect();
+        CliError::new(format!("`--issuer`: no platform `{name}`: there are {}", known.join(", ")))
+    })
 }

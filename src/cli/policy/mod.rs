@@ -1,7 +1,20 @@
 //! `cambio policy`: try policies before they count. One file per subcommand.
 
+mod check;
+mod coverage;
+mod diff;
+mod eval;
 mod files;
+mod fmt;
+mod init;
+mod junit;
+mod pages;
+mod recorded;
+mod report;
+mod revision;
 mod test;
+mod who_can;
+mod why;
 
 use clap::{Args, Subcommand};
 
@@ -16,13 +29,27 @@ pub(super) struct Policy {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Check(check::Check),
+    Diff(diff::Diff),
+    Eval(eval::Eval),
+    Fmt(fmt::Fmt),
+    Init(init::Init),
     Test(test::Test),
+    Why(why::Why),
+    WhoCan(who_can::WhoCan),
 }
 
 impl Policy {
     pub(super) fn run(self) -> Answer {
         match self.command {
+            Command::Check(check) => check.run(),
+            Command::Diff(diff) => diff.run(),
+            Command::Eval(eval) => eval.run(),
+            Command::Fmt(fmt) => fmt.run(),
+            Command::Init(init) => init.run(),
             Command::Test(test) => test.run(),
+            Command::Why(why) => why.run(),
+            Command::WhoCan(who_can) => who_can.run(),
         }
     }
 }

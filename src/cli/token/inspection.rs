@@ -1,7 +1,6 @@
 //! What there is to say about one token. Decides nothing about it that `verify` does not: with a configuration the real
 //! chain runs, and each check on claims is run once more by itself, so that everything that is wrong is said at once.
 
-use std::cmp::Reverse;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -9,46 +8,47 @@ use zeroize::Zeroizing;
 
 use super::hints;
 use crate::cli::CliError;
+use crate::cli::recognised::recognised;
 use crate::clock::Timestamp;
 use crate::config::Config;
 use crate::identity::IssuerName;
 use crate::jose::{CompactJws, sha256};
 use crate::oauth::{DeclaredType, SubjectToken};
-use crate::trust::{Issuer, KeysUnavailable, Platform, Platforms, Reason, Refresh, SchemaFinding};
+use crate::trust::{ClaimSchema, Issuer, KeysUnavailable, Platform, Reason, Refresh, SchemaFinding};
 use crate::verify::{UntrustedToken, examine};
 
 /// One token, looked at.
-pub(super) struct Inspection {
-    pub(super) read: Option<Read>,
-    pub(super) platform: Option<Arc<Platform>>,
+pub(in crate::cli) struct Inspection {
+    pub(in crate::cli) read: Option<Read>,
+    pub(in crate::cli) platform: Option<Arc<Platform>>,
     /// Further platforms whose issuers look like this one.
-    pub(super) alternatives: Vec<String>,
+    pub(in crate::cli) alternatives: Vec<String>,
     /// The configured issuer.
-    pub(super) issuer: Option<Arc<Issuer>>,
-    pub(super) steps: Vec<Step>,
-    pub(super) findings: Vec<SchemaFinding>,
+    pub(in crate::cli) issuer: Option<Arc<Issuer>>,
+    pub(in crate::cli) steps: Vec<Step>,
+    pub(in crate::cli) findings: Vec<SchemaFinding>,
     /// What could not be checked.
-    pub(super) unchecked: Option<&'static str>,
+    pub(in crate::cli) unchecked: Option<&'static str>,
 }
 
 /// What the token says, verified or not.
-pub(super) struct Read {
-    pub(super) algorithm: &'static str,
-    pub(super) key_id: Option<String>,
-    pub(super) media_type: Option<String>,
-    pub(super) bytes: u64,
-    pub(super) claimed_issuer: Option<String>,
-    pub(super) claims: Map<String, Value>,
+pub(in crate::cli) struct Read {
+    pub(in crate::cli) algorithm: &'static str,
+    pub(in crate::cli) key_id: Option<String>,
+    pub(in crate::cli) media_type: Option<String>,
+    pub(in crate::cli) bytes: u64,
+    pub(in crate::cli) claimed_issuer: Option<String>,
+    pub(in crate::cli) claims: Map<String, Value>,
 }
 
 /// One check.
-pub(super) struct Step {
-    pub(super) name: &'static str,
-    pub(super) end: End,
+pub(in crate::cli) struct Step {
+    pub(in crate::cli) name: &'static str,
+    pub(in crate::cli) end: End,
 }
 
 /// How a check ended.
-pub(super) enum End {
+pub(in crate::cli) enum End {
     Ok(String),
     Fail { reason: String, next: String },
     NotRun,
@@ -83,27 +83,22 @@ impl Inspection {
     }
 
     /// By the look of its issuer alone: nothing is verified.
-    pub(super) fn by_platform(token: &Zeroizing<String>, at: Timestamp) -> Self {
+    pub(in crate::cli) fn by_platform(token: &Zeroizing<String>, at: Timestamp) -> Self {
         let mut inspection = Self::new(token);
         inspection.unchecked = Some("signature, audience, issuer and lifetime: give `--config` to verify them");
         let Some(untrusted) = inspection.untrusted(token) else { return inspection };
         let Some(claimed) = inspection.claimed(&untrusted) else { return inspection };
         let claims = inspection.claims();
-        let platforms = Platforms::embedded();
-        let mut likely: Vec<_> = platforms.recognise(&claimed).map(|one| (likeness(one, &claims), one)).collect();
-        likely.sort_by_key(|(likeness, one)| {
-            let theirs_alone = one.default_issuer() == Some(claimed.as_str());
-            (!theirs_alone, Reverse(*likeness), one.name().to_owned())
-        });
-        inspection.alternatives = likely.iter().skip(1).map(|(_, one)| one.name().to_owned()).collect();
-        inspection.platform = likely.first().map(|(_, one)| Arc::clone(one)).or_else(|| Platform::embedded("generic"));
+        let likely = recognised(&claimed, &claims);
+        inspection.alternatives = likely.iter().skip(1).map(|one| one.name().to_owned()).collect();
+        inspection.platform = likely.into_iter().next().or_else(|| Platform::embedded("generic"));
         inspection.times(&claims, at);
         inspection.compare(&claims);
         inspection
     }
 
     /// By the issuers of a configuration: verified with their keys, fetched `now`, as of the moment `at`.
-    pub(super) async fn by_config(
+    pub(in crate::cli) async fn by_config(
         token: &Zeroizing<String>,
         config: &Config,
         named: Option<&IssuerName>,
@@ -143,8 +138,8 @@ impl Inspection {
                 }
             }
         }
-        inspection.compare(&claims);
         inspection.issuer = Some(issuer);
+        inspection.compare(&claims);
         Ok(inspection)
     }
 
@@ -219,9 +214,15 @@ impl Inspection {
     }
 
     fn compare(&mut self, claims: &Map<String, Value>) {
-        if let Some(platform) = &self.platform {
-            self.findings = platform.schema().check(claims);
+        if let Some(schema) = self.schema() {
+            self.findings = schema.check(claims);
         }
+    }
+
+    /// The claims as the configured issuer has them, else as the platform has them.
+    pub(super) fn schema(&self) -> Option<&ClaimSchema> {
+        let configured = self.issuer.as_ref().map(|issuer| issuer.schema().as_ref());
+        configured.or_else(|| self.platform.as_ref().map(|platform| platform.schema()))
     }
 
     fn ok(&mut self, name: &'static str, detail: String) {
@@ -233,14 +234,7 @@ impl Inspection {
     }
 
     /// Whether no check failed.
-    pub(super) fn is_good(&self) -> bool {
+    pub(in crate::cli) fn is_good(&self) -> bool {
         self.steps.iter().all(|step| matches!(step.end, End::Ok(_)))
     }
-}
-
-/// How many claims the platform documents, less those that are not as it documents them.
-fn likeness(platform: &Platform, claims: &Map<String, Value>) -> i64 {
-    let known = claims.keys().filter(|name| platform.schema().claim(name).is_some()).count();
-    let signed = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-    signed(known).saturating_sub(signed(platform.schema().check(claims).len()))
 }

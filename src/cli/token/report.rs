@@ -36,7 +36,7 @@ const KINDS: [(ClaimKind, &str, &str); 7] = [
 
 impl Inspection {
     /// For a person.
-    pub(super) fn told(&self, from: &str, at: Timestamp, values: bool) -> String {
+    pub(in crate::cli) fn told(&self, from: &str, at: Timestamp, values: bool) -> String {
         let mut text = String::new();
         let _ = writeln!(text, "token     from {}", shown(from));
         if let Some(read) = &self.read {
@@ -123,12 +123,12 @@ impl Inspection {
 
     fn rows(&self, read: &Read) -> Vec<Row> {
         let mut rows = Vec::new();
-        add(&mut rows, &read.claims, self.platform.as_ref().map(|platform| platform.schema()), None);
+        add(&mut rows, &read.claims, self.schema(), None);
         rows
     }
 
     /// For a program.
-    pub(super) fn to_json(&self, at: Timestamp, values: bool) -> Value {
+    pub(in crate::cli) fn to_json(&self, at: Timestamp, values: bool) -> Value {
         let step = |name: &str, end: &End| match end {
             End::Ok(detail) => json!({"check": name, "result": "ok", "detail": detail}),
             End::Fail { reason, next } => json!({"check": name, "result": "fail", "reason": reason, "next": next}),

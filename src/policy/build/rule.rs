@@ -74,6 +74,7 @@ impl<'d> RuleBuilder<'_, '_, 'd> {
             patterns: sight.patterns.into_values().collect(),
             digest: digest::of_rule(self.document, rule),
             steps: sight.steps.saturating_add(conversion),
+            program: None,
         })
     }
 

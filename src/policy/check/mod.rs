@@ -14,6 +14,8 @@ pub(super) mod written;
 
 use std::sync::Arc;
 
+pub(super) use self::types::{Type, expressions};
+
 use self::written::Parses;
 use super::catalog::Catalog;
 use super::document::Document;

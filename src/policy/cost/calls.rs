@@ -13,8 +13,10 @@ use super::super::limits::{CLAIM_ITEMS, CLAIM_NODES, FORMAT_BYTES, SEARCHED_BYTE
 use super::super::pattern::Pattern;
 use super::{BYTES_PER_STEP, Bound, Estimate, SMALL, Size};
 
-/// A number as text: up to 309 digits, a sign, a point and what a `double` has after it.
-const NUMBER_BYTES: usize = 330;
+/// A number, a moment or a duration as text.
+const TEXT_BYTES: usize = 64;
+/// A number that `%s` writes out: up to 309 digits, a sign, a point and what a `double` has after it.
+const NUMBER_BYTES: u64 = 330;
 
 impl<'a> Estimate<'a> {
     pub(super) fn call(&mut self, call: &'a CallExpr) -> Result<Bound, CompileError> {
@@ -46,7 +48,8 @@ impl<'a> Estimate<'a> {
             Effect::Find => {
                 (scanned.saturating_add(part(0).bytes.saturating_mul(part(1).most) / BYTES_PER_STEP), SMALL)
             }
-            Effect::Copy => (scanned, whole.and(Size::of_text(NUMBER_BYTES))),
+            Effect::Copy => (scanned, whole.and(Size::of_text(TEXT_BYTES))),
+            Effect::Same => (0, most),
             Effect::Part => (most.copy(), most),
             Effect::Hex => (scanned.saturating_mul(8), Size { items: 0, ..whole.times(2) }),
             Effect::Quote => (scanned.saturating_mul(8), Size { items: 0, ..whole.times(2).and(SMALL) }),
@@ -95,11 +98,10 @@ impl<'a> Estimate<'a> {
                 (count, Size { bytes: count.saturating_mul(8), most: 8, nodes: count, items: count })
             }
             Effect::Format => {
-                let size = part(0).and(Size::of_text(FORMAT_BYTES));
-                (
-                    whole.copy().saturating_mul(2).saturating_add(size.copy().saturating_mul(8)),
-                    Size { items: 0, ..size },
-                )
+                let (steps, bytes) = formatted(call, part(1));
+                let size = part(0).and(Size::of_text(bytes));
+                let copied = whole.copy().saturating_mul(2).saturating_add(size.copy().saturating_mul(8));
+                (copied.saturating_add(steps), Size { items: 0, ..size })
             }
             Effect::ToJson => {
                 let bytes = whole.bytes.saturating_mul(6).saturating_add(whole.nodes.saturating_mul(32));
@@ -136,19 +138,25 @@ impl<'a> Estimate<'a> {
     }
 }
 
-/// Most bytes that a format makes of its values: what its clauses can write, where they are known.
-fn formatted(call: &CallExpr, values: Size) -> usize {
-    let Some(text) = call.target.as_deref().and_then(string) else { return FORMAT_BYTES };
+/// What a format makes of its values: the steps to write them, and most bytes of the text, by its clauses where they
+/// are known. To write a large `double` out takes long: its digits are computed from a big number.
+fn formatted(call: &CallExpr, values: Size) -> (u64, usize) {
+    // As many doubles as fit into the bytes, at 350 each.
+    const MOST_STEPS: u64 = 10_000;
+    let Some(text) = call.target.as_deref().and_then(string) else { return (MOST_STEPS, FORMAT_BYTES) };
     let text = text.replace("%%", "");
-    let clauses = text.split('%').skip(1).map(|clause| {
-        match clause.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit()).chars().next() {
-            Some('x' | 'X' | 'o' | 'b') => 66,
-            Some('s') => values.nodes.saturating_mul(NUMBER_BYTES as u64),
-            _ => 420,
-        }
-    });
-    let written = clauses.fold(values.bytes.saturating_mul(3), u64::saturating_add);
-    usize::try_from(written).unwrap_or(FORMAT_BYTES).min(FORMAT_BYTES)
+    let (mut steps, mut written) = (0_u64, values.bytes.saturating_mul(3));
+    for clause in text.split('%').skip(1) {
+        let verb = clause.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit()).chars().next();
+        let (takes, bytes) = match verb {
+            Some('x' | 'X' | 'o' | 'b') => (8, 66),
+            Some('s') => (values.nodes.saturating_mul(64), values.nodes.saturating_mul(NUMBER_BYTES)),
+            _ => (256, 420),
+        };
+        steps = steps.saturating_add(takes.min(MOST_STEPS));
+        written = written.saturating_add(bytes);
+    }
+    (steps, usize::try_from(written).unwrap_or(FORMAT_BYTES).min(FORMAT_BYTES))
 }
 
 fn split(call: &CallExpr, whole: Size, scanned: u64) -> (u64, Size) {

@@ -8,6 +8,8 @@ use std::time::Duration;
 use serde::de::{Deserialize, Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Visitor, value};
 use serde_saphyr::Spanned;
 
+use crate::clock::Span;
+
 /// One value, or a list of them.
 #[derive(Debug)]
 pub(in crate::policy) struct OneOrMany<T>(pub(in crate::policy) Vec<T>);
@@ -36,35 +38,17 @@ pub(in crate::policy) enum PolicyItem {
     },
 }
 
-/// A span of time: whole numbers with `s`, `m`, `h`, e.g. `90s`, `10m`, `1h30m`.
+/// A span of time, in whole seconds: `90s`, `10m`, `1h 30m`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::policy) struct Ttl(pub(in crate::policy) Duration);
 
-impl Ttl {
-    fn parse(text: &str) -> Option<Self> {
-        let mut total = 0_u64;
-        let mut rest = text;
-        while !rest.is_empty() {
-            let unit = rest.find(|c: char| !c.is_ascii_digit())?;
-            let (digits, tail) = rest.split_at_checked(unit)?;
-            let (seconds, tail) = match tail.split_at_checked(1)? {
-                ("s", tail) => (1, tail),
-                ("m", tail) => (60, tail),
-                ("h", tail) => (3600, tail),
-                _ => return None,
-            };
-            total = total.checked_add(digits.parse::<u64>().ok()?.checked_mul(seconds)?)?;
-            rest = tail;
-        }
-        (!text.is_empty()).then_some(Self(Duration::from_secs(total)))
-    }
-}
-
 impl<'de> Deserialize<'de> for Ttl {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Self::parse(&text)
-            .ok_or_else(|| D::Error::custom(format!("`{text}` is no span of time such as `90s`, `10m`, `1h30m`")))
+        let span = Span::deserialize(deserializer)?;
+        match span.duration().subsec_nanos() {
+            0 => Ok(Self(span.duration())),
+            _ => Err(D::Error::custom(format!("`{span}` is not in whole seconds"))),
+        }
     }
 }
 
@@ -157,16 +141,16 @@ mod tests {
     #[case("90s", Some(90))]
     #[case("10m", Some(600))]
     #[case("1h30m", Some(5400))]
-    #[case("", None)]
-    #[case("10", None)]
+    #[case("1h 30m", Some(5400))]
+    #[case("1d", Some(86_400))]
+    #[case("600", Some(600))]
+    #[case("500ms", None)]
+    #[case("''", None)]
     #[case("m", None)]
     #[case("-1m", None)]
     #[case("1.5h", None)]
-    #[case("10 m", None)]
-    #[case("é", None)]
     #[case("99999999999999999999h", None)]
-    #[case("9999999999999999999h", None)]
-    fn a_span_of_time_has_numbers_and_units(#[case] text: &str, #[case] seconds: Option<u64>) {
-        assert_eq!(Ttl::parse(text).map(|ttl| ttl.0.as_secs()), seconds);
+    fn a_ttl_is_written_as_every_span_of_time_in_whole_seconds(#[case] text: &str, #[case] seconds: Option<u64>) {
+        assert_eq!(serde_saphyr::from_str::<Ttl>(text).ok().map(|ttl| ttl.0.as_secs()), seconds);
     }
 }

@@ -8,7 +8,8 @@ use cel::parser::Expression;
 
 use super::super::limits::RANGE_ITEMS;
 use super::{
-    BOUNDED, Dialect, ENTRIES, EXTRACT, EXTRACT_ALL, MAP_OF_MAPS, MAP_OF_PAIRS, MATCH, MILLISECONDS, PLAIN, REPLACE,
+    BOUNDED, Dialect, ENTRIES, EXTRACT, EXTRACT_ALL, MAP_OF_MAPS, MAP_OF_PAIRS, MATCH, MILLISECONDS, PLACE, PLAIN,
+    REPLACE,
 };
 
 /// What a call does to the size of its result, which [`cost`](super::super::cost) bounds.
@@ -18,6 +19,8 @@ pub(in crate::policy) enum Effect {
     Small,
     /// The result is no larger than its operands together.
     Copy,
+    /// The result is the operand itself.
+    Same,
     /// The result is one of its operands, or held by one.
     Part,
     /// Two bytes for one.
@@ -234,6 +237,7 @@ pub(in crate::policy) static FUNCTIONS: &[Signature] = &[
     global(MAP_OF_MAPS, 1, 1, Effect::Elements),
     global(ENTRIES, 1, 1, Effect::Entries),
     global(MILLISECONDS, 1, 1, Effect::Small),
+    global(PLACE, 1, 1, Effect::Same),
     global(PLAIN, 1, 1, Effect::Copy),
     global(BOUNDED, 1, 1, Effect::Part),
     on(Terms::Role, global("check_valid_email", 1, 1, Effect::Small)),
@@ -251,7 +255,10 @@ pub(in crate::policy) fn function(
     let known = |signature: &&Signature| {
         signature.name == name
             && signature.member == member
-            && (signature.terms != Terms::Role || dialect == Dialect::Role)
+            && match dialect {
+                Dialect::Native => signature.terms != Terms::Role,
+                Dialect::Role => !OWN.contains(&name),
+            }
     };
     let mut found = FUNCTIONS.iter().filter(known);
     let first = found.next()?;
@@ -260,6 +267,9 @@ pub(in crate::policy) fn function(
     }
     Some(found.find(|other| (other.least..=other.most).contains(&arguments)).unwrap_or(first))
 }
+
+/// Functions of cambio's own, which OpenBao does not have: there a program that calls one fails at every login.
+const OWN: [&str; 3] = ["hex", "fullMatch", "glob"];
 
 /// The function whose name is nearest to one that does not exist, if a slip of the keyboard could explain it.
 pub(in crate::policy) fn nearest(dialect: Dialect, name: &str) -> Option<&'static str> {

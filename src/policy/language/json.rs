@@ -96,14 +96,15 @@ fn json(value: &dyn Val) -> Option<Value> {
         return list.inner().iter().map(|element| json(element.as_ref())).collect::<Option<Vec<_>>>().map(Value::Array);
     }
     if let Some(map) = value.downcast_ref::<CelMap<'_>>() {
-        let member = |(key, value): (&CelMapKey<'_>, &Box<dyn Val + '_>)| {
+        let mut members = Map::new();
+        for (key, value) in map.inner() {
             let name = match json(key.inner())? {
                 Value::String(name) => name,
                 other => other.to_string(),
             };
-            Some((name, json(value.as_ref())?))
-        };
-        return map.inner().iter().map(member).collect::<Option<Map<_, _>>>().map(Value::Object);
+            members.insert(name, json(value.as_ref())?);
+        }
+        return Some(Value::Object(members));
     }
     value.downcast_ref::<CelBytes<'_>>().map(|bytes| {
         use base64::Engine as _;

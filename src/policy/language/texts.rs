@@ -18,10 +18,14 @@ type Answer<'b, 'v> = Result<CowVal<'b, 'v>, ExecutionError>;
 
 /// Lower-case hex of the UTF-8 bytes, as GitLab's `unpack1('H*')` and OpenBao's `"%x".format([..])` write it.
 pub(super) fn hex<'b, 'v>(args: Arguments<'b, 'v>) -> Answer<'b, 'v> {
+    Ok(CowVal::owned(CelString::from(lower_hex(text(&args, 0)?))))
+}
+
+/// Lower-case hex of the UTF-8 bytes, as GitLab's `unpack1('H*')` and OpenBao's `"%x".format([..])` write it.
+pub(in crate::policy) fn lower_hex(text: &str) -> String {
     const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
     let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or_default();
-    let hex: String = text(&args, 0)?.bytes().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect();
-    Ok(CowVal::owned(CelString::from(hex)))
+    text.bytes().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]).collect()
 }
 
 /// Whether a text matches a precompiled pattern.
@@ -76,6 +80,17 @@ pub(super) fn plain<'b, 'v>(args: Arguments<'b, 'v>) -> Answer<'b, 'v> {
     let value = args.into_iter().next().ok_or_else(ExecutionError::missing_argument_or_target)?;
     let written = value.downcast_ref::<CelDouble>().and_then(|double| shortest(*double.inner()));
     Ok(written.map_or(value, |text| CowVal::owned(CelString::from(text))))
+}
+
+/// A key or a place in a list, if it can be one.
+pub(super) fn place<'b, 'v>(args: Arguments<'b, 'v>) -> Answer<'b, 'v> {
+    let place = args.into_iter().next().ok_or_else(ExecutionError::missing_argument_or_target)?;
+    match place.downcast_ref::<CelDouble>() {
+        Some(double) if double.inner().fract() != 0.0 => {
+            Err(ExecutionError::no_such_overload("_[_]", vec!["list".to_owned(), "double".to_owned()]))
+        }
+        _ => Ok(place),
+    }
 }
 
 /// The fewest digits that read back as the same number; with an exponent below 1e-4 and from 1e6 on, as Go's and C++'s

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::view::{Spot, View};
+use crate::clock::Span;
 use crate::policy::code::Code;
 use crate::policy::finding::Finding;
-use crate::trust::{ReplayRule, Span};
+use crate::trust::ReplayRule;
 
 /// P0314. A granted token ends with the token it was exchanged for, unless the rule says `outlive_subject`: a `ttl` beyond
 /// what the issuer's tokens live never comes to be, and the job that relies on it fails in the middle. The reverse is no

@@ -68,7 +68,7 @@ impl<'e, 'x> Order<'e, 'x> {
                 Part::Metadata(_) => {
                     self.value(at, |checker, node, ty| checker.want_text(node, ty, false, "metadata is"));
                 }
-                Part::Grant => {}
+                Part::Answer(_) | Part::Grant => {}
             }
         }
         self.idle();

@@ -230,6 +230,7 @@ impl<'s> Type<'s> {
     }
 
     /// The same where nobody needs to know the members of maps.
+    #[cfg(test)]
     pub(super) fn forgetful(&self) -> Type<'static> {
         match self {
             Self::Never => Type::Never,

@@ -1,4 +1,4 @@
-//! Lengths of time as an operator writes them.
+//! Lengths of time as an operator writes them, in the configuration, in platform files and in policies alike.
 
 use std::fmt;
 use std::time::Duration;

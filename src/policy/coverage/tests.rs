@@ -1,0 +1,79 @@
+use crate::identity::IssuerName;
+use crate::policy::{Catalog, PolicySet};
+
+const FILE: &str = r#"
+target: vault
+rules:
+  - name: strict
+    issuer: gitlab
+    let:
+      level: 'claims.p == "t" ? "protected" : "unprotected"'
+    require:
+      - {that: 'claims.groups.exists(g, g == "1" || g == "2")', message: another group}
+      - {that: '!has(claims.job) || claims.job == "j"', message: another job}
+    grant:
+      policies:
+        - '"p/" + level'
+        - {when: 'has(claims.env) && claims.env != ""', policy: '"env/" + claims.env'}
+  - name: lax
+    issuer: gitlab
+    require:
+      - {that: 'claims.ref == "main"', message: another branch}
+    grant: {policies: ['"lax"']}
+"#;
+
+/// The goals that the cases miss: rule, expression, what, text.
+fn missing(cases: &str) -> Vec<String> {
+    let catalog = Catalog::of_names([IssuerName::new("gitlab").unwrap()]);
+    let rehearsal = PolicySet::rehearse_sources([("t.yaml", format!("{FILE}cases:\n{cases}"))], &catalog).unwrap();
+    assert_eq!(rehearsal.inspection().findings(), [], "the cases are in order");
+    let coverage = &rehearsal.coverage()[0];
+    assert_eq!(coverage.counts().1, 18);
+    let line = |goal: &super::Goal| {
+        let part = goal.part.map(|part| part.to_string()).unwrap_or_default();
+        format!("{} {part} {} {}", goal.rule, goal.want.missing(), goal.text)
+    };
+    coverage.missing().map(line).collect()
+}
+
+const FULL: &str = "
+  - {name: a, issuer: gitlab, claims: {groups: ['1'], p: t, env: e}, permit: {policies: [p/protected, env/e]}}
+  - {name: b, issuer: gitlab, claims: {groups: ['2'], p: x, job: j}, permit: {policies: [p/unprotected]}}
+  - {name: c, like: a, with: {env: ''}, permit: {policies: [p/protected]}}
+  - {name: d, like: a, with: {job: k, ref: main}, permit: {policies: [lax]}}
+  - {name: e, like: a, with: {groups: ['3'], ref: x}, deny: another group}
+";
+
+#[test]
+fn cases_that_show_everything_miss_nothing() {
+    assert_eq!(missing(FULL), Vec::<String>::new());
+}
+
+#[test]
+fn no_case_shows_nothing() {
+    assert_eq!(missing("  []\n").len(), 18);
+}
+
+/// One case less, or another one: exactly what it alone had shown is missing.
+#[rstest::rstest]
+#[case::the_other_branch("b", &[
+    "strict let[0] branch never taken \"unprotected\"",
+    "strict require[0] never decides the `||` by being true g == \"2\"",
+    "strict require[1] never decides the `||` by being true claims.job == \"j\"",
+    "strict grant.policies[1].when never decides the `&&` by being false has(claims.env)",
+])]
+#[case::the_empty_name("c", &["strict grant.policies[1].when never decides the `&&` by being false claims.env != \"\""])]
+#[case::the_other_job("d", &[
+    "strict require[1] never false !has(claims.job) || claims.job == \"j\"",
+    "lax  never grants ",
+    "lax require[0] never true claims.ref == \"main\"",
+])]
+#[case::the_other_group("e", &[
+    "strict require[0] never false claims.groups.exists(g, g == \"1\" || g == \"2\")",
+    "lax require[0] never false claims.ref == \"main\"",
+])]
+fn without_a_case_what_it_alone_had_shown_is_missing(#[case] name: &str, #[case] expected: &[&str]) {
+    let cases: String =
+        FULL.lines().filter(|line| !line.contains(&format!("name: {name},"))).map(|line| format!("{line}\n")).collect();
+    assert_eq!(missing(&cases), expected);
+}

@@ -1,0 +1,376 @@
+//! The rules of an imported policy.
+//!
+//! Decides what becomes of each part of a program. A program with several grants becomes several rules, each of which asks
+//! all that was asked before it: the conditions of two of them can't hold together.
+
+use super::cases;
+use super::yaml::{Yaml, quoted};
+use crate::identity::{IssuerName, TargetName};
+use crate::policy::limits::{TEXT_BYTES, TTL_LEAST, TTL_MOST};
+use crate::policy::role::chain::Chain;
+use crate::policy::role::documents::Documents;
+use crate::policy::role::messages::AUTH;
+use crate::policy::role::text::{Sign, inside, negated, outermost, signs, split, trimmed, unwrapped, with_hex};
+use crate::policy::set::PolicySet;
+use crate::policy::trace::Part;
+use cel::common::ast::{Expr, LiteralValue};
+
+/// The message of the condition that stands for `bound_audiences`.
+pub(super) const AUDIENCE: &str = "the token is not meant for us";
+
+/// An answer of the program.
+enum Answer<'a> {
+    /// A message, as it stands in the program.
+    Deny(String),
+    /// `false`, or a message that is made at run time.
+    DenyWithout(&'static str),
+    /// `pb.Auth{..}`, its text.
+    Grant(&'a str),
+    /// Anything else.
+    Unknown(&'a str),
+}
+
+/// A policy while it is written.
+pub(super) struct Translation<'a> {
+    documents: &'a Documents,
+    set: &'a PolicySet,
+    yaml: Yaml,
+    notes: Vec<String>,
+    missing: Vec<String>,
+}
+
+impl<'a> Translation<'a> {
+    pub(super) fn of(documents: &'a Documents, set: &'a PolicySet, target: &TargetName, issuer: &IssuerName) -> Self {
+        let mut this = Self { documents, set, yaml: Yaml::default(), notes: vec![], missing: vec![] };
+        let path = &documents.path;
+        this.yaml.line(0, &format!("# Imported from the OpenBao role {path}."));
+        this.yaml.line(0, &format!("target: {}", quoted(target.as_str())));
+        this.yaml.line(0, &format!("aliases: [{}]", quoted(&path.to_string())));
+        if let Some(namespace) = path.namespace() {
+            this.yaml.line(0, &format!("namespace: {}", quoted(namespace.as_str())));
+        }
+        this.names();
+        this.rules(issuer);
+        cases::write(documents, set, issuer, &mut this.yaml);
+        this
+    }
+
+    pub(super) fn finish(self) -> (String, Vec<String>, Vec<String>) {
+        (self.yaml.finish(), self.notes, self.missing)
+    }
+
+    /// What holds for all names and numbers of a program.
+    fn names(&mut self) {
+        self.notes.push(
+            "a policy's name with upper case, spaces or nothing in it: OpenBao changes it, cambio denies".to_owned(),
+        );
+        self.notes.push(
+            "numbers in claims: OpenBao sees a `double` and writes 1000000 as `1e+06`, cambio sees an `int`".to_owned(),
+        );
+        let sources = || {
+            let role = &self.documents.role;
+            let variables = role.variables.iter().map(|(_, source)| source.value.as_str());
+            variables.chain([role.expression.value.as_str()])
+        };
+        let role = self.set.targets().first().and_then(|target| target.rules().first());
+        let parts = |rule: &crate::policy::Rule| {
+            let lets = (0..rule.lets.len()).filter_map(|index| u16::try_from(index).ok()).map(Part::Let);
+            let questions = (0..=rule.questions().unwrap_or_default()).filter_map(|index| u16::try_from(index).ok());
+            lets.chain(questions.flat_map(|index| [Part::Condition(index), Part::Answer(index)])).collect::<Vec<_>>()
+        };
+        if role.is_some_and(|rule| parts(rule).into_iter().any(|part| rule.mentions(part, "operation"))) {
+            self.missing.push("`operation` does not exist in a policy: it is always `update`".to_owned());
+        }
+        for function in ["check_valid_email(", "encode_json(", "decode_json("] {
+            if sources().any(|source| source.contains(function)) {
+                self.missing.push(format!("`{function}..)` does not exist in a policy"));
+            }
+        }
+        for (name, _) in &self.documents.role.variables {
+            let used = role.is_some_and(|rule| parts(rule).into_iter().any(|part| rule.mentions(part, &name.value)));
+            if !used {
+                self.notes.push(format!(
+                    "variable `{}` is used by nothing: where it fails, OpenBao denies, and cambio does not look",
+                    name.value
+                ));
+            }
+        }
+    }
+
+    fn rules(&mut self, issuer: &IssuerName) {
+        let source = self.documents.role.expression.value.as_str();
+        let chain = Chain::of(source, crate::policy::limits::CONDITIONS);
+        let piece = |span: &std::ops::Range<usize>| source.get(span.clone()).unwrap_or_default();
+        let mut asked: Vec<(String, String)> = vec![];
+        let mut grants: Vec<(Vec<(String, String)>, &str)> = vec![];
+        let answers: Vec<Answer<'_>> = (0..=chain.questions.len())
+            .map(|index| {
+                let span = chain.questions.get(index).map_or(&chain.last, |(_, answer)| answer);
+                self.answer(index, piece(span))
+            })
+            .collect();
+        let message = |answer: Option<&Answer<'_>>| match answer {
+            Some(Answer::Deny(message)) => message.clone(),
+            Some(Answer::DenyWithout(why)) => (*why).to_owned(),
+            _ => "the role's condition does not hold".to_owned(),
+        };
+        for (index, answer) in answers.iter().enumerate() {
+            let condition = chain.questions.get(index).map(|(condition, _)| piece(condition));
+            match answer {
+                Answer::Grant(text) => {
+                    let mut asked = asked.clone();
+                    asked.extend(condition.map(|holds| (with_hex(holds), message(answers.get(index + 1)))));
+                    grants.push((asked, text));
+                }
+                Answer::Unknown(text) => self.missing.push(format!("an answer that is no `pb.Auth{{..}}`: `{text}`")),
+                Answer::Deny(_) | Answer::DenyWithout(_) => {}
+            }
+            asked.extend(condition.map(|holds| (negated(&with_hex(holds)), message(Some(answer)))));
+        }
+        if grants.is_empty() {
+            self.missing.push("no answer grants anything: there is no policy to write".to_owned());
+        }
+        self.yaml.line(0, "rules:");
+        let several = grants.len() > 1;
+        for (number, (asked, grant)) in (1..).zip(grants) {
+            let name = rule_name(self.documents.path.role());
+            let name = if several { format!("{name}-{number}") } else { name };
+            self.yaml.line(1, &format!("- name: {}", quoted(&name)));
+            self.yaml.line(2, &format!("issuer: {issuer}"));
+            self.variables();
+            self.conditions(asked);
+            self.grant(grant);
+        }
+    }
+
+    fn variables(&mut self) {
+        let documents = self.documents;
+        if documents.role.variables.is_empty() {
+            return;
+        }
+        self.yaml.line(2, "let:");
+        for (name, source) in &documents.role.variables {
+            self.yaml.entry(3, &name.value, &with_hex(&source.value));
+        }
+    }
+
+    fn conditions(&mut self, asked: Vec<(String, String)>) {
+        self.yaml.line(2, "require:");
+        let audiences = &self.documents.role.bound_audiences;
+        let aud = "(type(claims.aud) == list ? claims.aud : [claims.aud])";
+        let some = "has(claims.aud) && ";
+        let text = |audience: &String| serde_json::Value::from(audience.as_str()).to_string();
+        let audience = match audiences.as_slice() {
+            [] => None,
+            [one] => Some(format!("{some}{} in {aud}", text(one))),
+            many => {
+                Some(format!("{some}[{}].exists(a, a in {aud})", many.iter().map(text).collect::<Vec<_>>().join(", ")))
+            }
+        };
+        let audience = audience.map(|that| (that, AUDIENCE.to_owned()));
+        let mut conditions: Vec<(String, String)> = audience.into_iter().chain(asked).collect();
+        if conditions.is_empty() {
+            self.missing.push("the role grants to every token of its issuer: a policy needs a condition".to_owned());
+            conditions.push(("true".to_owned(), "every token of the issuer".to_owned()));
+        }
+        for (that, message) in conditions {
+            self.yaml.entry(3, "- that", &that);
+            let message = if message.trim().is_empty() { "the role denies without a message" } else { &message };
+            self.yaml.entry(4, "message", message);
+        }
+    }
+
+    /// One answer of the program, as far as it is known.
+    fn answer(&mut self, index: usize, text: &'a str) -> Answer<'a> {
+        let rule = self.set.targets().first().and_then(|target| target.rules().first());
+        let program = rule.and_then(|rule| rule.program.as_deref());
+        let tree = u16::try_from(index).ok().and_then(|index| program?.answer(index)).map(|clause| clause.code.tree());
+        match tree.map(|tree| &tree.expr) {
+            Some(Expr::Literal(LiteralValue::String(message))) if message.inner().len() <= TEXT_BYTES => {
+                Answer::Deny(message.inner().to_owned())
+            }
+            Some(Expr::Literal(LiteralValue::Boolean(truth))) if !truth.inner() => {
+                Answer::DenyWithout("the role answers `false`")
+            }
+            Some(Expr::Struct(message)) if message.type_name == AUTH => Answer::Grant(text),
+            Some(Expr::Literal(LiteralValue::String(_))) => Answer::DenyWithout("the role's message is too long"),
+            Some(Expr::Call(call)) if call.func_name == "format" || is_text(&call.args) => {
+                self.notes.push(format!("a message that is made from claims has no counterpart: `{text}`"));
+                Answer::DenyWithout("the role denies with a message of its own")
+            }
+            _ => Answer::Unknown(text),
+        }
+    }
+
+    fn grant(&mut self, auth: &str) {
+        let fields = fields(auth);
+        let field = |name: &str| fields.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
+        self.yaml.line(2, "grant:");
+        self.yaml.line(3, "policies:");
+        let mut none = true;
+        for policy in field("policies").map(policies).unwrap_or_default() {
+            none = false;
+            match policy {
+                (None, policy) => self.yaml.line(4, &format!("- {}", quoted(&with_hex(&policy)))),
+                (Some(when), policy) => {
+                    self.yaml.entry(4, "- when", &with_hex(&when));
+                    self.yaml.entry(5, "policy", &with_hex(&policy));
+                }
+            }
+        }
+        match field("no_default_policy") {
+            Some("true") if none => self.missing.push("the role grants no policy: a policy needs one".to_owned()),
+            Some("true") => {}
+            None | Some("false") => self.yaml.line(4, "- '\"default\"'"),
+            Some(other) => self.missing.push(format!("`no_default_policy: {other}` is only known at run time")),
+        }
+        self.lifetime(&fields);
+        self.metadata(field("metadata"));
+        for (name, value) in &fields {
+            match *name {
+                "bound_cidrs" | "num_uses" => {
+                    self.missing.push(format!("`{name}: {value}`: cambio's tokens are not bound so"));
+                }
+                "policies" | "no_default_policy" | "metadata" | "lease_options" | "period" | "explicit_max_ttl" => {}
+                _ => {
+                    let note = format!("`{name}` has no counterpart: {}", why(name));
+                    if !self.notes.contains(&note) {
+                        self.notes.push(note);
+                    }
+                }
+            }
+        }
+    }
+
+    fn lifetime(&mut self, fields: &[(&str, &str)]) {
+        let lease: Vec<(&str, &str)> = fields
+            .iter()
+            .filter(|(name, _)| *name == "lease_options")
+            .flat_map(|(_, lease)| self::fields(lease))
+            .collect();
+        let spans = fields.iter().filter(|(name, _)| ["period", "explicit_max_ttl"].contains(name));
+        let within = lease.iter().filter(|(name, _)| ["TTL", "MaxTTL"].contains(name));
+        let mut least: Option<u64> = None;
+        for (name, value) in spans.chain(within) {
+            match value.parse::<u64>() {
+                Ok(0) => {}
+                Ok(nanos) => least = Some(least.map_or(nanos, |least| least.min(nanos))),
+                Err(_) => {
+                    self.missing
+                        .push(format!("`{name}: {value}` is only known at run time: a policy's `ttl` is fixed"));
+                }
+            }
+        }
+        if lease.is_empty() && fields.iter().any(|(name, _)| *name == "lease_options") {
+            self.missing.push("`lease_options` is only known at run time: a policy's `ttl` is fixed".to_owned());
+        }
+        let Some(nanos) = least else { return };
+        let seconds = (nanos / 1_000_000_000).clamp(TTL_LEAST.as_secs(), TTL_MOST.as_secs());
+        if seconds != nanos / 1_000_000_000 {
+            self.missing.push(format!("a lease of {} s: a `ttl` lies between 60 s and 24 h", nanos / 1_000_000_000));
+        }
+        self.yaml.line(3, &format!("ttl: {seconds}s"));
+        self.yaml.line(3, "outlive_subject: true");
+    }
+
+    fn metadata(&mut self, metadata: Option<&str>) {
+        self.yaml.line(3, "metadata:");
+        self.yaml.line(4, &format!("role: '\"{}\"'", self.documents.path.role()));
+        let Some(map) = metadata else { return };
+        let found = signs(map);
+        let Some(inner) = inside(map, &found, &unwrapped(map, &found, 0..map.len()), b'{') else {
+            self.missing.push(format!("`metadata` is no literal map: `{map}`"));
+            return;
+        };
+        for entry in split(map, &inner, Sign::Comma).into_iter().filter(|entry| !entry.is_empty()) {
+            let key_and_value = outermost(&found, &entry).find(|(_, sign)| *sign == Sign::Colon);
+            let parts =
+                key_and_value.and_then(|(at, _)| Some((map.get(entry.start..at)?, map.get(at + 1..entry.end)?)));
+            let name = parts.map(|(key, _)| key.trim().trim_matches(['"', '\'']));
+            match parts.zip(name) {
+                Some((_, "role")) => {}
+                Some(((_, value), name)) if is_variable(name) => self.yaml.entry(4, name, &with_hex(value.trim())),
+                _ => self.missing.push(format!(
+                    "an entry of `metadata` whose name is no plain word: `{}`",
+                    map.get(entry.clone()).unwrap_or_default()
+                )),
+            }
+        }
+    }
+}
+
+/// Whether one of an addition's operands is a text, so that it is one.
+fn is_text(operands: &[cel::parser::Expression]) -> bool {
+    operands.iter().any(|operand| match &operand.expr {
+        Expr::Literal(LiteralValue::String(_)) => true,
+        Expr::Call(call) => is_text(&call.args),
+        _ => false,
+    })
+}
+
+/// The fields of a message literal, each with the text of its value.
+fn fields(message: &str) -> Vec<(&str, &str)> {
+    let found = signs(message);
+    let Some((open, _)) = found.iter().find(|(_, sign)| *sign == Sign::Open) else { return vec![] };
+    let Some(inner) = inside(message, &found, &trimmed(message, *open..message.len()), b'{') else { return vec![] };
+    let entries = split(message, &inner, Sign::Comma).into_iter();
+    let pair = |entry: std::ops::Range<usize>| message.get(entry).and_then(|entry| entry.split_once(':'));
+    entries.filter_map(pair).map(|(name, value)| (name.trim(), value.trim())).collect()
+}
+
+/// The entries of a list of policies: where, and which.
+fn policies(list: &str) -> Vec<(Option<String>, String)> {
+    let found = signs(list);
+    let whole = unwrapped(list, &found, 0..list.len());
+    let only_sums = outermost(&found, &whole).all(|(_, sign)| sign == Sign::Plus);
+    if !only_sums {
+        return vec![(None, list.to_owned())];
+    }
+    let mut entries = vec![];
+    for piece in split(list, &whole, Sign::Plus) {
+        let piece = unwrapped(list, &found, piece);
+        let text = list.get(piece.clone()).unwrap_or_default();
+        let chain = Chain::of(text, 1);
+        match chain.questions.first() {
+            Some((condition, yes)) if text.get(chain.last.clone()) == Some("[]") => {
+                let when = text.get(condition.clone()).unwrap_or_default();
+                let elements = elements(text.get(yes.clone()).unwrap_or_default());
+                entries.extend(elements.into_iter().map(|policy| (Some(when.to_owned()), policy)));
+            }
+            _ => entries.extend(elements(text).into_iter().map(|policy| (None, policy))),
+        }
+    }
+    entries
+}
+
+/// The elements of a list literal, or the text itself.
+fn elements(list: &str) -> Vec<String> {
+    let found = signs(list);
+    let Some(inner) = inside(list, &found, &(0..list.len()), b'[') else { return vec![list.to_owned()] };
+    let elements = split(list, &inner, Sign::Comma).into_iter().filter(|element| !element.is_empty());
+    elements.filter_map(|element| list.get(element)).map(str::to_owned).collect()
+}
+
+fn why(field: &str) -> &'static str {
+    match field {
+        "display_name" | "alias" | "group_aliases" => "a token of cambio's names the workload in `sub`",
+        "token_type" => "a token of cambio's is always self-contained",
+        "client_token" | "accessor" | "token_policies" | "identity_policies" | "entity_id" => {
+            "OpenBao's core writes it itself"
+        }
+        _ => "a policy grants policies, a lifetime and metadata",
+    }
+}
+
+fn is_variable(text: &str) -> bool {
+    (1..=63).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        && !text.starts_with(|c: char| c.is_ascii_digit())
+}
+
+/// A rule's name has no `_`.
+fn rule_name(role: &str) -> String {
+    let name: String =
+        role.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
+    name.chars().take(60).collect()
+}

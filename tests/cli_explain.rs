@@ -1,0 +1,140 @@
+//! `cambio explain`: why, by the record of a decision and the policies of its time.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test says so")]
+
+mod cli_support;
+
+use std::fs;
+use std::thread::sleep;
+use std::time::Duration;
+
+use cli_support::{Place, Said, cambio, new_key, sign};
+use rstest::rstest;
+use serde_json::{Value, json};
+
+/// The decision's id, by which the caller was refused, or that its record has.
+fn ids(place: &Place) -> Vec<String> {
+    let journal = fs::read_to_string(place.path("data/audit/decisions.jsonl")).unwrap();
+    let records = journal.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    records.map(|record| record["id"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Exchanges each token with a counter of its own time, and tells the decisions.
+fn decisions(place: &Place, tokens: &[String]) -> Vec<String> {
+    let counter = place.counter();
+    for token in tokens {
+        let file = place.write("token", token);
+        cambio(&["exchange", "--url", &counter.url(), "--target", "group-pipelines", "--token-file", &file]);
+    }
+    let sets = place.path("data/policy-sets");
+    for _ in 0..100 {
+        if fs::read_dir(&sets)
+            .is_ok_and(|mut found| found.any(|one| one.unwrap().path().extension().is_some_and(|end| end == "json")))
+        {
+            break;
+        }
+        sleep(Duration::from_millis(20));
+    }
+    drop(counter);
+    ids(place)
+}
+
+fn explain(place: &Place, id: &str) -> Said {
+    let said = cambio(&["explain", id, "--config", &place.config()]);
+    assert_eq!((said.code, said.err.as_str()), (0, ""), "{said:?}");
+    said
+}
+
+fn has(said: &Said, parts: &[&str]) {
+    for part in parts {
+        assert!(said.out.contains(part), "{part}\n{}", said.out);
+    }
+}
+
+const VALUES: &str = "audit: {claims: values}\n";
+
+#[test]
+fn with_values_the_rules_are_walked_once_more_by_the_policies_of_then() {
+    let place = Place::new(VALUES);
+    let ids = decisions(
+        &place,
+        &[place.token_with(json!({"project_group_ids": ["201"]})), place.token_with(json!({"jti": "b"}))],
+    );
+    place.change("policies/group-pipelines.yaml", "id == \"200\"", "id == \"20\"");
+    let denied = explain(&place, &ids[0]);
+    has(
+        &denied,
+        &[
+            "outcome         denied",
+            "that is         the token is good, and no rule's conditions all hold for it",
+            "next            compare the condition below",
+            "rules of the policy set kept from then",
+            "NO    require[0]  claims.project_group_ids.exists(id, id == \"200\")",
+            "with id = \"201\"",
+            "what would have been needed first",
+        ],
+    );
+    assert!(!denied.out.contains("this is not what was decided"), "{}", denied.out);
+    has(&explain(&place, &ids[1]), &["outcome         issued", "ok    require[0]", "permit, by rule `pipeline`"]);
+    let told = cambio(&["explain", &ids[0], "--config", &place.config(), "--json"]).json();
+    assert_eq!(told["explained"]["policy"]["rules"][0]["at"], "require[0]");
+    assert_eq!(told["explained"]["policy"]["steps"]["decision"]["reason"], "conditions_not_met");
+    assert_eq!(told["id"], ids[0].as_str());
+}
+
+#[test]
+fn with_names_only_it_says_where_each_rule_ended_and_which_claims_were_there() {
+    let place = Place::default();
+    let ids = decisions(&place, &[place.token_with(json!({"project_group_ids": ["201"]}))]);
+    has(
+        &explain(&place, &ids[0]),
+        &[
+            "pipeline: 0 held, then require[0] did not",
+            "group-pipelines.yaml:9  claims.project_group_ids.exists(id, id == \"200\")",
+            "the project does not belong to group 200",
+            "the token had the claim `project_group_ids`",
+        ],
+    );
+    let journal = place.text("data/audit/decisions.jsonl");
+    let said = cambio(&["explain", &ids[0], "--journal", &journal]);
+    assert_eq!(said.code, 0, "{said:?}");
+    has(&said, &["needs the configuration: give `--config`, too", "then require[0] did not"]);
+}
+
+#[test]
+fn a_policy_set_that_is_gone_is_said_to_be() {
+    let place = Place::new(VALUES);
+    let ids = decisions(&place, &[place.token_with(json!({"project_group_ids": ["201"]}))]);
+    fs::remove_dir_all(place.path("data/policy-sets")).unwrap();
+    has(&explain(&place, &ids[0]), &["rules of the policy set the files as they are now", "NO    require[0]"]);
+    place.change("policies/group-pipelines.yaml", "id == \"200\"", "id == \"20\"");
+    let said = explain(&place, &ids[0]);
+    has(&said, &["of then is not kept", "and the files are others now", "pipeline: 0 held, then require[0] did not"]);
+    assert!(!said.out.contains("id == \"20\""), "no other rules explain it: {}", said.out);
+}
+
+#[rstest]
+#[case::forged(json!({}), true, "signature_invalid", "the signature was not made by the issuer's key")]
+#[case::another_issuer(json!({"iss": "https://gitlab.example.com/"}), false, "issuer_unknown", "compare `claimed issuer`")]
+#[case::expired(json!({"exp": 1_700_000_000, "iat": 1_699_999_900, "nbf": 1_699_999_900}), false, "token_expired", "the token had expired")]
+#[case::for_others(json!({"aud": "https://other.example"}), false, "audience_mismatch", "made for somebody else")]
+fn a_refused_token_is_explained_without_rules(
+    #[case] change: Value,
+    #[case] forged: bool,
+    #[case] reason: &str,
+    #[case] said_too: &str,
+) {
+    let place = Place::new(VALUES);
+    let token = if forged { forge(&place, change) } else { place.token_with(change) };
+    let ids = decisions(&place, &[token.clone()]);
+    let said = explain(&place, &ids[0]);
+    has(&said, &[reason, said_too, "next  "]);
+    assert!(!said.out.contains("rules") && !said.out.contains(&token), "{}", said.out);
+}
+
+/// A token with the head of a good one, and another key's signature.
+fn forge(place: &Place, change: Value) -> String {
+    let (good, bad) = (place.token_with(change.clone()), sign(&new_key(), change));
+    let parts: Vec<&str> = good.split('.').collect();
+    format!("{}.{}.{}", parts[0], parts[1], bad.split('.').nth(2).unwrap())
+}
