@@ -99,9 +99,11 @@ impl Init {
         }
         let platform = match platform {
             Some(platform) => files::platform(platform)?,
-            None => recognised(&claimed, claims).into_iter().next().or_else(|| Platform::embedded("generic")).ok_or_else(
-                || CliError::new("no platform has such an issuer; name one by `--issuer NAME=PLATFORM`"),
-            )?,
+            None => {
+                recognised(&claimed, claims).into_iter().next().or_else(|| Platform::embedded("generic")).ok_or_else(
+                    || CliError::new("no platform has such an issuer; name one by `--issuer NAME=PLATFORM`"),
+                )?
+            }
         };
         let own = || IssuerName::new(platform.name()).map_err(CliError::new);
         let name = name.map_or_else(own, Ok)?;

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Builder;
-use crate::policy::cost::{CLAIM, Size};
 use crate::policy::check::blame;
 use crate::policy::check::locate::locate;
+use crate::policy::cost::{CLAIM, Size};
 use crate::policy::digest;
 use crate::policy::document::{Document, GrantDocument, Place, PolicyItem, RuleDocument, place};
 use crate::policy::language::Dialect;

@@ -95,7 +95,9 @@ impl<'a> Drafting<'a> {
     /// What keeps code from outside out.
     fn outside(&mut self, outside: &OutsideCode) {
         if let Some(other) = &outside.same_as {
-            let (Some(claim), Some(value)) = (self.claim(&outside.claim), outside.claim.find(self.claims)) else { return };
+            let (Some(claim), Some(value)) = (self.claim(&outside.claim), outside.claim.find(self.claims)) else {
+                return;
+            };
             let expected = other.find(self.claims).is_none_or(|other| other == value);
             if !expected {
                 self.left.push(format!("`{}` and `{other}` differ in this token: {}", outside.claim, outside.because));
@@ -143,7 +145,8 @@ impl<'a> Drafting<'a> {
             if !authority.gates.contains(&one.claim) || self.is_pinned(&one.claim) {
                 continue;
             }
-            let Some(value) = one.claim.find(self.claims).and_then(Value::as_str).filter(|text| !text.is_empty()) else {
+            let Some(value) = one.claim.find(self.claims).and_then(Value::as_str).filter(|text| !text.is_empty())
+            else {
                 continue;
             };
             let holds = one.by.iter().find(|by| {
@@ -215,7 +218,8 @@ fn another(value: &Value, claim: &Claim) -> Value {
         Value::Number(number) => Value::from(number.as_i64().unwrap_or_default().saturating_add(1)),
         Value::String(text) => {
             let known = claim.values().iter().find(|one| one.as_ref() != text && !one.is_empty());
-            let next = || text.parse::<u64>().ok().and_then(|number| number.checked_add(1)).map(|next| next.to_string());
+            let next =
+                || text.parse::<u64>().ok().and_then(|number| number.checked_add(1)).map(|next| next.to_string());
             Value::from(known.map(ToString::to_string).or_else(next).unwrap_or_else(|| format!("{text}-of-another")))
         }
         other => other.clone(),

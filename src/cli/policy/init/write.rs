@@ -16,18 +16,26 @@ const TTL: Duration = Duration::from_secs(600);
 const PERMITTED: &str = "the workload that the token was of";
 
 /// The text, not laid out yet.
-pub(super) fn file(draft: &Draft, issuer: &str, target: &str, platform: &Platform, claims: &Map<String, Value>) -> String {
+pub(super) fn file(
+    draft: &Draft,
+    issuer: &str,
+    target: &str,
+    platform: &Platform,
+    claims: &Map<String, Value>,
+) -> String {
     let policy = policy_name(target);
     let ttl = span(platform.usual_lifetime().min(TTL).max(TTL_LEAST)).replace(' ', "");
     let mut text = "# yaml-language-server: $schema=../schemas/policy.schema.json\n".to_owned();
     let about = [
         format!("A first policy, from one token ({}) that nobody has verified.", platform.title()),
-        "It lets in what the token was, and nothing else. Read each line; then name the policies that it shall have.".to_owned(),
+        "It lets in what the token was, and nothing else. Read each line; then name the policies that it shall have."
+            .to_owned(),
     ];
     for line in about.iter().chain(&draft.left) {
         comment(&mut text, "", line);
     }
-    let _ = writeln!(text, "target: {}\n\nrules:\n  - name: workload\n    issuer: {issuer}\n    require:", quoted(target));
+    let _ =
+        writeln!(text, "target: {}\n\nrules:\n  - name: workload\n    issuer: {issuer}\n    require:", quoted(target));
     for pin in &draft.pins {
         comment(&mut text, "      ", &pin.because);
         let _ = writeln!(text, "      - that: {}\n        message: {}", quoted(&pin.condition), quoted(&pin.message));

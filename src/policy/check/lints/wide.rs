@@ -41,7 +41,11 @@ fn wide(view: &View<'_>, atom: &Atom, beside: &Beside<'_>) -> Option<Finding> {
             let closed = format!("{text}{}", separator(text));
             (
                 format!("`{claim}` of others begins so, too"),
-                format!("also `{text}{}evil{}...`", if text.ends_with(['-', '_', '.']) { "" } else { "-" }, separator(text)),
+                format!(
+                    "also `{text}{}evil{}...`",
+                    if text.ends_with(['-', '_', '.']) { "" } else { "-" },
+                    separator(text)
+                ),
                 format!("end it with its separator, `{closed}`, or compare the whole: `{claim} == \"...\"`"),
             )
         }
