@@ -60,6 +60,10 @@ pub const MESSAGE_BYTES: u64 = 1024 * 1024;
 /// of one node of a syntax tree, measured at 20 to 60 ns.
 pub const STEPS: u64 = 100_000;
 
+/// Most steps that the program of an OpenBao role may take in the worst case: all its variables are evaluated, whatever is
+/// asked. GitLab's programs for users come to 101,300, most of them for the list of groups.
+pub const ROLE_STEPS: u64 = 200_000;
+
 /// Most rules in a file.
 pub const RULES: usize = 64;
 /// Most `let` variables in a rule.

@@ -6,32 +6,30 @@
 //! A batch of files at a time is read and parsed on all processors (most of the time goes there), compiled on one, which
 //! shares what repeats, and its cases run on all. What a file was is gone before the next batch comes.
 
-use std::borrow::Cow;
+mod file;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::thread;
 
+use self::file::{Built, Judged, Parsed, Written};
 use super::build::Builder;
-use super::cases::{self, CaseOutcome};
+use super::cases::CaseOutcome;
 use super::catalog::Catalog;
-use super::check::shape;
 use super::check::written::Parses;
-use super::check::{Subject, check};
 use super::compile::Compiler;
 use super::coverage::FileCoverage;
 use super::digest::SetDigest;
-use super::document::{Document, Place, place};
 use super::finding::{Finding, Severity};
 use super::inspection::Inspection;
 use super::language::{Dialect, Language};
 use super::limits::COMPILER_STACK;
 use super::problem::{Faults, LoadError, LoadErrors, Problem};
 use super::rehearsal::{Rehearsal, RehearsedCase};
-use super::role::{self, Documents, Mounts};
+use super::role::{self, Mounts};
 use super::rule::Target;
 use super::set::PolicySet;
 use super::sources::{Source, Sources};
-use crate::jose::{Sha256, sha256};
 
 /// How many files are in memory at a time.
 const BATCH: usize = 64;
@@ -227,104 +225,6 @@ impl<'i> Loading<'i> {
                 self.names.insert(Arc::from(name), (target, Arc::clone(file)));
             }
         }
-    }
-}
-
-/// A file once it is read.
-struct Parsed {
-    file: Arc<str>,
-    /// Of each of its files.
-    digests: Vec<(Arc<str>, Sha256)>,
-    written: Option<Written>,
-    faults: Faults,
-}
-
-/// What a file has in it.
-enum Written {
-    /// A policy, with its text.
-    Policy(String, Box<Document>),
-    /// An OpenBao role, with what belongs to it.
-    Role(Box<Documents>),
-}
-
-impl Written {
-    /// Names and aliases of its target, each with its place.
-    fn names(&self) -> Vec<(String, Place)> {
-        match self {
-            Self::Policy(_, document) => {
-                let aliases = document.aliases.iter().map(|alias| (alias.value.clone(), place(alias)));
-                let name = (document.target.value.as_str().to_owned(), place(&document.target));
-                std::iter::once(name).chain(aliases).collect()
-            }
-            Self::Role(documents) => vec![(documents.path.to_string(), documents.role.expression.place)],
-        }
-    }
-}
-
-impl Parsed {
-    fn new(file: &Arc<str>, source: &Source) -> Self {
-        let mut faults = Faults::of(file);
-        let mut digests = vec![];
-        if let Source::Role(source) = source {
-            let mut see = |file: &Arc<str>, text: &str| digests.push((Arc::clone(file), sha256(text.as_bytes())));
-            let documents = Documents::read(file, source, &mut faults, &mut see);
-            let written = documents.map(|documents| Written::Role(Box::new(documents)));
-            return Self { file: Arc::clone(file), digests, written, faults };
-        }
-        let text = source.text().map(Cow::into_owned).unwrap_or_else(|problem| {
-            faults.add(Place::default(), problem);
-            String::new()
-        });
-        digests.push((Arc::clone(file), sha256(text.as_bytes())));
-        let mut written = None;
-        if faults.is_empty() {
-            match Document::parse(&text) {
-                Ok(document) => written = Some(Written::Policy(text, Box::new(document))),
-                Err((message, place)) => {
-                    let (place, help) = shape::narrow(&text, place, &message);
-                    faults.add_advised(place, Problem::Shape(message), help);
-                }
-            }
-        }
-        Self { file: Arc::clone(file), digests, written, faults }
-    }
-}
-
-/// A file once it is built.
-struct Built {
-    written: Written,
-    target: Target,
-}
-
-/// What came of a file.
-struct Judged {
-    outcomes: Vec<CaseOutcome>,
-    findings: Vec<Finding>,
-    faults: Faults,
-    cases: Vec<RehearsedCase>,
-    coverage: Option<FileCoverage>,
-}
-
-impl Built {
-    /// Runs its cases, and checks it; watches the cases, where that is asked for.
-    fn judge(&self, language: &Language, catalog: &Catalog, parses: &Parses, watched: bool) -> Judged {
-        let Self { written, target } = self;
-        let mut faults = Faults::of(&target.file);
-        let (text, document) = match written {
-            Written::Policy(text, document) => (text, document),
-            Written::Role(documents) => {
-                let (outcomes, findings, mut cases) = role::judge(documents, target, language, catalog, &mut faults);
-                cases.retain(|_| watched);
-                let coverage = watched.then(|| FileCoverage::of(target, &cases, language));
-                return Judged { outcomes, findings, faults, cases, coverage };
-            }
-        };
-        let cases = cases::resolve(document, &mut faults);
-        let outcomes = cases.iter().map(|case| case.run(language, target)).collect();
-        let findings = check(&Subject { file: &target.file, text, document, target, catalog, parses });
-        let cases: Vec<_> = cases.iter().filter(|_| watched).map(|case| case.rehearsed(target)).collect();
-        let coverage = watched.then(|| FileCoverage::of(target, &cases, language));
-        Judged { outcomes, findings, faults, cases, coverage }
     }
 }
 

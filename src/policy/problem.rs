@@ -91,9 +91,7 @@ pub enum Problem {
     #[error("no issuer `{0}` is configured")]
     UnknownIssuer(IssuerName),
     /// A mount of an OpenBao role whose issuer the configuration does not have.
-    #[error(
-        "no issuer with the url `{0}` is configured: add one to `issuers`, with this `url`; keys are never taken from a role's mount"
-    )]
+    #[error("no issuer with the url `{0}` is configured")]
     UnknownMountIssuer(String),
     /// A message literal of a role's program that OpenBao does not have so.
     #[error("role `{rule}`, {part}: {message}")]
@@ -127,6 +125,12 @@ pub enum Problem {
         rule: String,
         /// For whose tokens.
         issuer: IssuerName,
+        /// How many steps.
+        steps: u64,
+    },
+    /// A role's program that could take too long.
+    #[error("the program could take {steps} steps, at most {} are allowed", super::limits::ROLE_STEPS)]
+    TooCostlyRole {
         /// How many steps.
         steps: u64,
     },
@@ -172,7 +176,7 @@ impl Problem {
             Self::UnknownIssuer(_) | Self::UnknownMountIssuer(_) => Code::UnknownIssuer,
             Self::Message { .. } => Code::WrongMessage,
             Self::Expression { error, .. } => error.code(),
-            Self::TooCostly { .. } => Code::TooCostly,
+            Self::TooCostly { .. } | Self::TooCostlyRole { .. } => Code::TooCostly,
             Self::Case { .. } => Code::Case,
             Self::CaseFailed { .. } => Code::CaseFailed,
             Self::Found { code, .. } => *code,
@@ -193,6 +197,7 @@ impl Problem {
             Self::Message { .. } => "not so in OpenBao",
             Self::Ttl => "out of bounds",
             Self::TooCostly { .. } => "one rule too many",
+            Self::TooCostlyRole { .. } => "too much for one login",
             Self::Case { .. } => "not well formed",
             Self::CaseFailed { .. } => "came out otherwise",
             Self::Expression { error, .. } => error.label(),
@@ -212,9 +217,15 @@ impl Problem {
             Self::TakenTarget { .. } => {
                 "put the rules of one target into one file, or ask for one of them by another name"
             }
+            Self::UnknownMountIssuer(_) => {
+                "add an issuer with this `url` to the configuration's `issuers`: keys are never taken from a role's mount"
+            }
+            Self::Message { .. } => {
+                "the fields and their types are those of OpenBao's `pb.Auth`: `docs/openbao-roles.md`"
+            }
             Self::UnknownIssuer(_) => "configure the issuer, or name one that is",
             Self::Ttl => "write e.g. `10m`, `1h30m`",
-            Self::TooCostly { .. } => {
+            Self::TooCostly { .. } | Self::TooCostlyRole { .. } => {
                 "ask what is cheap and most often false first, and for one element with `in` instead of a walk through all"
             }
             Self::CaseFailed { .. } => {

@@ -6,6 +6,7 @@ mod diff;
 mod eval;
 mod files;
 mod fmt;
+mod import;
 mod init;
 mod junit;
 mod pages;
@@ -33,6 +34,7 @@ enum Command {
     Diff(diff::Diff),
     Eval(eval::Eval),
     Fmt(fmt::Fmt),
+    Import(import::Import),
     Init(init::Init),
     Test(test::Test),
     Why(why::Why),
@@ -42,6 +44,7 @@ enum Command {
 impl Policy {
     pub(super) fn run(self) -> Answer {
         match self.command {
+            Command::Import(import) => import.run(),
             Command::Check(check) => check.run(),
             Command::Diff(diff) => diff.run(),
             Command::Eval(eval) => eval.run(),

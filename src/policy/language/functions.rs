@@ -274,7 +274,10 @@ const OWN: [&str; 3] = ["hex", "fullMatch", "glob"];
 /// The function whose name is nearest to one that does not exist, if a slip of the keyboard could explain it.
 pub(in crate::policy) fn nearest(dialect: Dialect, name: &str) -> Option<&'static str> {
     const MACROS: [&str; 8] = ["has", "all", "exists", "exists_one", "map", "filter", "cel.bind", "optMap"];
-    let known = FUNCTIONS.iter().filter(|known| known.terms != Terms::Role || dialect == Dialect::Role);
+    let known = FUNCTIONS.iter().filter(|known| match dialect {
+        Dialect::Native => known.terms != Terms::Role,
+        Dialect::Role => !OWN.contains(&known.name),
+    });
     let names = known.map(|known| known.name).filter(|name| !name.contains('@')).chain(MACROS);
     crate::policy::check::nearest(name, names)
 }

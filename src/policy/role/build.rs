@@ -19,7 +19,7 @@ use crate::policy::cost::{CLAIM, Size};
 use crate::policy::digest;
 use crate::policy::document::Place;
 use crate::policy::language::{CLAIMS, Dialect, Language, NOW, OPERATION};
-use crate::policy::limits::{CONDITIONS, LETS, STEPS, TEXT_BYTES};
+use crate::policy::limits::{CONDITIONS, LETS, ROLE_STEPS, TEXT_BYTES};
 use crate::policy::pattern::Pattern;
 use crate::policy::problem::{Faults, Problem};
 use crate::policy::rule::{Clause, Let, Rule, Target};
@@ -41,9 +41,9 @@ pub(in crate::policy) fn target(
     }
     let mut by_issuer = vec![];
     for issuer in issuers {
-        if rule.steps > STEPS {
-            let (rule, steps) = (rule.name().to_owned(), rule.steps);
-            faults.add(documents.role.expression.place, Problem::TooCostly { rule, issuer, steps });
+        if rule.steps > ROLE_STEPS {
+            let steps = rule.steps;
+            faults.add(documents.role.expression.place, Problem::TooCostlyRole { steps });
             return None;
         }
         by_issuer.push((issuer, Box::from([0_u16])));

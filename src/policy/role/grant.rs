@@ -235,6 +235,6 @@ impl<'a, 'v> Fields<'a, 'v> {
     }
 }
 
-fn text<'a>(value: &'a dyn Val) -> Option<&'a str> {
+fn text(value: &dyn Val) -> Option<&str> {
     value.downcast_ref::<CelString<'_>>().map(|text| text.inner())
 }

@@ -6,6 +6,7 @@
 //! are run against it, before anybody sees it.
 
 mod cases;
+mod names;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -102,5 +103,17 @@ impl RolePath {
     /// [`NameError`](crate::identity::NameError) where it stands nowhere.
     pub fn parse(file: &str) -> Result<Self, crate::identity::NameError> {
         Self::of(file)
+    }
+
+    /// Where the mount's configuration of a role in `file` stands.
+    #[must_use]
+    pub fn config_file(&self, file: &str) -> String {
+        path::config_of(file).unwrap_or_default()
+    }
+
+    /// Where the cases of a role in `file` stand.
+    #[must_use]
+    pub fn cases_file(&self, file: &str) -> String {
+        path::cases_of(file).unwrap_or_default()
     }
 }

@@ -210,7 +210,7 @@ impl Field {
     }
 }
 
-fn text<'a>(value: &'a dyn Val) -> Option<&'a str> {
+fn text(value: &dyn Val) -> Option<&str> {
     value.downcast_ref::<CelString<'_>>().map(|text| text.inner())
 }
 

@@ -268,7 +268,8 @@ fn a_mount_whose_issuer_is_not_configured_says_what_to_add() {
     let error = &errors.errors()[0];
     assert_eq!(error.problem.code(), Code::UnknownIssuer);
     assert_eq!(&*error.file, "ns/auth/jwt/config.json");
-    assert!(error.to_string().contains("no issuer with the url `https://gitlab.example.com` is configured: add one"));
+    assert!(error.to_string().contains("no issuer with the url `https://gitlab.example.com` is configured"));
+    assert!(error.finding().help.unwrap().contains("add an issuer with this `url`"));
 }
 
 #[rstest]

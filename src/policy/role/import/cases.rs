@@ -16,13 +16,23 @@ use crate::policy::role::refusal::Refusal;
 use crate::policy::set::PolicySet;
 
 /// Writes them.
-pub(super) fn write(documents: &Documents, set: &PolicySet, issuer: &IssuerName, yaml: &mut Yaml) {
+pub(super) fn write(
+    documents: &Documents,
+    set: &PolicySet,
+    issuer: &IssuerName,
+    yaml: &mut Yaml,
+    notes: &mut Vec<String>,
+) {
     let mut faults = Faults::of(&documents.cases_file);
     let cases = resolve_for(&documents.cases.cases, Some(issuer), &mut faults);
     let Some(target) = set.targets().first().filter(|_| !cases.is_empty()) else { return };
     yaml.line(0, "cases:");
     for (case, written) in cases.iter().zip(&documents.cases.cases) {
         let (vouched, claims, at) = case.asked();
+        if claims.values().any(reads_otherwise) {
+            notes.push(format!("case `{}` is left out: it is about how OpenBao writes a number", written.name.value));
+            continue;
+        }
         yaml.line(1, &format!("- name: {}", quoted(&written.name.value)));
         match &written.like {
             Some(like) => {
@@ -50,6 +60,16 @@ pub(super) fn write(documents: &Documents, set: &PolicySet, issuer: &IssuerName,
             Ok(grant) => permit(&grant, yaml),
             Err(reason) => yaml.line(2, &format!("deny: {}", quoted(&denial(&reason)))),
         }
+    }
+}
+
+/// Whether there is a number in it that OpenBao writes with an exponent, and cambio does not.
+fn reads_otherwise(claim: &Value) -> bool {
+    match claim {
+        Value::Number(number) => number.as_f64().is_some_and(|number| number.abs() >= 1e6),
+        Value::Array(items) => items.iter().any(reads_otherwise),
+        Value::Object(members) => members.values().any(reads_otherwise),
+        Value::Null | Value::Bool(_) | Value::String(_) => false,
     }
 }
 

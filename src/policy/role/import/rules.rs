@@ -4,6 +4,7 @@
 //! all that was asked before it: the conditions of two of them can't hold together.
 
 use super::cases;
+use super::names::policies;
 use super::yaml::{Yaml, quoted};
 use crate::identity::{IssuerName, TargetName};
 use crate::policy::limits::{TEXT_BYTES, TTL_LEAST, TTL_MOST};
@@ -51,7 +52,7 @@ impl<'a> Translation<'a> {
         }
         this.names();
         this.rules(issuer);
-        cases::write(documents, set, issuer, &mut this.yaml);
+        cases::write(documents, set, issuer, &mut this.yaml, &mut this.notes);
         this
     }
 
@@ -62,7 +63,8 @@ impl<'a> Translation<'a> {
     /// What holds for all names and numbers of a program.
     fn names(&mut self) {
         self.notes.push(
-            "a policy's name with upper case, spaces or nothing in it: OpenBao changes it, cambio denies".to_owned(),
+            "a policy's name with spaces around it, or none: OpenBao trims it and leaves it out, cambio denies"
+                .to_owned(),
         );
         self.notes.push(
             "numbers in claims: OpenBao sees a `double` and writes 1000000 as `1e+06`, cambio sees an `int`".to_owned(),
@@ -211,10 +213,10 @@ impl<'a> Translation<'a> {
         for policy in field("policies").map(policies).unwrap_or_default() {
             none = false;
             match policy {
-                (None, policy) => self.yaml.line(4, &format!("- {}", quoted(&with_hex(&policy)))),
+                (None, policy) => self.yaml.line(4, &format!("- {}", quoted(&policy))),
                 (Some(when), policy) => {
-                    self.yaml.entry(4, "- when", &with_hex(&when));
-                    self.yaml.entry(5, "policy", &with_hex(&policy));
+                    self.yaml.entry(4, "- when", &when);
+                    self.yaml.entry(5, "policy", &policy);
                 }
             }
         }
@@ -316,39 +318,6 @@ fn fields(message: &str) -> Vec<(&str, &str)> {
     let entries = split(message, &inner, Sign::Comma).into_iter();
     let pair = |entry: std::ops::Range<usize>| message.get(entry).and_then(|entry| entry.split_once(':'));
     entries.filter_map(pair).map(|(name, value)| (name.trim(), value.trim())).collect()
-}
-
-/// The entries of a list of policies: where, and which.
-fn policies(list: &str) -> Vec<(Option<String>, String)> {
-    let found = signs(list);
-    let whole = unwrapped(list, &found, 0..list.len());
-    let only_sums = outermost(&found, &whole).all(|(_, sign)| sign == Sign::Plus);
-    if !only_sums {
-        return vec![(None, list.to_owned())];
-    }
-    let mut entries = vec![];
-    for piece in split(list, &whole, Sign::Plus) {
-        let piece = unwrapped(list, &found, piece);
-        let text = list.get(piece.clone()).unwrap_or_default();
-        let chain = Chain::of(text, 1);
-        match chain.questions.first() {
-            Some((condition, yes)) if text.get(chain.last.clone()) == Some("[]") => {
-                let when = text.get(condition.clone()).unwrap_or_default();
-                let elements = elements(text.get(yes.clone()).unwrap_or_default());
-                entries.extend(elements.into_iter().map(|policy| (Some(when.to_owned()), policy)));
-            }
-            _ => entries.extend(elements(text).into_iter().map(|policy| (None, policy))),
-        }
-    }
-    entries
-}
-
-/// The elements of a list literal, or the text itself.
-fn elements(list: &str) -> Vec<String> {
-    let found = signs(list);
-    let Some(inner) = inside(list, &found, &(0..list.len()), b'[') else { return vec![list.to_owned()] };
-    let elements = split(list, &inner, Sign::Comma).into_iter().filter(|element| !element.is_empty());
-    elements.filter_map(|element| list.get(element)).map(str::to_owned).collect()
 }
 
 fn why(field: &str) -> &'static str {

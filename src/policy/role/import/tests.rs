@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::{Imported, RoleFiles, import_role};
 use crate::clock::Timestamp;
 use crate::identity::{IssuerName, TargetName};
-use crate::policy::{Catalog, PolicySet};
+use crate::policy::{Catalog, Code, PolicySet, Severity};
 use crate::trust::Platforms;
 
 const NOW: Timestamp = Timestamp::from_secs(1_795_000_000);
@@ -63,11 +63,21 @@ fn written(expression: &str) -> Imported {
 #[case(EXAMPLES[0])]
 #[case(EXAMPLES[1])]
 fn gitlabs_pipeline_roles_become_policies_that_keep_the_roles_cases(#[case] file: &str) {
+    let imported = import(file, &unknown_claims());
+    assert!(imported.is_whole(), "{:?} {:?}\n{}", imported.missing, imported.findings, imported.policy);
+    assert!(imported.policy.contains("hex(environment)"), "{}", imported.policy);
+}
+
+#[rstest]
+#[case(EXAMPLES[0], &[Code::UnknownClaim, Code::UnknownClaim])]
+#[case(EXAMPLES[1], &[Code::WrongArgument, Code::UnknownClaim, Code::UnknownClaim])]
+fn an_import_says_what_the_platform_does_not_have(#[case] file: &str, #[case] errors: &[Code]) {
     let mut catalog = Catalog::default();
     catalog.add(gitlab(), Platforms::embedded().find("gitlab"));
     let imported = import(file, &catalog);
-    assert!(imported.is_whole(), "{:?} {:?}\n{}", imported.missing, imported.findings, imported.policy);
-    assert!(imported.policy.contains("hex(environment)"), "{}", imported.policy);
+    let found = imported.findings.iter().filter(|finding| finding.severity == Severity::Error);
+    assert_eq!(found.map(|finding| finding.code).collect::<Vec<_>>(), errors, "{}", imported.policy);
+    assert!(imported.missing.is_empty() && !imported.is_whole());
 }
 
 #[rstest]
@@ -177,7 +187,8 @@ fn claims() -> impl Strategy<Value = Map<String, Value>> {
         ("role_id", vec![json!("40"), json!(40), json!("Owner")]),
         ("member_role_id", vec![json!(null), json!("12")]),
         ("groups", vec![json!([]), json!(["1", 2]), json!([{}]), json!("x")]),
-        ("secrets_manager_token_ttl", vec![json!(0), json!("120"), json!(-5), json!("x")]),
+        // The lifetime is what an import misses, so that it has to be one here.
+        ("secrets_manager_token_ttl", vec![json!(0), json!("120"), json!(-5)]),
         ("correlation_id", vec![json!("c"), json!([]), json!("x")]),
         ("pipeline_id", vec![json!("1"), json!(1), json!({"a": 1})]),
         ("job_id", vec![json!("2"), json!(true)]),
