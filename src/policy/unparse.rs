@@ -4,28 +4,22 @@
 //! read back (`claims.x`, `has(claims.x)`, `text.glob("..")`), and macros stand as they were called. The text is for
 //! reading: it is bounded, and nothing compiles it.
 
+mod words;
+
 use std::fmt::Write as _;
 
 use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, operators};
 use cel::parser::Expression;
 
 use super::comprehension::{Bound, Macro};
-use super::guard::{is_claims, qualified, string};
-use super::language::{BOUNDED, EXTRACT, EXTRACT_ALL, MATCH, MILLISECONDS, PLAIN, REPLACE};
+use super::guard::{qualified, string};
+use super::language::{EXTRACT, EXTRACT_ALL, MATCH, MILLISECONDS, REPLACE};
 use super::rule::Let;
+use words::{AND, MEMBER, OR, TERNARY, UNARY, is_identifier, operator, transparent};
+pub(super) use words::{claim, claim_of, has, quoted};
 
 /// The longest text, in bytes; a longer one ends with `…`. Inlined variables could double it with each of 32.
 const LONGEST: usize = 2 * 1024;
-
-/// How tightly operators bind, from loose to tight.
-const TERNARY: u8 = 1;
-const OR: u8 = 2;
-const AND: u8 = 3;
-const RELATION: u8 = 4;
-const SUM: u8 = 5;
-const PRODUCT: u8 = 6;
-const UNARY: u8 = 7;
-const MEMBER: u8 = 8;
 
 /// The text of `node`.
 pub(super) fn text(node: &Expression) -> String {
@@ -41,26 +35,6 @@ pub(super) fn text_with(node: &Expression, lets: &[Let]) -> String {
         writer.out.push('…');
     }
     writer.out
-}
-
-/// A string as CEL writes it.
-pub(super) fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
-}
-
-/// `claims.x`, or `claims["a/b"]` where the name is no identifier.
-pub(super) fn claim(name: &str) -> String {
-    if is_identifier(name) { format!("claims.{name}") } else { format!("claims[{}]", quoted(name)) }
-}
-
-/// The claim that a rewritten variable stands for.
-pub(super) fn claim_of(variable: &str) -> Option<&str> {
-    variable.strip_prefix("@claims[\"")?.strip_suffix("\"]")
-}
-
-fn is_identifier(name: &str) -> bool {
-    name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-        && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
 }
 
 struct Writer<'l> {
@@ -310,48 +284,6 @@ impl Writer<'_> {
         self.bound.pop();
         self.out.push(')');
     }
-}
-
-/// What stands around a value without a meaning of its own.
-fn transparent(node: &Expression) -> &Expression {
-    match &node.expr {
-        Expr::Call(call) if [PLAIN, BOUNDED].contains(&call.func_name.as_str()) => {
-            call.args.first().map_or(node, transparent)
-        }
-        _ => node,
-    }
-}
-
-/// The claim that a rewritten `has(claims.x)` asks for.
-pub(super) fn has(call: &CallExpr) -> Option<&str> {
-    match (call.func_name.as_str(), call.args.as_slice()) {
-        (operators::IN, [name, container]) if is_claims(container) => string(name),
-        _ => None,
-    }
-}
-
-/// How an operator is written, and how tightly it binds.
-fn operator(name: &str) -> Option<(&'static str, u8)> {
-    Some(match name {
-        operators::CONDITIONAL => ("?", TERNARY),
-        operators::LOGICAL_OR => ("||", OR),
-        operators::LOGICAL_AND => ("&&", AND),
-        operators::EQUALS => ("==", RELATION),
-        operators::NOT_EQUALS => ("!=", RELATION),
-        operators::LESS => ("<", RELATION),
-        operators::LESS_EQUALS => ("<=", RELATION),
-        operators::GREATER => (">", RELATION),
-        operators::GREATER_EQUALS => (">=", RELATION),
-        operators::IN => ("in", RELATION),
-        operators::ADD => ("+", SUM),
-        operators::SUBSTRACT => ("-", SUM),
-        operators::MULTIPLY => ("*", PRODUCT),
-        operators::DIVIDE => ("/", PRODUCT),
-        operators::MODULO => ("%", PRODUCT),
-        operators::LOGICAL_NOT => ("!", UNARY),
-        operators::NEGATE => ("-", UNARY),
-        _ => return None,
-    })
 }
 
 #[cfg(test)]

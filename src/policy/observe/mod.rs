@@ -11,7 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use cel::{Context, Value};
 use serde_json::Map;
 
-pub(super) use self::node::{Observed, Outcome, children, walk};
+pub(super) use self::node::{Observed, Outcome, children, claims_in, walk};
 
 use self::node::Eye;
 use super::claims::Claims;

@@ -3,6 +3,8 @@
 //! Decides which sub-expressions the evaluator comes to (the operand that a `||` does not need is none of them), and asks
 //! the evaluator itself for the value of each.
 
+use std::collections::BTreeSet;
+
 use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, operators};
 use cel::common::types::CelBool;
 use cel::common::value::CowVal;
@@ -12,7 +14,7 @@ use cel::{Context, ExecutionError, Value};
 use super::shown::shown;
 use crate::policy::comprehension::{Bound, Macro};
 use crate::policy::fault::Fault;
-use crate::policy::guard::{is_claims, qualified};
+use crate::policy::guard::{is_claims, qualified, string};
 use crate::policy::unparse::{claim_of, has};
 
 /// The most elements of a range that are kept where values are shown, besides the one that decided.
@@ -246,4 +248,18 @@ fn in_entry(entry: &EntryExpr) -> Vec<&Expression> {
         EntryExpr::MapEntry(entry) => vec![&entry.key, &entry.value],
         EntryExpr::StructField(field) => vec![&field.value],
     }
+}
+
+/// The claims that `node` names, those that it only asks for included.
+pub(in crate::policy) fn claims_in(node: &Expression) -> BTreeSet<&str> {
+    let mut found = BTreeSet::new();
+    walk(node, &mut |inner| match &inner.expr {
+        Expr::Ident(name) => found.extend(claim_of(name)),
+        Expr::Call(call) => match call.args.as_slice() {
+            [operand, name] if is_claims(operand) => found.extend(string(name)),
+            _ => found.extend(has(call)),
+        },
+        _ => {}
+    });
+    found
 }
