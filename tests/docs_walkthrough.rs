@@ -139,16 +139,26 @@ impl Walk<'_> {
         shown
     }
 
-    /// What it prints, both streams, and how it ends. No shell: words between blanks, quotes around a word taken off.
+    /// What it prints, both streams, and how it ends. No shell: words between blanks, quotes around a word taken off, and
+    /// `> FILE` at the end.
     fn command(&mut self, line: &str) -> (String, i32) {
         self.commands += 1;
+        let (line, into) = line.rsplit_once(" > ").map_or((line, None), |(line, file)| (line, Some(file.trim())));
         let mut words = line.split_whitespace().map(|word| word.trim_matches(['\'', '"']));
         let program = words.next().unwrap();
         let program = if program == "cambio" { env!("CARGO_BIN_EXE_cambio") } else { program };
         let mut command = Command::new(program);
         command.args(words).current_dir(self.home).env("NO_COLOR", "1").env("COLUMNS", "100");
         let output = command.env("GIT_CONFIG_GLOBAL", "/dev/null").output().unwrap();
-        let text = [output.stdout, output.stderr].concat();
+        let mut text = output.stderr;
+        match into {
+            None => text.splice(0..0, output.stdout).for_each(drop),
+            Some(file) => {
+                let path = self.home.join(file);
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(path, output.stdout).unwrap();
+            }
+        }
         (String::from_utf8(text).unwrap(), output.status.code().unwrap())
     }
 }
