@@ -11,7 +11,7 @@ use cambio::policy::{Catalog, Code, PolicySet, Severity};
 use cambio::trust::Platforms;
 
 /// Nothing that stands in a file shows these.
-const WITHOUT_EXAMPLE: [Code; 2] = [Code::Unreadable, Code::Internal];
+const WITHOUT_EXAMPLE: [Code; 3] = [Code::Unreadable, Code::Internal, Code::GuessedIssuer];
 
 /// Codes whose checks are not there yet. Shrinks to nothing.
 const NOT_YET: &[&str] = &[];
@@ -23,14 +23,15 @@ fn page(code: Code) -> String {
 
 /// The text of the fenced block that is marked so.
 fn block<'a>(page: &'a str, mark: &str) -> Option<&'a str> {
-    let start = page.find(&format!("```yaml {mark}\n"))? + mark.len() + 9;
+    let kind = if page.contains("```json ") { "json" } else { "yaml" };
+    let start = page.find(&format!("```{kind} {mark}\n"))? + mark.len() + 9;
     let end = page[start..].find("```")?;
     Some(&page[start..start + end])
 }
 
 /// The excerpt within the file of `docs/findings/README.md`.
 fn whole(base: &str, excerpt: &str) -> String {
-    if excerpt.starts_with("target:") {
+    if excerpt.starts_with("target:") || excerpt.starts_with('{') {
         return excerpt.to_owned();
     }
     let mut parts: Vec<(String, String)> = vec![];
@@ -78,7 +79,13 @@ fn codes(text: &str) -> (BTreeSet<&'static str>, String) {
     for name in ["gitlab", "github", "spiffe"] {
         catalog.add_guessing(IssuerName::new(name).unwrap(), &platforms);
     }
-    let inspection = PolicySet::inspect_sources([("example.yaml", text)], &catalog).unwrap();
+    let role = [
+        ("example/auth/jwt/cel/role/deploy.json", text),
+        ("example/auth/jwt/config.json", r#"{"bound_issuer": "https://gitlab.com"}"#),
+    ];
+    let policy = [("example.yaml", text)];
+    let sources = if text.starts_with('{') { &role[..] } else { &policy[..] };
+    let inspection = PolicySet::inspect_sources(sources.iter().copied(), &catalog).unwrap();
     let counting: Vec<_> =
         [Severity::Error, Severity::Warning].into_iter().flat_map(|severity| inspection.counting(severity)).collect();
     let said = counting.iter().map(|finding| format!("{finding}\n")).collect();
