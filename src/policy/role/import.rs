@@ -6,6 +6,7 @@
 //! are run against it, before anybody sees it.
 
 mod cases;
+mod grant;
 mod names;
 mod rules;
 #[cfg(test)]

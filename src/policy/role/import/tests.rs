@@ -91,7 +91,9 @@ fn a_lifetime_from_claims_is_what_an_import_misses(#[case] file: &str) {
         ["TTL", "MaxTTL"].map(|name| format!("`{name}: ttl_ns` is only known at run time: a policy's `ttl` is fixed"));
     assert_eq!(imported.missing, expected);
     // The role's lifetimes are in its cases.
-    assert!(imported.findings.iter().all(|finding| finding.message.contains("ttl")), "{:?}", imported.findings);
+    let errors = imported.findings.iter().filter(|finding| finding.severity == Severity::Error);
+    let odd: Vec<_> = errors.filter(|finding| !finding.message.contains("ttl")).collect();
+    assert!(odd.is_empty(), "{odd:?}");
 }
 
 #[rstest]
