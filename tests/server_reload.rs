@@ -351,7 +351,7 @@ async fn what_is_gone_does_not_decide_any_more(#[case] change: fn(&Path), #[case
 }
 
 #[rstest]
-#[case::permission_is_lost(|at: &Path| fs::set_permissions(at, fs::Permissions::from_mode(0)).unwrap())]
+#[case::permission_is_lost(|at: &Path| fs::set_permissions(at, fs::Permissions::from_mode(0o000)).unwrap())]
 #[case::the_directory_is_gone(|at: &Path| fs::rename(at, at.with_file_name("away")).unwrap())]
 #[case::a_file_in_its_place(|at: &Path| {
     fs::rename(at, at.with_file_name("away")).unwrap();
