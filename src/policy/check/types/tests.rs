@@ -426,21 +426,38 @@ proptest! {
     }
 }
 
-
 #[test]
 fn tmp_timing() {
     let platform = Platforms::embedded();
     let schema = platform.find("gitlab").unwrap().schema();
-    let sources = ["!has(claims.secrets_manager_scope) || claims.secrets_manager_scope == \"pipeline\"", "claims.project_group_ids.exists(id, id == \"200\")", "claims.ref_protected in [\"true\", \"false\"]", "\"pipelines/\" + claims.ref + \"/global\"", "has(claims.environment) && claims.environment != \"\""];
+    let sources = [
+        "!has(claims.secrets_manager_scope) || claims.secrets_manager_scope == \"pipeline\"",
+        "claims.project_group_ids.exists(id, id == \"200\")",
+        "claims.ref_protected in [\"true\", \"false\"]",
+        "\"pipelines/\" + claims.ref + \"/global\"",
+        "has(claims.environment) && claims.environment != \"\"",
+    ];
     deep(|| {
         let at = std::time::Instant::now();
-        for _ in 0..2_000 { for source in sources { Compiler::default().compile(source, Dialect::Native, &[]).unwrap(); } }
+        for _ in 0..2_000 {
+            for source in sources {
+                Compiler::default().compile(source, Dialect::Native, &[]).unwrap();
+            }
+        }
         eprintln!("compile {:?}", at.elapsed() / 10_000);
         let at = std::time::Instant::now();
-        for _ in 0..2_000 { for source in sources { crate::policy::compile::parse(source).unwrap(); } }
+        for _ in 0..2_000 {
+            for source in sources {
+                crate::policy::compile::parse(source).unwrap();
+            }
+        }
         eprintln!("parse {:?}", at.elapsed() / 10_000);
         let at = std::time::Instant::now();
-        for _ in 0..2_000 { for source in sources { expressions(Some(schema), &[(NOW, Type::Timestamp)], &[], source); } }
+        for _ in 0..2_000 {
+            for source in sources {
+                expressions(Some(schema), &[(NOW, Type::Timestamp)], &[], source);
+            }
+        }
         eprintln!("parse and check {:?}", at.elapsed() / 10_000);
     });
 }
