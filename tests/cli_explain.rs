@@ -126,7 +126,7 @@ fn a_refused_token_is_explained_without_rules(
 ) {
     let place = Place::new(VALUES);
     let token = if forged { forge(&place, change) } else { place.token_with(change) };
-    let ids = decisions(&place, &[token.clone()]);
+    let ids = decisions(&place, std::slice::from_ref(&token));
     let said = explain(&place, &ids[0]);
     has(&said, &[reason, said_too, "next  "]);
     assert!(!said.out.contains("rules") && !said.out.contains(&token), "{}", said.out);

@@ -82,7 +82,7 @@ fn git_revisions_are_read_without_a_checkout() {
     git(&place, &["commit", "-q", "-m", "second"]);
     let policies = place.text("policies");
     // `cambio` finds `git` by the `PATH` alone.
-    let path = std::env::var("PATH").unwrap();
+    let path = std::env::var_os("PATH").unwrap();
     let run = |args: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cambio"));
         let done = command.args(args).current_dir(place.path("")).env_clear().env("PATH", &path).output().unwrap();

@@ -224,3 +224,38 @@ fn who_can_lists_rules_conditions_and_an_example_that_was_asked() {
         assert!(said.err.contains(hint), "{said:?}");
     }
 }
+
+#[test]
+fn an_openbao_role_is_walked_question_by_question() {
+    let place = Place::default();
+    let policies = format!("{}/examples/gitlab-secrets-manager/policies", env!("CARGO_MANIFEST_DIR"));
+    let role = "group_100/group_200/auth/pipeline_jwt/cel/role/all_pipelines";
+    let mut claims = json!({
+        "iss": "https://gitlab.example.com", "aud": "https://openbao.example.com", "secrets_manager_scope": "pipeline",
+        "sub": "project_path:shop/api:ref_type:branch:ref:main", "project_id": "300", "user_id": "7", "pipeline_id": "574",
+        "job_id": "302", "ref_protected": "true", "project_group_ids": ["200", "100"],
+    });
+    let eval = |claims: &serde_json::Value| {
+        let claims = place.write("claims.json", &claims.to_string());
+        cambio(&["policy", "eval", &policies, "--target", role, "--claims", &claims, "--issuer", "gitlab"])
+    };
+    let said = eval(&claims);
+    assert_eq!((said.code, said.err.as_str()), (0, ""), "{said:?}");
+    for part in
+        ["no    question 0  sub == \"\"", "let protection_level", "= \"protected\"", "permit, by rule `all_pipelines`"]
+    {
+        assert!(said.out.contains(part), "{part}\n{}", said.out);
+    }
+    claims["sub"] = json!("somebody");
+    let said = eval(&claims);
+    assert_eq!(said.code, 1, "{said:?}");
+    for part in ["refuses", "yes   question 1  !sub.startsWith(\"project_path:\")", "answer 1", "denied: "] {
+        assert!(said.out.contains(part), "{part}\n{}", said.out);
+    }
+    let told = cambio(&["policy", "test", &policies, "--json"]).json();
+    let files = told["coverage"]["files"].as_array().unwrap();
+    let pipelines = files.iter().find(|file| file["file"] == format!("{role}.json")).unwrap();
+    let missing: Vec<&str> =
+        pipelines["missing"].as_array().unwrap().iter().map(|one| one["text"].as_str().unwrap()).collect();
+    assert!(!missing.contains(&"[unprotected_global_policy]"), "a case of a protected job shows it: {missing:?}");
+}

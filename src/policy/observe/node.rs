@@ -98,8 +98,12 @@ impl Eye<'_> {
                     }
                 }
             }
+            Expr::Struct(message) => {
+                let values = message.entries.iter().flat_map(|entry| in_entry(&entry.expr));
+                observed.parts = values.map(|value| self.look(value, context, secret)).collect();
+            }
             Expr::Comprehension(inner) => self.comprehension(inner, context, secret, &mut observed),
-            Expr::Literal(_) | Expr::Ident(_) | Expr::Select(_) | Expr::Struct(_) | Expr::Unspecified => {}
+            Expr::Literal(_) | Expr::Ident(_) | Expr::Select(_) | Expr::Unspecified => {}
         }
         observed
     }
