@@ -69,7 +69,7 @@ fn with_values_the_rules_are_walked_once_more_by_the_policies_of_then() {
             "that is         the token is good, and no rule's conditions all hold for it",
             "next            compare the condition below",
             "rules of the policy set kept from then",
-            "NO    require[0]  claims.project_group_ids.exists(id, id == \"200\")",
+            "NO    require[0]  claims.?project_group_ids.orValue([]).exists(id, id == \"200\")",
             "with id = \"201\"",
             "what would have been needed first",
         ],
@@ -90,7 +90,7 @@ fn with_names_only_it_says_where_each_rule_ended_and_which_claims_were_there() {
         &explain(&place, &ids[0]),
         &[
             "pipeline: 0 held, then require[0] did not",
-            "group-pipelines.yaml:9  claims.project_group_ids.exists(id, id == \"200\")",
+            "group-pipelines.yaml:9  claims.?project_group_ids.orValue([]).exists(id, id == \"200\")",
             "the project does not belong to group 200",
             "the token had the claim `project_group_ids`",
         ],

@@ -110,3 +110,53 @@ fn what_could_not_be_checked_is_no_finding() {
         assert_eq!((said.code, said.out.as_str()), (2, ""), "{said:?}");
     }
 }
+
+#[test]
+fn a_first_policy_comes_from_a_token_that_is_never_shown() {
+    let place = Place::default();
+    let token = place.token_with(serde_json::json!({
+        "iss": cli_support::ISSUER, "sub": "project_path:acme/shop:ref_type:branch:ref:main", "aud": cli_support::AUDIENCE,
+        "iat": 1, "exp": 2, "jti": "a-secret-of-this-run", "project_id": "20", "project_path": "acme/shop", "ref": "main",
+        "ref_type": "branch", "ref_protected": "true", "user_email": "dev@example.com",
+    }));
+    let said = cambio_with(&["policy", "init", "--from-token", "-", "--target", "shop"], &[], &token);
+    assert_eq!((said.code, said.err.as_str()), (0, ""), "{said:?}");
+    assert!(said.out.starts_with("# yaml-language-server: $schema=../schemas/policy.schema.json\n"), "{}", said.out);
+    assert!(said.out.contains("issuer: gitlab") && said.out.contains("'claims.project_id == \"20\"'"), "{}", said.out);
+    for secret in
+        [token.split('.').nth(1).unwrap(), token.split('.').nth(2).unwrap(), "a-secret-of-this-run", "dev@example.com"]
+    {
+        assert!(!said.out.contains(secret), "{secret}");
+    }
+    place.write("policies/group-pipelines.yaml", &said.out);
+    for command in ["check", "test"] {
+        assert_eq!(cambio(&["policy", command, "--config", &place.config()]).code, 0);
+    }
+    assert_eq!(cambio(&["policy", "fmt", "--check", &place.text("policies")]).code, 0);
+    let by_config = cambio_with(
+        &["policy", "init", "--from-token", "-", "--target", "shop", "--config", &place.config()],
+        &[],
+        &token,
+    );
+    assert_eq!(by_config.out, said.out);
+}
+
+#[test]
+fn what_is_no_token_makes_no_policy_and_is_not_quoted() {
+    let place = Place::default();
+    place.write("claims.json", "{\"iss\": \"very-private\"");
+    place.write("none.json", "{\"iss\": \"https://issuer.example.com\"}");
+    for (args, input) in [
+        (vec!["--from-token", "-"], "eyJ.very-private.x"),
+        (vec!["--claims", "HOME/claims.json"], ""),
+        (vec!["--claims", "HOME/none.json"], ""),
+        (vec!["--claims", "HOME/none.json", "--issuer", "x=nonsense"], ""),
+        (vec![], ""),
+    ] {
+        let args: Vec<String> = args.iter().map(|arg| arg.replace("HOME", &place.text(""))).collect();
+        let args: Vec<&str> = ["policy", "init"].into_iter().chain(args.iter().map(String::as_str)).collect();
+        let said = cambio_with(&args, &[], input);
+        assert_eq!((said.code, said.out.as_str()), (2, ""), "{said:?}");
+        assert!(!said.err.contains("very-private"), "{said:?}");
+    }
+}

@@ -29,7 +29,7 @@ fn claims_are_walked_through_the_rules_with_the_values_that_they_rest_on() {
     for part in [
         "nobody vouches",
         "rule pipeline  (group-pipelines.yaml:4)  grants",
-        "ok    require[0]  claims.project_group_ids.exists(id, id == \"200\")",
+        "ok    require[0]  claims.?project_group_ids.orValue([]).exists(id, id == \"200\")",
         "[\"200\", \"100\"]",
         "let level",
         "= \"pipelines/protected/global\"",
@@ -53,7 +53,7 @@ fn a_denial_says_what_would_have_been_needed() {
         "the project does not belong to group 200  (line 9)",
         "with id = \"201\"",
         "denied: conditions_not_met",
-        "what would have been needed first\n  pipeline: claims.project_group_ids.exists(id, id == \"200\")  (require[0], group-pipelines.yaml:9)",
+        "what would have been needed first\n  pipeline: claims.?project_group_ids.orValue([]).exists(id, id == \"200\")  (require[0], group-pipelines.yaml:9)",
     ] {
         assert!(said.out.contains(part), "{part}\n{}", said.out);
     }
@@ -202,7 +202,7 @@ fn who_can_lists_rules_conditions_and_an_example_that_was_asked() {
         "target group-pipelines, rule pipeline  (group-pipelines.yaml:4)\n  tokens of   gitlab\n",
         "by          grant.policies[0]  \"pipelines/\" + (claims.ref_protected == \"true\" ? \"protected\" : \"unprotected\") + \"/global\"",
         "    if        claims.ref_protected == \"true\"\n",
-        "needs       require[0]  claims.project_group_ids.exists(id, id == \"200\")\n",
+        "needs       require[0]  claims.?project_group_ids.orValue([]).exists(id, id == \"200\")\n",
         "is granted pipelines/protected/global\n",
         "1 rule can yield `pipelines/protected/global`\n",
     ] {

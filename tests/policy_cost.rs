@@ -17,6 +17,16 @@ use serde_json::{Map, Value, json};
 /// How many times the calibrated time a step may take: between the cheapest and the dearest kind of step.
 const FACTOR: u32 = 6;
 
+/// `a` and `b` in no order.
+fn random(bytes: usize) -> String {
+    let mut state = 1_u32;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        if state >> 31 == 0 { 'a' } else { 'b' }
+    };
+    (0..bytes).map(|_| next()).collect()
+}
+
 fn now() -> Timestamp {
     Timestamp::from_secs(1_795_000_000)
 }
@@ -34,6 +44,8 @@ fn worst(shape: &str) -> Map<String, Value> {
         "two lists" => json!({"l": (0..512).collect::<Vec<_>>(), "m": (512..1_024).collect::<Vec<_>>()}),
         "text" => json!({"t": "a".repeat(16_000)}),
         "subject" => json!({"t": "ab".repeat(1_000)}),
+        "random" => json!({"t": random(2_000)}),
+        "random short" => json!({"t": random(500)}),
         "short" => json!({"t": "ab".repeat(250)}),
         "doubles" => json!({"l": vec![1e300; 512]}),
         "fractions" => json!({"l": vec![0.5; 512]}),
@@ -49,15 +61,23 @@ fn worst(shape: &str) -> Map<String, Value> {
     claims.as_object().unwrap().clone()
 }
 
-/// The fastest of several evaluations.
-fn measured(expression: &Expression, claims: &Map<String, Value>) -> Duration {
-    let runs = (0..7).map(|_| {
+/// The fastest of several evaluations: of seven, or of as many as it takes to be `allowed`, up to a hundred. A busy machine
+/// makes an evaluation longer, never shorter; after a rest a thread is less likely to be interrupted.
+fn measured(expression: &Expression, claims: &Map<String, Value>, allowed: Duration) -> Duration {
+    let mut fastest = Duration::MAX;
+    for run in 0..100 {
         let begun = Instant::now();
         let evaluated = expression.evaluate(claims, [], now(), |value| value.is_ok());
         assert!(evaluated.is_some(), "the claims are beyond their bounds");
-        begun.elapsed()
-    });
-    runs.min().unwrap()
+        fastest = fastest.min(begun.elapsed());
+        if run >= 7 {
+            if fastest <= allowed {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+    fastest
 }
 
 /// What one step takes on this machine in this build.
@@ -70,7 +90,7 @@ fn calibrated() -> Duration {
     let each = plain.map(|(source, shape)| {
         let expression = Expression::compile(source, Dialect::Native, &[]).unwrap();
         let steps = u32::try_from(expression.steps()).unwrap();
-        measured(&expression, &worst(shape)) / steps
+        measured(&expression, &worst(shape), Duration::MAX) / steps
     });
     *each.iter().max().unwrap()
 }
@@ -80,7 +100,7 @@ fn below(binds: usize, inner: &str) -> String {
     (0..binds).fold(inner.to_owned(), |inner, n| format!("cel.bind(v{n}, {n}, {inner})"))
 }
 
-const HOSTILE: [(&str, &str); 79] = [
+const HOSTILE: [(&str, &str); 85] = [
     ("claims.l.all(x, claims.l.exists(y, y == x))", "list"),
     ("claims.l.all(x, x in claims.l)", "list"),
     ("claims.l.all(i, x, claims.l[i] == x)", "list"),
@@ -121,6 +141,13 @@ const HOSTILE: [(&str, &str); 79] = [
     ("claims.t.matches('(a|b)*a(a|b){12}') || true", "subject"),
     ("claims.t.matches('(?i)(a|ab|aba|b)*c') || true", "subject"),
     ("claims.t.matches('[ab]{1,200}c') || true", "subject"),
+    // As many states of the automaton as there are bytes: it gives up, and the slow search begins.
+    ("claims.t.matches('[ab]*a[ab]{14}[^ab]') || true", "random"),
+    ("claims.t.matches('([ab]|[ab]b)*a([ab]|aa){20}[^ab]') || true", "random"),
+    ("claims.t.matches('(?i)([a-z]|[0-9]){1,60}[^ab]$') || true", "random"),
+    ("claims.t.fullMatch('.*a.{1,9}[^ab].*')", "random"),
+    ("regex.extractAll(claims.t, '[ab]*a[ab]{14}[^ab]|.').size() > 0", "random short"),
+    ("regex.replace(claims.t, '([ab]*)a([ab]{14})[^ab]|(.)', '\\\\3') != ''", "random short"),
     ("claims.l.all(x, x.matches('(a|aa)+$') || true)", "same"),
     ("regex.replace(claims.t, '(a|b)*?c|a', 'x') != ''", "short"),
     ("regex.replace(claims.t, '', '0123456789') != ''", "short"),
@@ -206,8 +233,8 @@ fn what_is_hostile_is_refused_or_takes_no_longer_than_predicted() {
             }
         };
         accepted += 1;
-        let taken = measured(&expression, &worst(shape));
         let allowed = step * FACTOR * u32::try_from(expression.steps()).unwrap();
+        let taken = measured(&expression, &worst(shape), allowed);
         let share = 100.0 * taken.as_secs_f64() / allowed.as_secs_f64();
         println!("| `{source}` | {shape} | {} | {} µs | {share:.0} % |", expression.steps(), taken.as_micros());
         if taken > allowed {

@@ -46,7 +46,7 @@ fn config_fault(yaml: &str) -> Option<String> {
 
 #[test]
 fn the_program_prints_the_schemas_that_are_committed() {
-    for kind in ["policy", "config"] {
+    for kind in ["policy", "cases", "config"] {
         let out = Command::new(env!("CARGO_BIN_EXE_cambio")).args(["schema", kind]).output().unwrap();
         let committed = fs::read(repository(&format!("schemas/{kind}.schema.json"))).unwrap();
         assert!(out.stdout == committed, "{kind}");
@@ -78,6 +78,43 @@ fn the_shipped_configuration_fits_and_says_where_the_schema_is() {
     let text = fs::read_to_string(&file).unwrap();
     assert_eq!(complaint("config", &text), None);
     assert_schema_is_named(&file, &text, "config");
+}
+
+/// The `.cases.yaml` files below a directory, at any depth.
+fn cases_files(directory: &Path, found: &mut Vec<PathBuf>) {
+    for path in fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()) {
+        if path.is_dir() {
+            cases_files(&path, found);
+        } else if path.to_string_lossy().ends_with(".cases.yaml") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn the_cases_of_every_shipped_role_fit_and_say_where_the_schema_is() {
+    let mut files = vec![];
+    cases_files(&repository("examples"), &mut files);
+    assert!(files.len() >= 6, "{files:?}");
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap();
+        assert_eq!(complaint("cases", &text), None, "{}", file.display());
+        assert_schema_is_named(&file, &text, "cases");
+    }
+}
+
+/// A role's cases are written as a policy's, but that the role's own issuer vouches where they name none.
+#[test]
+fn the_cases_of_a_role_are_those_of_a_policy() {
+    let (mut policy, cases) = (schema("policy"), schema("cases"));
+    assert!(policy["definitions"]["case"]["dependencies"].as_object_mut().unwrap().remove("claims").is_some());
+    for name in ["case", "accept", "ttl"] {
+        assert_eq!(cases["definitions"][name], policy["definitions"][name], "{name}");
+    }
+    for name in ["cases", "accept"] {
+        assert_eq!(cases["properties"][name], policy["properties"][name], "{name}");
+    }
+    assert!(complaint("cases", "case: []\n").is_some());
 }
 
 fn assert_schema_is_named(file: &Path, text: &str, kind: &str) {

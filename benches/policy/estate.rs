@@ -30,8 +30,7 @@ impl Cases {
 /// A directory with a configuration, and policies below it.
 pub struct Estate {
     directory: TempDir,
-    pub count: usize,
-    pub issuers: usize,
+    issuers: usize,
 }
 
 impl Estate {
@@ -43,7 +42,7 @@ impl Estate {
             let file = policies.join(format!("group-{number}.yaml"));
             std::fs::write(file, policy(number, number % issuers, cases)).expect("policy");
         }
-        let estate = Self { directory, count, issuers };
+        let estate = Self { directory, issuers };
         std::fs::write(estate.config(), estate.configuration()).expect("configuration");
         estate
     }

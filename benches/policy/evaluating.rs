@@ -1,6 +1,7 @@
 //! Evaluation: whether an exchange costs the same in sets of any size, and what single programs cost.
 
 use std::hint::black_box;
+use std::path::Path;
 use std::time::Instant;
 
 use cambio::app::NewPolicies;
@@ -9,7 +10,8 @@ use cambio::config::Config;
 use cambio::exchange::Rules;
 use cambio::identity::IssuerName;
 use cambio::policy::{Catalog, PolicySet};
-use serde_json::{Map, Value};
+use cambio::trust::Platforms;
+use serde_json::{Map, Value, json};
 
 use crate::estate::{Cases, Estate, claims, issuer_name, issuer_url, target};
 use crate::report::Report;
@@ -98,5 +100,44 @@ pub fn check(report: &mut Report) {
     report.row("check by the claims' types, one policy", known - unknown, "us", None);
 }
 
-/// The largest role programs of OpenBao, once there are any.
-pub fn roles(_report: &mut Report) {}
+/// GitLab's two largest role programs, as OpenBao has them: those of the pipelines of a group and of a project.
+pub fn roles(report: &mut Report) {
+    const BOUND_US: f64 = 25.0;
+    const ROUND: usize = 2_000;
+    eprintln!("evaluating role programs ...");
+    let mut catalog = Catalog::default();
+    let issuer = IssuerName::new("gitlab").expect("name");
+    catalog.add(issuer.clone(), Platforms::embedded().find("gitlab"));
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/gitlab-secrets-manager/policies");
+    let set = PolicySet::load(&directory, &catalog).unwrap_or_else(|errors| panic!("{errors}"));
+    let mut claims = claims(0, 0);
+    for (name, value) in [
+        ("iss", json!("https://gitlab.example.com")),
+        ("aud", json!("https://openbao.example.com")),
+        ("project_id", json!("300")),
+        ("job_project_id", json!("300")),
+        ("project_group_ids", json!(["200", "100"])),
+        ("correlation_id", json!("01J0")),
+    ] {
+        claims[name] = value;
+    }
+    let Value::Object(claims) = claims else { unreachable!("an object") };
+    let mut programs = 0;
+    for (target, role) in set.targets().iter().filter_map(|target| Some((target, target.role()?))) {
+        if role.mount() != "pipeline_jwt" {
+            continue;
+        }
+        let rounds = (0..9).map(|_| {
+            let began = Instant::now();
+            for _ in 0..ROUND {
+                let evaluation = black_box(set.evaluate(&issuer, &claims, target, NOW));
+                assert!(evaluation.outcome.is_ok(), "{:?}", evaluation.outcome);
+            }
+            began.elapsed().as_secs_f64() * 1e6 / ROUND as f64
+        });
+        let whose = role.namespace().map_or("the root", |namespace| namespace.as_str());
+        report.row(&format!("role {} of {whose}", role.role()), rounds.fold(f64::MAX, f64::min), "us", Some(BOUND_US));
+        programs += 1;
+    }
+    assert_eq!(programs, 2);
+}

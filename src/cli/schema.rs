@@ -28,6 +28,8 @@ pub(super) struct Schema {
 enum Kind {
     /// Policy files.
     Policy,
+    /// The cases beside a role of OpenBao's.
+    Cases,
     /// The configuration.
     Config,
 }
@@ -36,6 +38,7 @@ impl Schema {
     pub(super) fn run(self) -> Answer {
         print(match self.of {
             Kind::Policy => include_str!("../../schemas/policy.schema.json"),
+            Kind::Cases => include_str!("../../schemas/cases.schema.json"),
             Kind::Config => include_str!("../../schemas/config.schema.json"),
         })?;
         Ok(ExitCode::SUCCESS)

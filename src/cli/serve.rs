@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::text::count;
 use super::{Answer, CliError};
 use crate::app::{App, NewPolicies, Told};
 use crate::clock::Clock;
@@ -64,9 +65,11 @@ fn check(config: Config) -> Answer {
     if matches!(config.keys.source, KeySource::Files(_)) {
         KeyRing::open(&config.keys, now).map_err(CliError::new)?;
     }
-    let warnings = if rules.warnings == 0 { String::new() } else { format!(", {} warnings", rules.warnings) };
-    let (issuers, targets) = (rules.issuers.len(), rules.policies.targets().len());
-    println!("ok: {issuers} issuers, {targets} targets, all cases hold{warnings}");
+    let warnings =
+        Some(rules.warnings).filter(|some| *some > 0).map(|some| format!(", {}", count(some, "warning", "warnings")));
+    let (issuers, targets) =
+        (count(rules.issuers.len(), "issuer", "issuers"), count(rules.policies.targets().len(), "target", "targets"));
+    println!("ok: {issuers}, {targets}, all cases hold{}", warnings.unwrap_or_default());
     Ok(ExitCode::SUCCESS)
 }
 

@@ -27,6 +27,7 @@ fn rule_told(text: &mut String, rule: &RuleSteps, target: &Target) {
         Fate::OtherIssuer => writeln!(text, "rule {name}  ({place})  not tried: it is for other issuers\n"),
         Fate::NotReached => writeln!(text, "rule {name}  ({place})  not tried: a rule before it decided\n"),
         Fate::Tried(End::Granted) => writeln!(text, "rule {name}  ({place})  grants"),
+        Fate::Tried(End::Unmet { .. }) if rule.is_role => writeln!(text, "role {name}  ({place})  refuses"),
         Fate::Tried(End::Unmet { .. }) => writeln!(text, "rule {name}  ({place})  does not apply"),
         Fate::Tried(End::Failed { .. }) => {
             writeln!(text, "rule {name}  ({place})  failed: that denies, whatever the next rule says")
@@ -42,6 +43,10 @@ fn step_told(text: &mut String, rule: &RuleSteps, step: &Step) {
     let left = matches!(rule.fate, Fate::Tried(End::Failed { at }) if at == step.part);
     let value = shown(&step.seen.to_string());
     let (mark, title) = match (step.part, &step.seen) {
+        (Part::Condition(index), Seen::Value(truth)) if rule.is_role => {
+            (if &**truth == "true" { "yes " } else { "no  " }, format!("question {index}"))
+        }
+        (Part::Answer(index), Seen::Value(_)) if rule.is_role => ("    ", format!("answer {index}")),
         (_, Seen::Fault(_)) => ("ERR ", step.part.to_string()),
         _ if left => ("ERR ", step.part.to_string()),
         (Part::Condition(_), Seen::Value(truth)) => {
@@ -59,7 +64,7 @@ fn step_told(text: &mut String, rule: &RuleSteps, step: &Step) {
     if let (Some(message), "NO  ") = (&step.message, mark) {
         let _ = writeln!(text, "          {}  (line {})", shown(message), step.place.line);
     }
-    if !matches!(mark, "ok  " | "NO  " | "skip") {
+    if !matches!(mark, "ok  " | "NO  " | "skip" | "yes " | "no  ") {
         let _ = writeln!(text, "          = {value}");
     }
     for note in &step.notes {
@@ -109,7 +114,7 @@ fn denied(steps: &Steps, target: &Target, reason: &Reason) -> String {
         let _ = writeln!(text, "  `{}` has rules for {}", target.name().as_str(), issuers.join(", "));
     }
     let unmet = steps.rules.iter().filter_map(|rule| match rule.fate {
-        Fate::Tried(End::Unmet { condition }) => Some((rule, Part::Condition(condition))),
+        Fate::Tried(End::Unmet { condition }) if !rule.is_role => Some((rule, Part::Condition(condition))),
         _ => None,
     });
     let lacking: Vec<_> = unmet.collect();

@@ -14,7 +14,6 @@ use super::document::{CaseDocument, Document, ExpectDenial, ExpectPermit, Place,
 use super::evaluate::{Evaluation, evaluate};
 use super::language::Language;
 use super::limits::{CASES, TEXT_BYTES};
-use super::observe::{Look, ObservedRule};
 use super::problem::{Faults, Problem};
 use super::rehearsal::RehearsedCase;
 use super::role::Refusal;
@@ -162,12 +161,6 @@ fn remove(claims: &mut Map<String, Value>, path: &str) -> Option<Value> {
 }
 
 impl Case<'_> {
-    /// Looks at its evaluation as it runs, without values.
-    pub(super) fn watch<'t>(&'t self, language: &'t Language, target: &'t Target) -> Vec<ObservedRule<'t>> {
-        let (issuer, claims) = (self.issuer, &self.claims);
-        Look { language, target, issuer, claims, now: self.at, values: false, hidden: &|_| false }.take().1
-    }
-
     /// The case for those who replay it.
     pub(super) fn rehearsed(&self, target: &Target) -> RehearsedCase {
         RehearsedCase {

@@ -204,6 +204,7 @@ pub(super) struct Compiler {
     codes: HashMap<InSight, Arc<Program>>,
     texts: HashSet<Arc<str>>,
     claims: HashSet<Claims>,
+    patterns: HashMap<Arc<str>, Pattern>,
 }
 
 impl Compiler {
@@ -234,8 +235,10 @@ impl Compiler {
         let mut tree = parse(source)?;
         expand(&mut tree)?;
         guard::judge(&tree, dialect, lets)?;
-        let mut needs = Needs::default();
-        rewrite(&mut tree, &mut needs)?;
+        let mut needs = Needs { known: std::mem::take(&mut self.patterns), ..Needs::default() };
+        let rewritten = rewrite(&mut tree, &mut needs);
+        self.patterns = needs.known;
+        rewritten?;
         bounded(&tree)?;
         Ok(Program {
             source: source.into(),

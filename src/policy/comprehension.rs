@@ -83,6 +83,39 @@ impl<'e> Macro<'e> {
     }
 }
 
+/// A value with a name, in an expression: what `cel.bind`, `optMap` and a lazy `orValue` come to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bound<'e> {
+    pub(super) name: &'e str,
+    pub(super) value: &'e Expression,
+    pub(super) within: &'e Expression,
+}
+
+impl<'e> Bound<'e> {
+    /// The binding that `inner` is: a loop over no elements.
+    pub(super) fn of(inner: &'e ComprehensionExpr) -> Option<Self> {
+        let empty = matches!(&inner.iter_range.expr, Expr::List(list) if list.elements.is_empty());
+        (empty && inner.iter_var.starts_with('@')).then(|| Self {
+            name: &inner.accu_var,
+            value: &inner.accu_init,
+            within: &inner.result,
+        })
+    }
+
+    /// The branches of the choice that nobody wrote as one, where it is `optMap` or `orValue`.
+    pub(super) fn chosen(self) -> Option<[&'e Expression; 2]> {
+        match &self.within.expr {
+            Expr::Call(call) if self.name.starts_with('@') && call.func_name == operators::CONDITIONAL => {
+                match call.args.as_slice() {
+                    [_, yes, no] => Some([yes, no]),
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+}
+
 /// The one element that is added to the accumulator.
 fn added(step: &Expression) -> Option<&Expression> {
     match &step.expr {

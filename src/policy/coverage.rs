@@ -10,9 +10,11 @@ use std::sync::Arc;
 use cel::common::ast::{Expr, operators};
 use cel::parser::Expression;
 
-use super::comprehension::Macro;
+use super::comprehension::{Bound, Macro};
 use super::document::Place;
-use super::observe::{Observed, ObservedRule, children};
+use super::language::Language;
+use super::observe::{Look, Observed, ObservedRule, children};
+use super::rehearsal::RehearsedCase;
 use super::rule::{Clause, Rule, Target};
 use super::trace::{End, Part};
 use super::unparse;
@@ -95,6 +97,17 @@ impl Want {
 }
 
 impl FileCoverage {
+    /// What `cases` show of `target`.
+    pub(super) fn of(target: &Target, cases: &[RehearsedCase], language: &Language) -> Self {
+        let mut tally = Tally::new(target);
+        for case in cases {
+            let RehearsedCase { issuer, claims, at: now, .. } = case;
+            let look = Look { language, target, issuer, claims, now: *now, values: false, hidden: &|_| false };
+            tally.add(&look.take().1);
+        }
+        tally.finish()
+    }
+
     /// How many goals were met, and how many there are.
     #[must_use]
     pub fn counts(&self) -> (usize, usize) {
@@ -111,14 +124,14 @@ impl FileCoverage {
 type Key = (u16, Option<Part>, usize, Want);
 
 /// The goals of one target while its cases run.
-pub(super) struct Tally<'t> {
+struct Tally<'t> {
     target: &'t Target,
     goals: Vec<Goal>,
     index: HashMap<Key, usize>,
 }
 
 impl<'t> Tally<'t> {
-    pub(super) fn new(target: &'t Target) -> Self {
+    fn new(target: &'t Target) -> Self {
         let mut tally = Self { target, goals: vec![], index: HashMap::new() };
         for (at, rule) in (0_u16..).zip(&target.rules) {
             tally.rule(at, rule);
@@ -127,7 +140,7 @@ impl<'t> Tally<'t> {
     }
 
     /// Adds what was seen of one case.
-    pub(super) fn add(&mut self, rules: &[ObservedRule<'t>]) {
+    fn add(&mut self, rules: &[ObservedRule<'t>]) {
         for observed in rules {
             let found = (0_u16..).zip(&self.target.rules).find(|(_, rule)| rule.name == observed.rule.name);
             let Some((at, _)) = found else { continue };
@@ -150,7 +163,7 @@ impl<'t> Tally<'t> {
     }
 
     /// The goals, with what was met.
-    pub(super) fn finish(self) -> FileCoverage {
+    fn finish(self) -> FileCoverage {
         FileCoverage { file: Arc::clone(&self.target.file), goals: self.goals }
     }
 
@@ -185,6 +198,17 @@ impl<'t> Tally<'t> {
         self.goal(at, rule, None, Want::Grants, None);
         for (index, variable) in (0_u16..).zip(&rule.lets) {
             self.parts(at, rule, Part::Let(index), &variable.clause);
+        }
+        if let Some(program) = &rule.program {
+            for (index, question) in (0_u16..).zip(&program.questions) {
+                let part = Part::Condition(index);
+                self.goal(at, rule, Some(part), Want::Holds, Some(question.condition.tree()));
+                self.goal(at, rule, Some(part), Want::Fails, Some(question.condition.tree()));
+                self.parts(at, rule, part, &question.condition);
+                self.parts(at, rule, Part::Answer(index), &question.answer);
+            }
+            let last = Part::Answer(u16::try_from(program.questions.len()).unwrap_or(u16::MAX));
+            self.parts(at, rule, last, &program.last);
         }
         for (index, condition) in (0_u16..).zip(&rule.require) {
             let part = Part::Condition(index);
@@ -243,7 +267,12 @@ fn collect<'e>(node: &'e Expression, wants: &mut Vec<(&'e Expression, Want)>) {
         }
     }
     match &node.expr {
-        // A loop that is no macro has branches that nobody wrote.
+        // These have branches that nobody wrote.
+        Expr::Comprehension(inner) if let Some(bound) = Bound::of(inner) => {
+            collect(bound.value, wants);
+            let within = bound.chosen().map_or_else(|| vec![bound.within], Vec::from);
+            within.into_iter().for_each(|node| collect(node, wants));
+        }
         Expr::Comprehension(inner) if Macro::of(inner).is_none() => collect(&inner.iter_range, wants),
         _ => children(node).into_iter().for_each(|child| collect(child, wants)),
     }

@@ -31,6 +31,10 @@ pub const COMPILER_STACK: usize = 16 * 1024 * 1024;
 pub const PATTERN_BYTES: usize = 512;
 /// Most bytes of one compiled regular expression.
 pub const PATTERN_COMPILED: usize = 64 * 1024;
+/// Most bytes of an automaton that counts as small. A pattern with a larger one is dear to search for.
+pub const PATTERN_AUTOMATON: usize = 64 * 1024;
+/// Most groups inside one another in a regular expression.
+pub const PATTERN_NESTING: u32 = 32;
 /// Most bytes of the text that a pattern is matched against. A longer text is an error, which denies.
 pub const SUBJECT_BYTES: usize = 2 * 1024;
 

@@ -9,7 +9,7 @@
 //!
 //! ```text
 //! document   the shape of a file, with the place of every expression
-//! compile    text -> syntax tree -> guard (judged) -> rewrite -> cost (bounded)
+//! compile    text -> syntax tree -> expand (macros) -> guard (judged) -> rewrite -> cost (bounded)
 //! check      types and lints over a file's expressions -> findings with codes and places
 //! build      a file's names and expressions -> a target with its rules
 //! load       a directory -> all targets, all cases run -> PolicySet, or every fault
@@ -20,9 +20,10 @@
 //!
 //! # Expressions
 //!
-//! CEL as `cel` implements it, without messages and two-variable macros, with the optional syntax, with `hex(text)`,
-//! `text.fullMatch("..")`, `text.glob("..")` and the strings extension. An expression sees `claims`, `now`, `issuer` and
-//! the rule's `let` variables above it.
+//! CEL as `cel` implements it, with the optional syntax, with the extensions for strings, lists, math, sets, encoders and
+//! regular expressions, with comprehensions over two variables and `cel.bind`, and with `hex(text)`, `text.fullMatch("..")`
+//! and `text.glob("..")` of our own: `docs/cel.md` has all of it, with costs. In two dialects ([`Dialect`]): policies, whose
+//! expressions see `claims`, `now`, `issuer` and the rule's `let` variables above, and OpenBao's role programs.
 //!
 //! - A claim that is absent is an error where it is read, and an error denies. `has(claims.x)` and `claims.?x` ask first.
 //!   `null` is present.

@@ -4,8 +4,9 @@
 //! pattern that is not a literal is refused by [`guard`](super::guard), because a pattern from a claim would hand the
 //! author of the token a say in the policy, and `cel` itself compiles `matches` anew on every call (16 µs).
 
+mod weight;
+
 use std::any::Any;
-use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -13,7 +14,10 @@ use cel::common::types::{Kind, Type};
 use cel::common::value::{StaticVal, Val};
 use regex::{Regex, RegexBuilder};
 
-use super::limits::{PATTERN_BYTES, PATTERN_COMPILED, SEARCHED_BYTES, SUBJECT_BYTES};
+use self::weight::{Weight, of_ascii};
+use super::limits::{
+    PATTERN_AUTOMATON, PATTERN_BYTES, PATTERN_COMPILED, PATTERN_NESTING, SEARCHED_BYTES, SUBJECT_BYTES,
+};
 
 /// How a pattern is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -51,7 +55,7 @@ impl PatternKind {
 pub(super) struct Pattern {
     name: Arc<str>,
     regex: Arc<Regex>,
-    weight: u64,
+    weight: Weight,
 }
 
 /// Why a text is no pattern.
@@ -83,19 +87,24 @@ impl Pattern {
         if text.len() > PATTERN_BYTES {
             return Err(PatternError::TooLong(text.len()));
         }
-        let expression: Cow<'_, str> = match kind {
-            PatternKind::Search => Cow::Borrowed(text),
+        let expression = match kind {
+            PatternKind::Search => of_ascii(text),
             PatternKind::Full => {
                 // On its own first: `a)|(b` is no expression, but would become one between the anchors, and match `ax`.
-                build(text, PATTERN_COMPILED)?;
-                Cow::Owned(format!(r"\A(?:{text})\z"))
+                let expression = of_ascii(text);
+                build(&expression, PATTERN_COMPILED)?;
+                format!(r"\A(?:{expression})\z")
             }
-            PatternKind::Glob => Cow::Owned(glob(text)?),
+            PatternKind::Glob => glob(text)?,
         };
-        // The smallest class that it fits in says what a match may cost where the lazy automaton gives up.
-        for (class, weight) in [(PATTERN_COMPILED / 4, 1), (PATTERN_COMPILED, 4)] {
+        // The smallest class that it fits in says what a search may cost.
+        let classes = (0..).map(|power| 1024 << power).take_while(|class| *class <= PATTERN_COMPILED);
+        for class in classes {
             match build(&expression, class) {
-                Ok(regex) => return Ok(Self { name: Self::ident(kind, text), regex: Arc::new(regex), weight }),
+                Ok(regex) => {
+                    let weight = Weight::of(&expression, class);
+                    return Ok(Self { name: Self::ident(kind, text), regex: Arc::new(regex), weight });
+                }
                 Err(PatternError::TooLarge) => {}
                 Err(error) => return Err(error),
             }
@@ -114,8 +123,8 @@ impl Pattern {
         &self.name
     }
 
-    /// Steps per 4 bytes of text.
-    pub(super) const fn weight(&self) -> u64 {
+    /// What a search costs.
+    pub(super) const fn weight(&self) -> Weight {
         self.weight
     }
 
@@ -235,7 +244,8 @@ impl StaticVal for Pattern {}
 
 fn build(expression: &str, size: usize) -> Result<Regex, PatternError> {
     let mut builder = RegexBuilder::new(expression);
-    builder.size_limit(size).dfa_size_limit(PATTERN_COMPILED).nest_limit(32);
+    // Room for all states of a small automaton, so that it is never given up.
+    builder.size_limit(size).dfa_size_limit(8 * PATTERN_AUTOMATON).nest_limit(PATTERN_NESTING);
     builder.build().map_err(|error| match error {
         regex::Error::CompiledTooBig(_) => PatternError::TooLarge,
         other => PatternError::Syntax(last_line(&other.to_string())),

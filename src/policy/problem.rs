@@ -2,7 +2,7 @@
 //!
 //! Decides nothing. These texts are for the operator at the terminal, and quote the files freely.
 
-mod advice;
+mod told;
 
 use std::fmt;
 use std::sync::Arc;

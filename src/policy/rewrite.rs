@@ -7,7 +7,7 @@
 //! The new names can't be written in CEL: they begin with `@`. The name of a claim is quoted in its variable and closed
 //! by `"]`, so that `claims.a.b`, whose dots `cel` also tries as one long name, never reads as the claim `a.b`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, SelectExpr, operators};
@@ -28,6 +28,8 @@ pub(super) struct Needs {
     pub(super) patterns: BTreeMap<Arc<str>, Pattern>,
     /// Every other identifier.
     pub(super) names: BTreeSet<String>,
+    /// Patterns of other expressions: the same ones occur in many.
+    pub(super) known: HashMap<Arc<str>, Pattern>,
 }
 
 /// Rewrites `tree` in place. Recursive: only after [`judge`](super::guard::judge) bounded its depth.
@@ -187,10 +189,13 @@ fn precompile(call: &mut CallExpr, needs: &mut Needs) -> Result<(), CompileError
     let Some(pattern) = call.args.get_mut(at) else { return Ok(()) };
     let Some(text) = string(pattern) else { return Err(CompileError::NotLiteral(call.func_name.as_str().into())) };
     let name = Pattern::ident(kind, text);
-    if !needs.patterns.contains_key(&name) {
+    if !needs.known.contains_key(&name) {
         let compiled = Pattern::new(kind, text)
             .map_err(|error| CompileError::Pattern { function: call.func_name.as_str().into(), error })?;
-        needs.patterns.insert(Arc::clone(&name), compiled);
+        needs.known.insert(Arc::clone(&name), compiled);
+    }
+    if let Some(compiled) = needs.known.get(&name) {
+        needs.patterns.insert(Arc::clone(&name), compiled.clone());
     }
     pattern.expr = Expr::Ident(name.as_ref().to_owned());
     if let Some(subject) = call.target.take() {

@@ -11,6 +11,7 @@ use cel::parser::Expression;
 
 use super::compile::{Claims, Program};
 use super::document::Place;
+use super::observe::claims_in;
 use super::pattern::Pattern;
 use super::role::{Program as RoleProgram, RolePath};
 use super::trace::Part;
@@ -215,8 +216,7 @@ impl Rule {
         let Some(clause) = self.clause(part) else { return BTreeSet::new() };
         let needed = |(index, _): &(u32, &Let)| clause.lets & (1_u32 << index) != 0;
         let lets = (0_u32..32).zip(&self.lets).filter(needed).map(|(_, variable)| &variable.clause);
-        let programs = lets.chain([clause]).map(|clause| &clause.code);
-        programs.flat_map(|code| code.claims().iter().map(|(_, claim)| claim.as_ref())).collect()
+        lets.chain([clause]).flat_map(|clause| claims_in(clause.tree())).collect()
     }
 
     /// Whether one of its expressions mentions that variable.

@@ -43,6 +43,8 @@ pub struct RuleSteps {
     pub name: Arc<str>,
     /// Where it stands.
     pub place: Place,
+    /// Whether it is an OpenBao role: its conditions are questions, each with an answer.
+    pub is_role: bool,
     /// What became of it.
     pub fate: Fate,
     /// Its expressions, in the order in which they were evaluated.
@@ -126,6 +128,7 @@ impl PolicySet {
                 None => Fate::OtherIssuer,
             };
             RuleSteps {
+                is_role: rule.program.is_some(),
                 name: Arc::clone(&rule.name),
                 place: rule.place,
                 fate,

@@ -93,6 +93,7 @@ impl Part {
             ("grant.policies", ".when") => Self::When(index),
             ("grant.policies", "") => Self::Policy(index),
             ("grant.metadata", "") => Self::Metadata(index),
+            ("answer", "") => Self::Answer(index),
             _ => return None,
         })
     }

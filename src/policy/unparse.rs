@@ -4,28 +4,22 @@
 //! read back (`claims.x`, `has(claims.x)`, `text.glob("..")`), and macros stand as they were called. The text is for
 //! reading: it is bounded, and nothing compiles it.
 
+mod words;
+
 use std::fmt::Write as _;
 
 use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, operators};
 use cel::parser::Expression;
 
-use super::comprehension::Macro;
-use super::guard::{is_claims, qualified, string};
-use super::language::MATCH;
+use super::comprehension::{Bound, Macro};
+use super::guard::{qualified, string};
+use super::language::{EXTRACT, EXTRACT_ALL, MATCH, MILLISECONDS, REPLACE};
 use super::rule::Let;
+use words::{AND, MEMBER, OR, TERNARY, UNARY, is_identifier, operator, transparent};
+pub(super) use words::{claim, claim_of, has, quoted};
 
 /// The longest text, in bytes; a longer one ends with `…`. Inlined variables could double it with each of 32.
 const LONGEST: usize = 2 * 1024;
-
-/// How tightly operators bind, from loose to tight.
-const TERNARY: u8 = 1;
-const OR: u8 = 2;
-const AND: u8 = 3;
-const RELATION: u8 = 4;
-const SUM: u8 = 5;
-const PRODUCT: u8 = 6;
-const UNARY: u8 = 7;
-const MEMBER: u8 = 8;
 
 /// The text of `node`.
 pub(super) fn text(node: &Expression) -> String {
@@ -41,26 +35,6 @@ pub(super) fn text_with(node: &Expression, lets: &[Let]) -> String {
         writer.out.push('…');
     }
     writer.out
-}
-
-/// A string as CEL writes it.
-pub(super) fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
-}
-
-/// `claims.x`, or `claims["a/b"]` where the name is no identifier.
-pub(super) fn claim(name: &str) -> String {
-    if is_identifier(name) { format!("claims.{name}") } else { format!("claims[{}]", quoted(name)) }
-}
-
-/// The claim that a rewritten variable stands for.
-pub(super) fn claim_of(variable: &str) -> Option<&str> {
-    variable.strip_prefix("@claims[\"")?.strip_suffix("\"]")
-}
-
-fn is_identifier(name: &str) -> bool {
-    name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-        && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
 }
 
 struct Writer<'l> {
@@ -87,7 +61,7 @@ impl Writer<'_> {
     }
 
     fn level(&self, node: &Expression) -> u8 {
-        match &node.expr {
+        match &transparent(node).expr {
             Expr::Ident(name) => self.inlined(name).map_or(MEMBER, |of| self.level(of)),
             Expr::Call(call) => match call.func_name.as_str() {
                 operators::IN if has(call).is_some() => MEMBER,
@@ -103,7 +77,7 @@ impl Writer<'_> {
     }
 
     fn bare(&mut self, node: &Expression) {
-        match &node.expr {
+        match &transparent(node).expr {
             Expr::Literal(literal) => self.literal(literal),
             Expr::Ident(name) => self.name(name),
             Expr::Select(select) if select.test => {
@@ -214,6 +188,22 @@ impl Writer<'_> {
                 self.node(operand, MEMBER);
                 let _ = write!(self.out, ".?{}", string(field).unwrap_or_default());
             }
+            (MILLISECONDS, [subject]) => {
+                self.node(subject, MEMBER);
+                self.out.push_str(".getMilliseconds()");
+            }
+            (name @ (REPLACE | EXTRACT | EXTRACT_ALL), [subject, pattern, to @ ..]) => {
+                let _ = write!(self.out, "regex.{}(", name.trim_start_matches('@'));
+                self.node(subject, 0);
+                let pattern = if let Expr::Ident(pattern) = &pattern.expr { pattern.as_str() } else { "" };
+                let text = pattern.split_once('(').map_or("", |(_, text)| text.trim_end_matches(')'));
+                let _ = write!(self.out, ", {text}");
+                for arg in to {
+                    self.out.push_str(", ");
+                    self.node(arg, 0);
+                }
+                self.out.push(')');
+            }
             (MATCH, [subject, pattern]) => {
                 self.node(subject, MEMBER);
                 self.out.push('.');
@@ -228,6 +218,32 @@ impl Writer<'_> {
             }
             (name, args) => self.function(call, name, args),
         }
+    }
+
+    fn bound(&mut self, bound: Bound<'_>) {
+        let Some([yes, no]) = bound.chosen() else {
+            let _ = write!(self.out, "cel.bind({}, ", bound.name.trim_start_matches('@'));
+            self.node(bound.value, 0);
+            self.out.push_str(", ");
+            self.node(bound.within, 0);
+            return self.out.push(')');
+        };
+        self.node(bound.value, MEMBER);
+        match &yes.expr {
+            Expr::Comprehension(inner) if let Some(held) = Bound::of(inner) => {
+                let _ = write!(self.out, ".optMap({}, ", held.name);
+                self.node(held.within, 0);
+            }
+            Expr::Call(call) if call.func_name == "value" => {
+                self.out.push_str(".orValue(");
+                self.node(no, 0);
+            }
+            _ => {
+                self.out.push_str(".or(");
+                self.node(no, 0);
+            }
+        }
+        self.out.push(')');
     }
 
     fn function(&mut self, call: &CallExpr, name: &str, args: &[Expression]) {
@@ -251,6 +267,9 @@ impl Writer<'_> {
     }
 
     fn comprehension(&mut self, inner: &ComprehensionExpr) {
+        if let Some(bound) = Bound::of(inner) {
+            return self.bound(bound);
+        }
         self.node(&inner.iter_range, MEMBER);
         let Some(of) = Macro::of(inner) else {
             let _ = write!(self.out, ".(loop over `{}`)", inner.iter_var);
@@ -265,38 +284,6 @@ impl Writer<'_> {
         self.bound.pop();
         self.out.push(')');
     }
-}
-
-/// The claim that a rewritten `has(claims.x)` asks for.
-pub(super) fn has(call: &CallExpr) -> Option<&str> {
-    match (call.func_name.as_str(), call.args.as_slice()) {
-        (operators::IN, [name, container]) if is_claims(container) => string(name),
-        _ => None,
-    }
-}
-
-/// How an operator is written, and how tightly it binds.
-fn operator(name: &str) -> Option<(&'static str, u8)> {
-    Some(match name {
-        operators::CONDITIONAL => ("?", TERNARY),
-        operators::LOGICAL_OR => ("||", OR),
-        operators::LOGICAL_AND => ("&&", AND),
-        operators::EQUALS => ("==", RELATION),
-        operators::NOT_EQUALS => ("!=", RELATION),
-        operators::LESS => ("<", RELATION),
-        operators::LESS_EQUALS => ("<=", RELATION),
-        operators::GREATER => (">", RELATION),
-        operators::GREATER_EQUALS => (">=", RELATION),
-        operators::IN => ("in", RELATION),
-        operators::ADD => ("+", SUM),
-        operators::SUBSTRACT => ("-", SUM),
-        operators::MULTIPLY => ("*", PRODUCT),
-        operators::DIVIDE => ("/", PRODUCT),
-        operators::MODULO => ("%", PRODUCT),
-        operators::LOGICAL_NOT => ("!", UNARY),
-        operators::NEGATE => ("-", UNARY),
-        _ => return None,
-    })
 }
 
 #[cfg(test)]

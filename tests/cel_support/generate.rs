@@ -46,8 +46,24 @@ pub enum Type {
 
 use Type::{Any, Bool, Bytes, Double, Int, Ints, Members, Moment, Span, Text, Texts, Uint};
 
-const WORDS: [&str; 14] =
-    ["", "a", "b", "main", "refs/heads/main", "é", "日本", "A-b_c", "true", "17", "a/b/c", "x y", "%", "\\"];
+const WORDS: [&str; 16] = [
+    "",
+    "a",
+    "b",
+    "main",
+    "refs/heads/main",
+    "é",
+    "日本",
+    "A-b_c",
+    "true",
+    "17",
+    "a/b/c",
+    "x y",
+    "%",
+    "\\",
+    "٣",
+    "x\u{a0}y",
+];
 
 /// Claims: the same names every time, with other values, and some of them absent.
 pub fn claims(random: &mut Random) -> Map<String, Value> {
@@ -274,9 +290,25 @@ impl<'r> Writer<'r> {
                 format!("{}.{function}({})", self.of(Text, depth), self.of(Text, depth))
             }
             10 => {
-                let pattern =
-                    *self.random.pick(&[&"^refs/", &"a+", &"[0-9]{2}", &"(?i)MAIN", &"é|b", &"^$", &"^a/.*c$"]);
-                format!("{}.matches('{pattern}')", self.of(Text, depth))
+                // Of ASCII, as RE2 has it: the words have letters and a digit of other scripts.
+                const PATTERNS: [&str; 14] = [
+                    "^refs/",
+                    "a+",
+                    "[0-9]{2}",
+                    "(?i)MAIN",
+                    "é|b",
+                    "^$",
+                    "^a/.*c$",
+                    r"^\w+$",
+                    r"\d",
+                    r"^[\W.-]",
+                    r"\bmain\b",
+                    r"\s",
+                    r"^\S*$",
+                    r"^\D+$",
+                ];
+                let pattern = self.random.pick(&PATTERNS);
+                format!("{}.matches(r'{pattern}')", self.of(Text, depth))
             }
             11 | 12 => {
                 let (range, of) = if self.random.below(2) == 0 { (Texts, Text) } else { (Ints, Int) };

@@ -21,7 +21,7 @@ use crate::trust::ClaimSchema;
 /// The bytes of `source` that `error` is about.
 pub(in crate::policy) fn blamed(source: &str, dialect: Dialect, lets: &[&str], error: &CompileError) -> Range<usize> {
     let whole = 0..source.len();
-    if source.len() > SOURCE_BYTES {
+    if source.len() > SOURCE_BYTES || matches!(error, CompileError::TooDeep | CompileError::TooManyNodes) {
         return whole;
     }
     let spans = Spans::of(source);
@@ -60,7 +60,6 @@ fn within(node: &Expression, spans: &Spans, error: &CompileError) -> Range<usize
             _ => spans.arguments(node),
         },
         CompileError::Shadows(_) => spans.variable(node),
-        CompileError::TooDeep | CompileError::TooManyNodes => 0..usize::MAX,
         _ => spans.node(node),
     }
 }

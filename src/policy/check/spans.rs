@@ -98,11 +98,6 @@ impl Spans {
         self.bytes(at, at).unwrap_or(0..self.len)
     }
 
-    /// Whether nothing but space follows `offset`.
-    pub(in crate::policy) fn is_end(&self, offset: usize) -> bool {
-        self.tokens.last().is_none_or(|token| token.end <= offset)
-    }
-
     fn token(&self, node: &Expression) -> Option<usize> {
         self.own.get(&node.id).copied()
     }

@@ -67,7 +67,10 @@ impl<'a> Estimate<'a> {
                 (steps, Size { nodes: 1, items: 0, ..size })
             }
             Effect::Pattern => (self.search(call, whole.bytes), SMALL),
-            Effect::PatternPart => (self.search(call, whole.bytes).saturating_mul(4), Size { items: 0, ..part(0) }),
+            Effect::PatternPart => {
+                let groups = part(0).bytes.min(SUBJECT_BYTES as u64).saturating_mul(self.weight(call).1);
+                (self.search(call, part(0).bytes).saturating_add(groups), Size { items: 0, ..part(0) })
+            }
             Effect::PatternParts => {
                 let found = part(0).most.min(SEARCHED_BYTES as u64).saturating_add(1);
                 let size = Size { bytes: found, most: found, nodes: found, items: found };
@@ -121,20 +124,26 @@ impl<'a> Estimate<'a> {
         }
     }
 
-    /// One search of a pattern.
-    fn search(&self, call: &CallExpr, bytes: u64) -> u64 {
+    /// Quarters of a step for each byte to search for the call's pattern, and steps to find its groups.
+    fn weight(&self, call: &CallExpr) -> (u64, u64) {
         let pattern = call.args.iter().find_map(|arg| match &arg.expr {
             Expr::Ident(name) => self.code.patterns().iter().find(|pattern| pattern.name() == name),
             _ => None,
         });
-        let weight = pattern.map_or(4, Pattern::weight);
-        8_u64.saturating_add(bytes.min(SUBJECT_BYTES as u64).saturating_mul(weight) / 4)
+        let weight = pattern.map(Pattern::weight);
+        weight.map_or((u64::MAX, u64::MAX), |weight| (weight.search, weight.groups))
     }
 
-    /// A search from each place of a text.
+    /// One search of a pattern.
+    fn search(&self, call: &CallExpr, bytes: u64) -> u64 {
+        8_u64.saturating_add(bytes.min(SUBJECT_BYTES as u64).saturating_mul(self.weight(call).0) / 4)
+    }
+
+    /// A search from each place of a text, and the groups of all matches, which are beside one another.
     fn searches(&self, call: &CallExpr, bytes: u64) -> u64 {
         let bytes = bytes.min(SEARCHED_BYTES as u64);
-        self.search(call, bytes).saturating_mul(bytes.saturating_add(1))
+        let groups = bytes.saturating_mul(self.weight(call).1);
+        self.search(call, bytes).saturating_mul(bytes.saturating_add(1)).saturating_add(groups)
     }
 }
 

@@ -26,7 +26,7 @@ rules:
 fn missing(cases: &str) -> Vec<String> {
     let catalog = Catalog::of_names([IssuerName::new("gitlab").unwrap()]);
     let rehearsal = PolicySet::rehearse_sources([("t.yaml", format!("{FILE}cases:\n{cases}"))], &catalog).unwrap();
-    assert_eq!(rehearsal.inspection().findings(), [], "the cases are in order");
+    assert!(rehearsal.built().is_some() && rehearsal.inspection().outcomes().iter().all(|one| one.failure.is_none()));
     let coverage = &rehearsal.coverage()[0];
     assert_eq!(coverage.counts().1, 18);
     let line = |goal: &super::Goal| {

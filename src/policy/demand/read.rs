@@ -52,7 +52,7 @@ impl<'t> Reader<'t> {
                 Some((tree, part)) => self.outside(|reader| reader.read(tree, holds, part)),
                 None => self.truth(node, holds, part),
             },
-            Expr::Select(select) if select.test => match self.path(&select.operand, part) {
+            Expr::Select(select) if select.test => match self.path(&select.operand) {
                 Some(term) => {
                     let of = child(&term.of, &select.field, is_claims(&select.operand));
                     self.atom(Term { of, ..term }, Test::Present, holds, At::of(node, part))

@@ -35,7 +35,7 @@ impl<'t> Reader<'t> {
     pub(super) fn term(&mut self, node: &'t Expression, part: Part) -> Option<Term> {
         let left = self.left.checked_sub(1)?;
         self.left = left;
-        if let Some(term) = self.path(node, part) {
+        if let Some(term) = self.path(node) {
             return Some(term);
         }
         match &node.expr {
@@ -84,11 +84,11 @@ impl<'t> Reader<'t> {
         let same = asked.test == Test::Present && asked.holds && asked.of == term.of && asked.scope == term.scope;
         // `string(x)` of a string is the string.
         let via = if term.via == "string." { String::new() } else { term.via };
-        same.then(|| Term { via, default: Some(default), ..term })
+        same.then_some(Term { via, default: Some(default), ..term })
     }
 
     /// A claim, by its names, from `claims` or from a variable that stands for one.
-    pub(super) fn path(&mut self, node: &'t Expression, part: Part) -> Option<Term> {
+    pub(super) fn path(&mut self, node: &'t Expression) -> Option<Term> {
         let left = self.left.checked_sub(1)?;
         self.left = left;
         let (operand, name, optional) = match &node.expr {
@@ -101,8 +101,8 @@ impl<'t> Reader<'t> {
                     let Element { of, scope, absent, .. } = element.clone();
                     return Some(Term { of, via: String::new(), scope, optional: false, default: None, absent });
                 }
-                let (tree, part) = self.variable(name)?;
-                return self.outside(|reader| reader.path(tree, part));
+                let (tree, _) = self.variable(name)?;
+                return self.outside(|reader| reader.path(tree));
             }
             Expr::Select(select) if !select.test => (&*select.operand, select.field.as_str(), false),
             Expr::Call(call) => match (call.func_name.as_str(), call.args.as_slice()) {
@@ -115,7 +115,7 @@ impl<'t> Reader<'t> {
         if is_claims(operand) {
             return Some(Term { optional, ..Term::claim(ClaimPath::top(name)) });
         }
-        let outer = self.path(operand, part)?;
+        let outer = self.path(operand)?;
         let of = child(&outer.of, name, false);
         Some(Term { of, optional: optional || outer.optional, ..outer })
     }

@@ -16,7 +16,6 @@ use super::{BOUNDED, EXTRACT, EXTRACT_ALL, MATCH, MILLISECONDS, REPLACE};
 type Arguments<'b, 'v> = Vec<CowVal<'b, 'v>>;
 type Answer<'b, 'v> = Result<CowVal<'b, 'v>, ExecutionError>;
 
-/// Lower-case hex of the UTF-8 bytes, as GitLab's `unpack1('H*')` and OpenBao's `"%x".format([..])` write it.
 pub(super) fn hex<'b, 'v>(args: Arguments<'b, 'v>) -> Answer<'b, 'v> {
     Ok(CowVal::owned(CelString::from(lower_hex(text(&args, 0)?))))
 }

@@ -9,6 +9,7 @@
 //! two; no spaces at the ends of lines, one before a comment that follows something; a line end at the end.
 
 mod read;
+mod scan;
 
 use std::path::Path;
 

@@ -10,7 +10,7 @@ use crate::policy::cases::{self, CaseOutcome};
 use crate::policy::catalog::Catalog;
 use crate::policy::check::written::Parses;
 use crate::policy::check::{Subject, check, shape};
-use crate::policy::coverage::{FileCoverage, Tally};
+use crate::policy::coverage::FileCoverage;
 use crate::policy::document::{Document, Place, place};
 use crate::policy::finding::Finding;
 use crate::policy::language::Language;
@@ -105,18 +105,15 @@ impl Built {
             Written::Role(documents) => {
                 let (outcomes, findings, mut cases) = role::judge(documents, target, language, catalog, &mut faults);
                 cases.retain(|_| watched);
-                return Judged { outcomes, findings, faults, cases, coverage: None };
+                let coverage = watched.then(|| FileCoverage::of(target, &cases, language));
+                return Judged { outcomes, findings, faults, cases, coverage };
             }
         };
         let cases = cases::resolve(document, &mut faults);
         let outcomes = cases.iter().map(|case| case.run(language, target)).collect();
         let findings = check(&Subject { file: &target.file, text, document, target, catalog, parses });
-        let coverage = watched.then(|| {
-            let mut tally = Tally::new(target);
-            cases.iter().for_each(|case| tally.add(&case.watch(language, target)));
-            tally.finish()
-        });
-        let cases = cases.iter().filter(|_| watched).map(|case| case.rehearsed(target)).collect();
+        let cases: Vec<_> = cases.iter().filter(|_| watched).map(|case| case.rehearsed(target)).collect();
+        let coverage = watched.then(|| FileCoverage::of(target, &cases, language));
         Judged { outcomes, findings, faults, cases, coverage }
     }
 }

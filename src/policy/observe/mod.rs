@@ -11,16 +11,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use cel::{Context, Value};
 use serde_json::Map;
 
-pub(super) use self::node::{Observed, Outcome, children, walk};
+pub(super) use self::node::{Observed, Outcome, children, claims_in, walk};
 
 use self::node::Eye;
 use super::claims::Claims;
 use super::evaluate::{Evaluation, evaluate};
 use super::fault::Fault;
 use super::language::Language;
+use super::role::{self, Program};
 use super::rule::{Clause, Rule, Target};
 use super::scope::Scope;
-use super::trace::{End, Part};
+use super::trace::{End, Part, Tried};
 use super::unparse::claim_of;
 use crate::clock::Timestamp;
 use crate::identity::IssuerName;
@@ -51,7 +52,11 @@ impl<'l> Look<'l> {
         let evaluation = evaluate(self.language, self.target, self.issuer, self.claims, self.now);
         let Ok(claims) = Claims::bounded(self.claims) else { return (evaluation, vec![]) };
         let tried = self.target.rules_of(self.issuer).zip(evaluation.trace.rules());
-        let rules = tried.map(|(rule, tried)| self.rule(rule, tried.end, claims)).collect();
+        let rules = tried.map(|(rule, tried)| match &rule.program {
+            Some(program) => self.program(rule, program, tried),
+            None => self.rule(rule, tried.end, claims),
+        });
+        let rules = rules.collect();
         (evaluation, rules)
     }
 
@@ -63,6 +68,23 @@ impl<'l> Look<'l> {
         watch.run(end);
         let parts = watch.parts;
         ObservedRule { rule, end, parts }
+    }
+}
+
+/// What OpenBao's programs do otherwise: their variables are evaluated before anything else, all of them; then questions
+/// in order, and the answer of the first that holds.
+impl<'l> Look<'l> {
+    fn program(&self, rule: &'l Rule, program: &'l Program, tried: &Tried) -> ObservedRule<'l> {
+        let scope = role::scope::Scope::new(rule, &program.language, self.claims, self.now);
+        let mut context = program.language.context();
+        context.set_variable_resolver(&scope);
+        let mut watch = Watch { look: self, rule, context, ready: 0, secret: vec![], parts: vec![] };
+        // A token for another audience is refused before.
+        if tried.end != (End::Failed { at: Part::Grant }) {
+            watch.run_program(program, tried);
+        }
+        let parts = watch.parts;
+        ObservedRule { rule, end: tried.end, parts }
     }
 }
 
@@ -113,9 +135,33 @@ impl<'l> Watch<'_, 'l, '_> {
         }
     }
 
+    fn run_program(&mut self, program: &'l Program, tried: &Tried) {
+        let last = if let End::Failed { at } = tried.end { Some(at) } else { None };
+        let all = (0_u32..32).zip(&self.rule.lets).fold(0, |mask, (index, _)| mask | (1 << index));
+        if self.variables(all, last).is_none() {
+            return;
+        }
+        for (index, question) in (0_u16..).zip(&program.questions) {
+            let Some(outcome) = self.see(&question.condition, Part::Condition(index), last) else { return };
+            if outcome.truth() == Some(true) {
+                break;
+            }
+        }
+        if let Some(answer) = program.answer(tried.held) {
+            self.see(answer, Part::Answer(tried.held), last);
+        }
+    }
+
     /// Looks at one expression, after the variables that it needs; nothing where the rule was left there.
     fn see(&mut self, clause: &'l Clause, at: Part, last: Option<Part>) -> Option<Outcome> {
-        let mut missing = clause.lets & !self.ready;
+        self.variables(clause.lets, last)?;
+        let outcome = self.push(clause, at);
+        (last != Some(at) && !matches!(outcome, Outcome::Fault(_))).then_some(outcome)
+    }
+
+    /// Looks at variables that were not needed before; nothing where the rule was left there.
+    fn variables(&mut self, needed: u32, last: Option<Part>) -> Option<()> {
+        let mut missing = needed & !self.ready;
         while missing != 0 {
             let index = missing.trailing_zeros();
             missing &= missing - 1;
@@ -132,8 +178,7 @@ impl<'l> Watch<'_, 'l, '_> {
             let value = Value::resolve_val(variable.clause.tree(), &self.context).ok()?.into_owned();
             self.context.add_variable_as_val(variable.name.as_ref(), value);
         }
-        let outcome = self.push(clause, at);
-        (last != Some(at) && !matches!(outcome, Outcome::Fault(_))).then_some(outcome)
+        Some(())
     }
 
     fn push(&mut self, clause: &'l Clause, part: Part) -> Outcome {

@@ -3,6 +3,8 @@
 //! Decides which sub-expressions the evaluator comes to (the operand that a `||` does not need is none of them), and asks
 //! the evaluator itself for the value of each.
 
+use std::collections::BTreeSet;
+
 use cel::common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, operators};
 use cel::common::types::CelBool;
 use cel::common::value::CowVal;
@@ -10,9 +12,9 @@ use cel::parser::Expression;
 use cel::{Context, ExecutionError, Value};
 
 use super::shown::shown;
-use crate::policy::comprehension::Macro;
+use crate::policy::comprehension::{Bound, Macro};
 use crate::policy::fault::Fault;
-use crate::policy::guard::{is_claims, qualified};
+use crate::policy::guard::{is_claims, qualified, string};
 use crate::policy::unparse::{claim_of, has};
 
 /// The most elements of a range that are kept where values are shown, besides the one that decided.
@@ -148,6 +150,17 @@ impl Eye<'_> {
         secret: &[&str],
         into: &mut Observed<'e>,
     ) {
+        if let Some(bound) = Bound::of(inner) {
+            into.parts.push(self.look(bound.value, context, secret));
+            let Ok(value) = Value::resolve_val(bound.value, context) else { return };
+            let mut scope = context.new_inner_scope();
+            scope.add_variable_as_val(bound.name, value.into_owned());
+            let mut secret = secret.to_vec();
+            if self.is_hidden(bound.value, &secret) {
+                secret.push(bound.name);
+            }
+            return into.parts.push(self.look(bound.within, &scope, &secret));
+        }
         into.parts.push(self.look(&inner.iter_range, context, secret));
         let (Some(of), Ok(range)) = (Macro::of(inner), Value::resolve_val(&inner.iter_range, context)) else { return };
         let Some(range_items) = range.as_iterable() else { return };
@@ -218,6 +231,7 @@ pub(in crate::policy) fn children(node: &Expression) -> Vec<&Expression> {
         Expr::List(list) => list.elements.iter().collect(),
         Expr::Map(map) => map.entries.iter().flat_map(|entry| in_entry(&entry.expr)).collect(),
         Expr::Struct(message) => message.entries.iter().flat_map(|entry| in_entry(&entry.expr)).collect(),
+        Expr::Comprehension(inner) if let Some(bound) = Bound::of(inner) => vec![bound.value, bound.within],
         Expr::Comprehension(inner) => {
             let each: Vec<&Expression> = match Macro::of(inner) {
                 Some(of) => of.each().collect(),
@@ -234,4 +248,18 @@ fn in_entry(entry: &EntryExpr) -> Vec<&Expression> {
         EntryExpr::MapEntry(entry) => vec![&entry.key, &entry.value],
         EntryExpr::StructField(field) => vec![&field.value],
     }
+}
+
+/// The claims that `node` names, those that it only asks for included.
+pub(in crate::policy) fn claims_in(node: &Expression) -> BTreeSet<&str> {
+    let mut found = BTreeSet::new();
+    walk(node, &mut |inner| match &inner.expr {
+        Expr::Ident(name) => found.extend(claim_of(name)),
+        Expr::Call(call) => match call.args.as_slice() {
+            [operand, name] if is_claims(operand) => found.extend(string(name)),
+            _ => found.extend(has(call)),
+        },
+        _ => {}
+    });
+    found
 }

@@ -33,7 +33,7 @@ mod mounts;
 pub(super) mod path;
 mod program;
 mod refusal;
-mod scope;
+pub(super) mod scope;
 #[cfg(test)]
 mod tests;
 mod text;

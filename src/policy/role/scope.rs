@@ -20,7 +20,7 @@ use crate::policy::rule::Rule;
 const LOGIN: &str = "update";
 
 /// What one program can see of one token. Each claim is converted when it is first asked for, and once.
-pub(super) struct Scope<'c> {
+pub(in crate::policy) struct Scope<'c> {
     rule: &'c Rule,
     language: &'c Language,
     claims: RoleClaims<'c>,
@@ -31,7 +31,12 @@ pub(super) struct Scope<'c> {
 }
 
 impl<'c> Scope<'c> {
-    pub(super) fn new(rule: &'c Rule, language: &'c Language, claims: &'c Map<String, Value>, now: Timestamp) -> Self {
+    pub(in crate::policy) fn new(
+        rule: &'c Rule,
+        language: &'c Language,
+        claims: &'c Map<String, Value>,
+        now: Timestamp,
+    ) -> Self {
         let converted = rule.claims.iter().map(|_| OnceLock::new()).collect();
         let (claims, operation) = (RoleClaims(claims), CelString::from(LOGIN));
         Self { rule, language, claims, operation, now, moment: OnceLock::new(), converted }

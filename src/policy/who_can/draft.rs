@@ -37,6 +37,7 @@ impl Solver<'_> {
                         false => Some([self.path(operand)?, vec![name]].concat()),
                     }
                 }
+                ("orValue" | "value", _) => self.path(call.target.as_deref()?),
                 _ => None,
             },
             _ => None,

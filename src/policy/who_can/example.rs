@@ -3,6 +3,8 @@
 //! Decides where to start (a case that is permitted, a documented token of the platform, nothing) and what to repair next:
 //! whatever the evaluation stops at.
 
+use std::collections::BTreeSet;
+
 use cel::common::ast::Expr;
 use serde_json::{Map, Value};
 
@@ -15,6 +17,7 @@ use crate::policy::cases::DEFAULT_MOMENT;
 use crate::policy::catalog::Catalog;
 use crate::policy::decision::Reason;
 use crate::policy::fault::Fault;
+use crate::policy::observe::claims_in;
 use crate::policy::rehearsal::Rehearsal;
 use crate::policy::rule::{Rule, Target};
 use crate::policy::set::PolicySet;
@@ -155,10 +158,11 @@ impl Search<'_> {
     /// Only the claims that the rules before and this one mention, if the answer is the same with them alone.
     fn least(&self, issuer: &IssuerName, mut claims: Map<String, Value>, at: Timestamp) -> Option<Example> {
         let mut fewer = claims.clone();
-        let named = |name: &str| self.rule.claims().any(|known| known == name);
+        let rules = self.target.rules.iter().take_while(|rule| rule.name != self.rule.name).chain([self.rule]);
+        let known: BTreeSet<&str> = rules.flat_map(mentioned).collect();
         let computed = self.rule.require.iter().any(|condition| reads_all(condition.that.tree()));
         if !computed {
-            fewer.retain(|name, _| named(name));
+            fewer.retain(|name, _| known.contains(name.as_str()));
         }
         if self.is_granted(issuer, &fewer, at) {
             claims = fewer;
@@ -169,6 +173,14 @@ impl Search<'_> {
         let policies = grant.policies().to_vec();
         yields.then(|| Example { issuer: issuer.clone(), claims, policies })
     }
+}
+
+/// The claims that any of its expressions names.
+fn mentioned(rule: &Rule) -> BTreeSet<&str> {
+    let items = rule.policies.iter().flat_map(|item| item.when.iter().chain([&item.policy]));
+    let others = rule.metadata.iter().map(|(_, clause)| clause).chain(rule.lets.iter().map(|one| &one.clause));
+    let clauses = rule.require.iter().map(|condition| &condition.that).chain(items).chain(others);
+    clauses.flat_map(|clause| claims_in(clause.tree())).collect()
 }
 
 /// Whether an expression reads claims by a computed name.

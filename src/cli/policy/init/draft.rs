@@ -27,7 +27,6 @@ pub(super) struct Pin {
     pub(super) other: Value,
     /// Whether tokens of the platform may lack the claim.
     pub(super) optional: bool,
-    pub(super) is_recyclable: bool,
 }
 
 impl Draft {
@@ -83,7 +82,7 @@ impl<'a> Drafting<'a> {
         if self.pins.is_empty() {
             let kind = self.claim(&subject).map(Claim::kind);
             if !matches!(kind, Some(ClaimKind::TokenBound | ClaimKind::Secret)) {
-                self.pin(&subject, "nothing in the token is an id, so its whole subject has to be this one");
+                self.pin(&subject, "nothing in the token is an id: the whole subject has to be this one");
             }
             return;
         }
@@ -100,27 +99,29 @@ impl<'a> Drafting<'a> {
             };
             let expected = other.find(self.claims).is_none_or(|other| other == value);
             if !expected {
-                self.left.push(format!("`{}` and `{other}` differ in this token: {}", outside.claim, outside.because));
+                self.left.push(format!(
+                    "Take care: `{}` and `{other}` differ in this token; {}.",
+                    outside.claim, outside.because
+                ));
             }
             let optional = claim.presence() != Presence::Required;
             self.pins.push(Pin {
                 path: other.clone(),
                 condition: outside.fix.to_string(),
                 message: outside.because.to_string(),
-                because: "code from outside stays out".to_owned(),
+                because: format!("keeps code from outside out: {}", outside.because),
                 other: another(value, claim),
                 optional,
-                is_recyclable: false,
             });
             return;
         }
-        let because = format!("otherwise {}", outside.because);
+        let because = format!("without it, {}", outside.because);
         let Some(value) = outside.claim.find(self.claims).and_then(Value::as_str) else { return };
         let is_outside = outside.values.iter().any(|one| one.as_ref() == value);
         let keeps_out = outside.values.iter().find(|one| one.as_ref() != value).map(|one| Value::from(&**one));
         self.pin(&outside.claim, &because);
         if is_outside {
-            self.left.push(format!("`{}` is `{value}` in this token: {}", outside.claim, outside.because));
+            self.left.push(format!("Take care: `{}` is `{value}` in this token; {}.", outside.claim, outside.because));
         }
         if let (Some(other), Some(pin)) = (keeps_out, self.pins.iter_mut().find(|pin| pin.path == outside.claim)) {
             pin.other = other;
@@ -133,7 +134,7 @@ impl<'a> Drafting<'a> {
         for path in authority.gates.iter().filter(|path| vouched(path).is_none()) {
             match path.find(self.claims) {
                 Some(Value::String(value)) if value == "false" => {
-                    self.left.push(format!("`{path}` is \"false\" in this token: let in what is protected, rather"));
+                    self.left.push(format!("Not asked for: `{path}`, which is \"false\" in this token. Consider a token of something protected."));
                 }
                 Some(Value::String(value)) if !value.is_empty() => {
                     self.pin(path, "set by the platform");
@@ -155,8 +156,12 @@ impl<'a> Drafting<'a> {
             });
             let (path, chooser) = (&one.claim, &one.chosen_by);
             match holds {
-                Some(by) => self.pin(path, &format!("{chooser} chooses it; with `{}` beside it, it counts", by.claim)),
-                None => self.left.push(format!("`{path}` is {value:?} in this token, and {chooser} chooses it")),
+                Some(by) => {
+                    self.pin(path, &format!("chosen by {chooser}; it counts because of `{}` beside it", by.claim))
+                }
+                None => {
+                    self.left.push(format!("Not asked for: `{path}`, {value:?} in this token, is chosen by {chooser}."))
+                }
             }
         }
     }
@@ -183,15 +188,14 @@ impl<'a> Drafting<'a> {
         if !guards.is_empty() {
             condition.push_str(" && ");
         }
-        condition.push_str(&format!("{} == {value}", expression(path)));
+        condition.push_str(&format!("{} == {}", expression(path), literal(value)));
         self.pins.push(Pin {
             path: path.clone(),
             condition,
             message: format!("`{path}` is another one"),
-            because: format!("{}: {because}", claim.doc().trim()),
+            because: format!("{} ({because})", claim.doc().trim()),
             other: another(value, claim),
             optional: !guards.is_empty(),
-            is_recyclable: claim.kind() == ClaimKind::RecyclableName,
         });
     }
 
@@ -210,6 +214,17 @@ impl<'a> Drafting<'a> {
         }
         guards
     }
+}
+
+/// A value as JSON, CEL and YAML write it, with what a terminal would obey written out.
+pub(super) fn literal(value: &Value) -> String {
+    let mut text = String::new();
+    for c in value.to_string().chars() {
+        let odd =
+            c.is_control() || matches!(u32::from(c), 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x2069 | 0xfeff);
+        if odd { text.push_str(&format!("\\u{:04x}", u32::from(c))) } else { text.push(c) }
+    }
+    text
 }
 
 /// A value of the same kind that is not this one: the next number, another of those that exist, or another text.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::draft::{Draft, Pin};
+use super::draft::{Draft, Pin, literal};
 use crate::cli::text::{shown, span};
 use crate::policy::limits::TTL_LEAST;
 use crate::trust::{ClaimKind, ClaimPath, ClaimSchema, Platform};
@@ -45,21 +45,26 @@ pub(super) fn file(
     let _ = writeln!(text, "      policies:\n        - {}", quoted(&format!("{policy:?}")));
     comment(&mut text, "      ", "At most; it never lives longer than the token that it was given for.");
     let _ = writeln!(text, "      ttl: {ttl}\n\ncases:");
-    cases(&mut text, draft, issuer, &policy, &neutral(claims, platform.schema()));
+    let shown = Shown::new(&draft.pins, claims, platform.schema()).claims(claims, platform.schema(), None);
+    cases(&mut text, draft, issuer, &policy, &shown);
     text
 }
 
 fn cases(text: &mut String, draft: &Draft, issuer: &str, policy: &str, claims: &Map<String, Value>) {
     let _ = writeln!(text, "  - name: {PERMITTED}\n    issuer: {issuer}\n    claims:");
     for (name, value) in claims {
-        let _ = writeln!(text, "      {}: {value}", Value::from(name.as_str()));
+        let _ = writeln!(text, "      {}: {}", key(name), literal(value));
     }
     let _ = writeln!(text, "    permit:\n      rule: workload\n      policies: [{policy:?}]");
     for pin in &draft.pins {
-        let name = if pin.is_recyclable { "of another name" } else { "another" };
-        case(text, &format!("{name}: {}", pin.path), &format!("with: {}", nested(&pin.path, &pin.other)), pin);
-        if pin.optional && is_here(&pin.path, claims) {
-            case(text, &format!("none: {}", pin.path), &format!("without: [{}]", pointer(&pin.path)), pin);
+        case(
+            text,
+            &format!("another {}", pin.path),
+            &format!("with: {}", literal(&nested(&pin.path, &pin.other))),
+            pin,
+        );
+        if pin.optional && pin.path.is_in(claims) {
+            case(text, &format!("no {}", pin.path), &format!("without: [{}]", pointer(&pin.path)), pin);
         }
     }
 }
@@ -67,10 +72,6 @@ fn cases(text: &mut String, draft: &Draft, issuer: &str, policy: &str, claims: &
 fn case(text: &mut String, name: &str, change: &str, pin: &Pin) {
     let _ = writeln!(text, "\n  - name: {}\n    like: {PERMITTED}\n    {change}", quoted(name));
     let _ = writeln!(text, "    deny: {}", quoted(&pin.message));
-}
-
-fn is_here(path: &ClaimPath, claims: &Map<String, Value>) -> bool {
-    path.is_in(claims)
 }
 
 /// `{"kubernetes.io": {"namespace": "x"}}`
@@ -84,23 +85,63 @@ fn pointer(path: &ClaimPath) -> String {
     let names: Vec<String> = path.names().map(|name| name.replace('~', "~0").replace('/', "~1")).collect();
     let plain = path.names().count() == 1 && !path.names().any(|name| name.starts_with('/'));
     let text = if plain { path.names().collect() } else { format!("/{}", names.join("/")) };
-    Value::from(text).to_string()
+    literal(&Value::from(text))
 }
 
-/// The documented claims; those of one run, of persons, and secret ones with values that say nothing.
-fn neutral(claims: &Map<String, Value>, schema: &ClaimSchema) -> Map<String, Value> {
-    let mut kept = Map::new();
-    for (name, value) in claims {
-        let Some(claim) = schema.claim(name) else { continue };
-        let value = match (claim.kind(), claim.members(), value) {
-            (ClaimKind::TokenBound, _, Value::Number(_)) if matches!(name.as_str(), "exp" | "iat" | "nbf") => continue,
-            (ClaimKind::TokenBound | ClaimKind::Secret | ClaimKind::Actor, ..) => nothing(value),
-            (_, Some(members), Value::Object(inner)) => Value::from(neutral(inner, members)),
-            _ => value.clone(),
-        };
-        kept.insert(name.clone(), value);
+/// What of a token's claims a case shows: the documented ones, those of one run, of persons, and secret ones with values
+/// that say nothing, and so whatever repeats one of these without being asked for.
+struct Shown<'a> {
+    pins: &'a [Pin],
+    private: Vec<&'a str>,
+}
+
+impl<'a> Shown<'a> {
+    fn new(pins: &'a [Pin], claims: &'a Map<String, Value>, schema: &ClaimSchema) -> Self {
+        let mut shown = Self { pins, private: vec![] };
+        shown.collect(claims, schema);
+        shown
     }
-    kept
+
+    fn collect(&mut self, claims: &'a Map<String, Value>, schema: &ClaimSchema) {
+        for (name, value) in claims {
+            let Some(claim) = schema.claim(name) else { continue };
+            match (value, claim.members()) {
+                // A short text is found by chance in others.
+                (Value::String(text), _) if is_private(claim.kind()) && text.len() > 2 => self.private.push(text),
+                (Value::Object(inner), Some(members)) => self.collect(inner, members),
+                _ => {}
+            }
+        }
+    }
+
+    fn claims(
+        &self,
+        claims: &Map<String, Value>,
+        schema: &ClaimSchema,
+        outer: Option<&ClaimPath>,
+    ) -> Map<String, Value> {
+        let mut kept = Map::new();
+        for (name, value) in claims {
+            let Some(claim) = schema.claim(name) else { continue };
+            let path = outer.map_or_else(|| ClaimPath::top(name), |outer| outer.child(name));
+            let value = match (value, claim.members()) {
+                (Value::Number(_), _) if matches!(name.as_str(), "exp" | "iat" | "nbf") => continue,
+                _ if self.pins.iter().any(|pin| pin.path == path) => value.clone(),
+                _ if is_private(claim.kind()) => nothing(value),
+                // A subject that the caller composes may name a person.
+                _ if claim.kind() == ClaimKind::CallerChosen && name == "sub" => nothing(value),
+                (Value::String(text), _) if self.private.iter().any(|one| text.contains(one)) => nothing(value),
+                (Value::Object(inner), Some(members)) => Value::from(self.claims(inner, members, Some(&path))),
+                _ => value.clone(),
+            };
+            kept.insert(name.clone(), value);
+        }
+        kept
+    }
+}
+
+fn is_private(kind: ClaimKind) -> bool {
+    matches!(kind, ClaimKind::TokenBound | ClaimKind::Secret | ClaimKind::Actor)
 }
 
 /// A value of the same type that tells nothing.
@@ -123,9 +164,18 @@ fn policy_name(target: &str) -> String {
     format!("{name}/read")
 }
 
+/// A claim's name as a key of YAML, in quotes where it could be read as something else.
+fn key(name: &str) -> String {
+    let words = ["y", "n", "yes", "no", "on", "off", "true", "false", "null"];
+    let plain = name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        && !words.contains(&name.to_ascii_lowercase().as_str());
+    if plain { name.to_owned() } else { literal(&Value::from(name)) }
+}
+
 /// A scalar of YAML in single quotes.
 fn quoted(text: &str) -> String {
-    format!("'{}'", shown(text).replace('\'', "''"))
+    format!("'{}'", text.replace('\'', "''"))
 }
 
 fn comment(text: &mut String, indent: &str, line: &str) {

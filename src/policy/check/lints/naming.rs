@@ -21,22 +21,33 @@ const NODES: u32 = 500;
 /// Right: `"pipelines/env/" + hex(claims.environment)`, or a condition `claims.environment in ["staging", "production"]`.
 pub(super) fn check(view: &View<'_>, findings: &mut Vec<Finding>) {
     for item in &view.items {
-        let mut names = Names { view, item, found: vec![], left: NODES };
+        let mut names = Names { view, item, found: vec![], elements: vec![], left: NODES };
         names.visit(item.policy, item.part);
-        for (path, part, node) in names.found {
-            let claim = expression(&path);
-            let message = format!("`{claim}` chooses the policy: a `/` in it leads to another one");
-            let help = format!("write `hex({claim})`, or list the values that it may have in a condition");
+        for Found { text, what, part, node } in names.found {
+            let message = format!("{what} chooses the policy: a `/` in it leads to another one");
+            let help = format!("write `hex({text})`, or list the values that it may have in a condition");
             let finding = view.finding(Code::UnhexedName, Spot::Node(part, node), message);
             findings.push(finding.labelled("the text of a claim").helped(help));
         }
     }
 }
 
+/// A claim in a name.
+struct Found {
+    /// As the expression has it: the claim, or a variable for an element of it.
+    text: String,
+    /// What chooses.
+    what: String,
+    part: Part,
+    node: u64,
+}
+
 struct Names<'v, 'a> {
     view: &'v View<'a>,
     item: &'v Item<'a>,
-    found: Vec<(ClaimPath, Part, u64)>,
+    found: Vec<Found>,
+    /// The variables of comprehensions, with the claims whose elements they are.
+    elements: Vec<(&'a str, Option<ClaimPath>)>,
     left: u32,
 }
 
@@ -47,6 +58,14 @@ impl<'a> Names<'_, 'a> {
         self.left = left;
         match &node.expr {
             Expr::Ident(name) => {
+                let element = self.elements.iter().rev().find(|(known, _)| known == name);
+                if let Some((_, of)) = element {
+                    if let Some(path) = of.clone().filter(|path| !self.is_harmless(path)) {
+                        let what = format!("an element of `{}`", expression(&path));
+                        self.found.push(Found { text: name.clone(), what, part, node: node.id });
+                    }
+                    return;
+                }
                 let lets = self.view.lets;
                 if let Some((at, (_, tree))) = (0_u16..).zip(lets).find(|(_, (known, _))| known == name) {
                     self.visit(tree, Part::Let(at));
@@ -65,7 +84,13 @@ impl<'a> Names<'_, 'a> {
                 }
             },
             Expr::Select(select) if !select.test => self.claim(node, part),
-            // `list.map(x, "prefix/" + x)`: whether the element is hexed is not read.
+            // `list.map(x, "prefix/" + x)` and the like: what each step makes of an element.
+            Expr::Comprehension(inner) => {
+                let list = mentions(self.view.lets, &inner.iter_range);
+                self.elements.push((&inner.iter_var, list.into_iter().next()));
+                self.visit(&inner.loop_step, part);
+                self.elements.pop();
+            }
             _ => {}
         }
     }
@@ -73,7 +98,8 @@ impl<'a> Names<'_, 'a> {
     fn claim(&mut self, node: &Expression, part: Part) {
         let [path] = mentions(self.view.lets, node).try_into().unwrap_or_else(|_| [ClaimPath::top("")]);
         if !self.is_harmless(&path) {
-            self.found.push((path, part, node.id));
+            let text = expression(&path);
+            self.found.push(Found { what: format!("`{text}`"), text, part, node: node.id });
         }
     }
 
@@ -108,6 +134,9 @@ mod tests {
     #[case::id("claims.project_id", false)]
     #[case::one_of_few("claims.ref_type", false)]
     #[case::optional("claims.?environment.orValue(\"none\")", true)]
+    #[case::elements("claims.?groups_direct.orValue([]).map(g, g).join(\"-\")", true)]
+    #[case::hexed_elements("claims.?groups_direct.orValue([]).map(g, hex(g)).join(\"-\")", false)]
+    #[case::ids_of_a_list("claims.?project_group_ids.orValue([]).map(g, g).join(\"-\")", false)]
     #[case::literal("(claims.ref == \"main\" ? \"a\" : \"b\")", false)]
     fn p0313_of_the_text_of_claims(#[case] name: &str, #[case] found: bool) {
         let policy = format!("\"p/\" + {name}");

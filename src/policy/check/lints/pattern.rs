@@ -30,7 +30,7 @@ fn loose(view: &View<'_>, atom: &Atom, beside: &Beside<'_>) -> Option<Finding> {
         PatternKind::Search => unanchored(text).or_else(|| of_regex(text, named)),
         PatternKind::Full => of_regex(text, named),
     }?;
-    let message = format!("{} in `{}`", flaw.what, expression(path));
+    let message = flaw.what.replace("{}", &format!("`{}`", expression(path)));
     let spot = Spot::Node(atom.at.part, atom.at.literal);
     Some(view.finding(Code::LoosePattern, spot, message).labelled(flaw.label).helped(flaw.help))
 }
@@ -58,7 +58,7 @@ fn unanchored(text: &str) -> Option<Flaw> {
     } else {
         "use `fullMatch`, which wants the whole text".to_owned()
     };
-    Some(Flaw { what: "`matches` finds this anywhere", label: label.to_owned(), help })
+    Some(Flaw { what: "`matches` finds this anywhere in {}", label: label.to_owned(), help })
 }
 
 fn of_regex(text: &str, named: bool) -> Option<Flaw> {
@@ -94,15 +94,15 @@ impl ast::Visitor for Search<'_> {
                 Ast::Dot(_) if before.c.is_alphanumeric() => {
                     let quoted = self.text.to_owned();
                     *self.flaw = Some(Flaw {
-                        what: "`.` is any character",
+                        what: "`.` is any character here, not a dot, in {}",
                         label: "also another character in place of `.`".to_owned(),
                         help: format!("write `[.]` for a dot in `{quoted}`"),
                     });
                 }
                 Ast::Repetition(more) if self.named && is_any(&more.ast) && before.c.is_alphanumeric() => {
                     *self.flaw = Some(Flaw {
-                        what: "a name goes on here",
-                        label: format!("also `{}-evil`", before.c),
+                        what: "the name in {} may go on here: others can register one that begins so",
+                        label: format!("also `{}-evil`", literals_before(&concat.asts, after)),
                         help:
                             "end the name with its separator, `/` or `:`, before `.*`, or use `[^/:]*` within a segment"
                                 .to_owned(),
@@ -115,7 +115,19 @@ impl ast::Visitor for Search<'_> {
     }
 }
 
-/// `.`, or a class that is nearly that.
+/// The literal text right before `end`.
+fn literals_before(parts: &[Ast], end: &Ast) -> String {
+    let mut text = String::new();
+    for part in parts.iter().take_while(|part| part.span() != end.span()) {
+        match part {
+            Ast::Literal(literal) => text.push(literal.c),
+            _ => text.clear(),
+        }
+    }
+    text
+}
+
+/// `.`: any character.
 fn is_any(tree: &Ast) -> bool {
     matches!(tree, Ast::Dot(_))
 }
@@ -130,14 +142,14 @@ fn of_glob(text: &str, named: bool) -> Option<Flaw> {
         let last = double + 2 == text.len();
         if lead.is_none() {
             return flaw(
-                "`**` is anything, slashes included",
+                "`**` is any beginning of {}, slashes included",
                 "anything may stand before it",
                 "name the beginning, or use `*`, which stops at `/`",
             );
         }
         if lead.is_some_and(char::is_alphanumeric) || (named && !last) {
             return flaw(
-                "`**` goes across slashes",
+                "`**` is any number of segments of {}",
                 "any number of segments",
                 "use `*`, which stops at `/`, or end the name with `/` before `**`",
             );
@@ -145,7 +157,7 @@ fn of_glob(text: &str, named: bool) -> Option<Flaw> {
     }
     if named && after_name {
         return flaw(
-            "a name goes on here",
+            "the name in {} may go on here: others can register one that begins so",
             "also `...-evil`",
             "end the name with its separator before `*`, or write it out",
         );

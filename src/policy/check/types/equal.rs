@@ -2,10 +2,11 @@
 //!
 //! Decides whether two values can be equal: by their types, and by the values that a platform documents for a claim.
 
+use cel::common::ast::Expr;
 use cel::parser::Expression;
 
 use super::facts::Path;
-use super::ty::Type;
+use super::ty::{Members, Type};
 use super::walk::Checker;
 use crate::policy::code::Code;
 use crate::policy::guard::string;
@@ -85,8 +86,7 @@ impl<'e> Checker<'e, '_> {
         (b, right): (&'e Expression, &Type<'e>),
         equal: bool,
     ) -> bool {
-        use cel::common::ast::Expr;
-        if !matches!((left, right), (Type::Type, Type::Type)) {
+        if !matches!((left, right), (Type::Kind, Type::Kind)) {
             return false;
         }
         let asked = [(a, b), (b, a)].into_iter().find_map(|(call, name)| match (&call.expr, &name.expr) {
@@ -123,6 +123,58 @@ impl<'e> Checker<'e, '_> {
         self.issue(Code::NeverEqual, range, message)
             .labelled("not among the documented values")
             .helped(format!("the platform documents {known}"));
+    }
+
+    /// `element in container`.
+    pub(super) fn contained(&mut self, node: &'e Expression, element: &'e Expression, container: &'e Expression) {
+        let of = self.check(container);
+        let ty = self.check(element);
+        for one in of.alternatives() {
+            match one {
+                Type::Object(Members(schema)) if string(element).is_some() => {
+                    let name = string(element).unwrap_or_default();
+                    self.documented(element, container, schema, name);
+                }
+                Type::Object(_) if ty.can_equal(&Type::String) => self.dynamic |= ty.is_dyn(),
+                Type::List(inside) if inside.can_equal(&ty) => {}
+                Type::Map(key, _) if key.can_equal(&ty) => {}
+                Type::Dyn => self.dynamic = true,
+                Type::List(_) | Type::Map(..) | Type::Object(_) => {
+                    let message = format!("{} is {}, which {} never holds", self.clause.text(element), ty.a(), one.a());
+                    let help = match &container.expr {
+                        Expr::List(list) => list.elements.iter().find_map(|literal| self.rewritten(literal, &ty)),
+                        _ => match one {
+                            Type::List(inside) => self.rewritten(element, inside),
+                            _ => None,
+                        },
+                    };
+                    let issue = self.issue(Code::NeverEqual, self.clause.node(node), message);
+                    issue.labelled(format!("{ty} in {one}"));
+                    issue.help = help.map(|literal| format!("write `{literal}`"));
+                }
+                other => {
+                    let may = if of == *other { "is" } else { "may be" };
+                    let message = format!(
+                        "`in` looks into lists and maps, and {} {may} {}",
+                        self.clause.text(container),
+                        other.a()
+                    );
+                    let bare = self.clause.text(container);
+                    let bare = bare.trim_matches('`');
+                    let help = match other {
+                        Type::String if of == *other => Some(format!("`{bare}.contains(..)` finds a part of a text")),
+                        Type::String => Some(format!("ask first: `type({bare}) == list ? .. : ..`")),
+                        _ => Self::not_null(bare, &of),
+                    };
+                    let issue = self.issue(Code::WrongOperand, self.clause.node(node), message);
+                    issue.labelled(format!("{ty} in {of}"));
+                    issue.help = help;
+                }
+            }
+        }
+        if let Expr::List(list) = &container.expr {
+            list.elements.iter().for_each(|literal| self.documented_value(element, literal));
+        }
     }
 
     /// The claim at the end of `path`.

@@ -81,7 +81,7 @@ impl Shape {
             "double" => Type::Double,
             "string" => Type::String,
             "bytes" => Type::Bytes,
-            "type" => Type::Type,
+            "type" => Type::Kind,
             "timestamp" => Type::Timestamp,
             "duration" => Type::Duration,
             _ => return None,

@@ -24,7 +24,7 @@ pub(in crate::policy) enum Type<'s> {
     Timestamp,
     Duration,
     /// What `type(x)` is.
-    Type,
+    Kind,
     List(Arc<Self>),
     Map(Arc<Self>, Arc<Self>),
     Optional(Arc<Self>),
@@ -171,7 +171,7 @@ impl<'s> Type<'s> {
             Self::Never => Kinds(0),
             Self::Dyn => Kinds::ALL,
             Self::Bool => bit(0),
-            Self::Type => bit(1),
+            Self::Kind => bit(1),
             Self::Int => bit(2),
             Self::Uint => bit(3),
             Self::Double => bit(4),
@@ -230,6 +230,7 @@ impl<'s> Type<'s> {
     }
 
     /// The same where nobody needs to know the members of maps.
+    #[cfg(test)]
     pub(super) fn forgetful(&self) -> Type<'static> {
         match self {
             Self::Never => Type::Never,
@@ -243,7 +244,7 @@ impl<'s> Type<'s> {
             Self::Null => Type::Null,
             Self::Timestamp => Type::Timestamp,
             Self::Duration => Type::Duration,
-            Self::Type => Type::Type,
+            Self::Kind => Type::Kind,
             Self::List(inside) => Type::list(inside.forgetful()),
             Self::Map(key, value) => Type::map(key.forgetful(), value.forgetful()),
             Self::Optional(inside) => Type::optional(inside.forgetful()),
@@ -273,7 +274,7 @@ impl fmt::Display for Type<'_> {
             Self::Null => f.write_str("null"),
             Self::Timestamp => f.write_str("timestamp"),
             Self::Duration => f.write_str("duration"),
-            Self::Type => f.write_str("type"),
+            Self::Kind => f.write_str("type"),
             Self::List(element) if matches!(**element, Self::Never | Self::Dyn) => f.write_str("list"),
             Self::List(element) => write!(f, "list<{element}>"),
             Self::Map(key, value) if matches!(**value, Self::Never | Self::Dyn) && **key != Self::Int => {

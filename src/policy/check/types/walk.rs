@@ -51,7 +51,7 @@ impl<'e> Checker<'e, '_> {
                 self.narrowed(node, ty)
             }
             Expr::Select(select) if select.test => self.has(node, select),
-            Expr::Select(_) if is_type(node) => Type::Type,
+            Expr::Select(_) if is_type(node) => Type::Kind,
             Expr::Select(select) => self.member(node, &select.operand, &select.field),
             Expr::Call(call) => self.call(node, call),
             Expr::List(list) => Type::list(self.elements(list)),
@@ -105,7 +105,7 @@ impl<'e> Checker<'e, '_> {
         }
         match name {
             CLAIMS => self.names.schema.map_or(Type::Dyn, |schema| Type::Object(Members(schema))),
-            _ if TYPES.contains(&name) => Type::Type,
+            _ if TYPES.contains(&name) => Type::Kind,
             _ => self.names.types.get(name).cloned().unwrap_or(Type::Dyn),
         }
     }

@@ -1,6 +1,4 @@
-//! What stands under a fault's place, and what to do about it.
-//!
-//! Decides words only.
+//! What stands under and below a fault: a few words, and what to do. Decides nothing.
 
 use super::Problem;
 
