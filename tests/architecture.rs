@@ -28,7 +28,7 @@ const ORDER: [&str; 17] = [
 ];
 
 /// Which modules may use a crate that is not everybody's.
-const OWNERS: [(&str, &[&str]); 26] = [
+const OWNERS: [(&str, &[&str]); 27] = [
     ("axum", &["http"]),
     ("hyper", &["http"]),
     ("hyper_util", &["http"]),
@@ -43,6 +43,7 @@ const OWNERS: [(&str, &[&str]); 26] = [
     ("cel", &["policy"]),
     ("regex", &["policy", "trust"]), // conditions, and the issuer patterns of platforms
     ("regex_automata", &["policy"]), // how large a pattern's automaton gets
+    ("regex_syntax", &["policy"]), // what a pattern begins with, and what is loose about it
     ("reqwest", &["trust"]),
     ("quick_cache", &["verify"]),
     ("prometheus_client", &["telemetry"]),
