@@ -43,7 +43,7 @@ const OWNERS: [(&str, &[&str]); 27] = [
     ("cel", &["policy"]),
     ("regex", &["policy", "trust"]), // conditions, and the issuer patterns of platforms
     ("regex_automata", &["policy"]), // how large a pattern's automaton gets
-    ("regex_syntax", &["policy"]), // what a pattern begins with, and what is loose about it
+    ("regex_syntax", &["policy"]),   // what a pattern begins with, and what is loose about it
     ("reqwest", &["trust"]),
     ("quick_cache", &["verify"]),
     ("prometheus_client", &["telemetry"]),

@@ -1,5 +1,5 @@
 //! What an operator types about policies: `check`, `fmt`, `init`.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test says so")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test says so")]
 
 mod cli_support;
 

@@ -1,6 +1,7 @@
 //! What the language has beyond the crate: macros, lists, sets, patterns, OpenBao's own functions; and what it refuses.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+#[allow(dead_code, reason = "each test uses its part")]
 mod cel_support;
 
 use cambio::clock::Timestamp;
