@@ -259,3 +259,23 @@ fn an_openbao_role_is_walked_question_by_question() {
         pipelines["missing"].as_array().unwrap().iter().map(|one| one["text"].as_str().unwrap()).collect();
     assert!(!missing.contains(&"[unprotected_global_policy]"), "a case of a protected job shows it: {missing:?}");
 }
+
+#[test]
+fn what_a_terminal_would_obey_is_never_printed_raw() {
+    let place = Place::default();
+    let file = "target: t\nrules:\n  - name: r\n    issuer: gitlab\n    require: [{that: 'claims.project_id == \"1\"', message: \"m\\e]0;x\\a\"}]\n    \
+                grant: {policies: ['\"p\"']}\ncases:\n  - {name: \"c\\e[2J\", issuer: gitlab, claims: {project_id: \"2\"}, permit: {policies: [p]}}\n";
+    place.write("policies/t.yaml", file);
+    let policies = place.text("policies");
+    for args in [
+        vec!["policy", "test", &policies],
+        vec!["policy", "check", &policies],
+        vec!["policy", "who-can", "p", &policies],
+        vec!["policy", "diff", &policies, &policies],
+    ] {
+        let said = cambio(&args);
+        let text = format!("{}{}", said.out, said.err);
+        assert!(!text.contains('\u{1b}') && !text.contains('\u{7}'), "{args:?} {text:?}");
+        assert!(!text.is_empty(), "{args:?}");
+    }
+}

@@ -99,7 +99,8 @@ pub fn run() -> ExitCode {
         Err(error) => return misused(&error),
     };
     answer.unwrap_or_else(|error| {
-        eprintln!("cambio: {}", token_text::struck(&error.to_string()));
+        // Errors quote files and names that others wrote.
+        eprintln!("cambio: {}", text::lines_shown(&token_text::struck(&error.to_string())));
         ExitCode::from(FAILED)
     })
 }

@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 use crate::state::KEPT_PAST_END;
 
 /// What a rule gives that says nothing. Above the 300 s below which Google's clients exchange again on every call.
-pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(600);
+pub const DEFAULT_LIFETIME: Duration = crate::policy::limits::TTL_UNSAID;
 /// What must be left of a subject token; less would be gone before the secret is read.
 pub const MIN_LIFETIME: Duration = Duration::from_secs(30);
 /// What no rule can exceed. A retired key stays published for as long, see [`super::KeySettings`].

@@ -5,6 +5,7 @@
 
 use super::document::{Document, PolicyItem, RuleDocument};
 use super::role::RoleDocument;
+use crate::identity::IssuerName;
 use crate::jose::{Sha256, sha256};
 
 /// The digest of a rule, with its target and namespace.
@@ -30,11 +31,11 @@ pub(super) fn of_rule(document: &Document, rule: &RuleDocument) -> Sha256 {
     fields.digest()
 }
 
-/// The digest of a role's program, with its path and its issuer.
-pub(super) fn of_role(path: &str, role: &RoleDocument, issuer: Option<&str>) -> Sha256 {
-    let mut fields = Fields::new("cambio role 1");
+/// The digest of a role's program, with its path and the issuers whose tokens it takes.
+pub(super) fn of_role(path: &str, role: &RoleDocument, issuers: &[IssuerName]) -> Sha256 {
+    let mut fields = Fields::new("cambio role 2");
     fields.text(path);
-    fields.text(issuer.unwrap_or_default());
+    fields.texts(issuers.iter().map(IssuerName::as_str));
     fields.texts(role.variables.iter().flat_map(|(name, source)| [name.value.as_str(), source.value.as_str()]));
     fields.text(&role.expression.value);
     fields.texts(role.bound_audiences.iter().map(String::as_str));

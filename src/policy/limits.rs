@@ -95,3 +95,5 @@ pub const CASES: usize = 1_024;
 pub const TTL_LEAST: Duration = Duration::from_secs(60);
 /// The longest `ttl` that a rule may grant: 24 h.
 pub const TTL_MOST: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long a token lives whose rule does not say: 10 minutes.
+pub const TTL_UNSAID: Duration = Duration::from_secs(600);

@@ -95,6 +95,16 @@ pub enum Problem {
     /// A mount of an OpenBao role whose issuer the configuration does not have.
     #[error("no issuer with the url `{0}` is configured")]
     UnknownMountIssuer(String),
+    /// A mount whose issuer's URL several configured issuers share.
+    #[error(
+        "several issuers have the url `{url}` ({issuers}), and a role can't say which of them it is for: its mount's keys are not read here"
+    )]
+    SharedMountIssuer {
+        /// The URL.
+        url: String,
+        /// Their names.
+        issuers: String,
+    },
     /// A message literal of a role's program that OpenBao does not have so.
     #[error("role `{rule}`, {part}: {message}")]
     Message {
@@ -175,7 +185,9 @@ impl Problem {
             Self::TooLarge | Self::TooMany { .. } | Self::TooLong { .. } => Code::Limit,
             Self::Name { .. } => Code::Name,
             Self::Duplicate { .. } | Self::TakenTarget { .. } => Code::Duplicate,
-            Self::UnknownIssuer(_) | Self::UnknownMountIssuer(_) => Code::UnknownIssuer,
+            Self::UnknownIssuer(_) | Self::UnknownMountIssuer(_) | Self::SharedMountIssuer { .. } => {
+                Code::UnknownIssuer
+            }
             Self::Message { .. } => Code::WrongMessage,
             Self::Expression { error, .. } => error.code(),
             Self::TooCostly { .. } | Self::TooCostlyRole { .. } => Code::TooCostly,

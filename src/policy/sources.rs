@@ -142,6 +142,12 @@ impl Search {
         let Some(part) = entry.file_name().to_str().map(str::to_owned) else {
             return self.fail(name, Problem::Unreadable("a file name is not UTF-8".to_owned()));
         };
+        if part.contains(char::is_control) {
+            return self.fail(
+                &part.escape_debug().to_string(),
+                Problem::Unreadable("a file name with a control character".to_owned()),
+            );
+        }
         // ConfigMaps are mounted as symbolic links into hidden directories: `policy.yaml -> ..data/policy.yaml`.
         if part.starts_with('.') {
             return;

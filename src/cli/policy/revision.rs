@@ -116,6 +116,8 @@ impl Git {
     fn run(&self, args: &[&str], input: &[u8]) -> Result<Vec<u8>, CliError> {
         let mut command = Command::new("git");
         command.arg("-C").arg(&self.home).args(["--no-pager", "--no-optional-locks"]).args(args);
+        // A partial clone would fetch what it lacks, by a command of its own configuration.
+        command.env("GIT_NO_LAZY_FETCH", "1");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|error| {
             CliError::new(format!(

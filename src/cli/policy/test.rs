@@ -9,7 +9,7 @@ use std::time::Instant;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::super::text::count;
+use super::super::text::{count, lines_shown};
 use super::super::{Answer, CliError, NO, pretty, print};
 use super::coverage::Coverage;
 use super::files::Files;
@@ -89,10 +89,11 @@ impl Test {
             std::fs::write(file, text)
                 .map_err(|error| CliError::new(format!("cannot write `{}`: {error}", file.display())))?;
         }
-        let text = if self.json { tested.json(good) } else { tested.table(failed) };
+        // Names and messages are the files': a merge request must not repaint its own failure.
+        let text = if self.json { tested.json(good) } else { lines_shown(&tested.table(failed)) };
         print(&text)?;
         if let Some(coverage) = tested.coverage.as_ref().filter(|_| !self.json) {
-            print(&coverage.table(self.min_coverage))?;
+            print(&lines_shown(&coverage.table(self.min_coverage)))?;
         }
         Ok(if good { ExitCode::SUCCESS } else { ExitCode::from(NO) })
     }

@@ -11,6 +11,7 @@ impl Problem {
             Self::Name { .. } => "not such a name",
             Self::Duplicate { .. } | Self::TakenTarget { .. } => "taken",
             Self::UnknownIssuer(_) | Self::UnknownMountIssuer(_) => "not configured",
+            Self::SharedMountIssuer { .. } => "whose tokens?",
             Self::Message { .. } => "not so in OpenBao",
             Self::Ttl => "out of bounds",
             Self::TooCostly { .. } => "one rule too many",
@@ -36,6 +37,9 @@ impl Problem {
             }
             Self::UnknownMountIssuer(_) => {
                 "add an issuer with this `url` to the configuration's `issuers`: keys are never taken from a role's mount"
+            }
+            Self::SharedMountIssuer { .. } => {
+                "write a policy of cambio's own, whose rules name their issuer: `cambio policy import` turns the role into one"
             }
             Self::Message { .. } => {
                 "the fields and their types are those of OpenBao's `pb.Auth`: `docs/openbao-roles.md`"

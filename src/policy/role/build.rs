@@ -14,6 +14,7 @@ use super::issuer;
 use super::messages;
 use super::path::RolePath;
 use super::program::{Program, Question};
+use crate::identity::IssuerName;
 use crate::policy::build::Builder;
 use crate::policy::cost::{CLAIM, Size};
 use crate::policy::digest;
@@ -35,7 +36,7 @@ pub(in crate::policy) fn target(
 ) -> Option<Target> {
     let name = documents.path.target().ok()?;
     let issuers = issuer::of(documents, builder.catalog, faults);
-    let rule = Steps { builder, documents, faults, sight: Sight::default() }.rule(language)?;
+    let rule = Steps { builder, documents, faults, sight: Sight::default(), issuers: &issuers }.rule(language)?;
     if !faults.is_empty() {
         return None;
     }
@@ -75,6 +76,7 @@ struct Steps<'b, 'i, 'd> {
     documents: &'d Documents,
     faults: &'b mut Faults,
     sight: Sight<'d>,
+    issuers: &'b [IssuerName],
 }
 
 impl<'d> Steps<'_, '_, 'd> {
@@ -100,7 +102,7 @@ impl<'d> Steps<'_, '_, 'd> {
             terms: None,
             claims: self.builder.compiler.claims(self.sight.claims),
             patterns: self.sight.patterns.into_values().collect(),
-            digest: digest::of_role(&path.to_string(), role, self.documents.config.issuer()),
+            digest: digest::of_role(&path.to_string(), role, self.issuers),
             steps: self.sight.steps.saturating_add(conversion),
             program: Some(Box::new(program)),
         })

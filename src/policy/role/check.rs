@@ -50,8 +50,8 @@ pub(in crate::policy) fn judge(
 
 /// Fields of `pb.Auth` that OpenBao's core writes itself.
 const IDLE: [&str; 5] = ["client_token", "accessor", "token_policies", "identity_policies", "entity_id"];
-/// Fields of `pb.Auth` that say how long a token lives.
-const LIFETIMES: [&str; 3] = ["lease_options", "period", "explicit_max_ttl"];
+/// Fields of `pb.Auth` that say how long a token lives; `explicit_max_ttl` only caps it.
+const LIFETIMES: [&str; 2] = ["lease_options", "period"];
 /// Fields of `pb.Auth` that bind a token in a way that nobody holds yet.
 const UNHELD: [&str; 2] = ["bound_cidrs", "num_uses"];
 

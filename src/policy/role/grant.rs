@@ -11,7 +11,7 @@ use cel::common::types::{CelBool, CelInt, CelList, CelMap, CelString, CelStruct,
 use cel::common::value::Val;
 
 use super::refusal::Refusal;
-use crate::policy::limits::{METADATA, METADATA_BYTES, POLICIES, TTL_MOST};
+use crate::policy::limits::{METADATA, METADATA_BYTES, POLICIES, TTL_MOST, TTL_UNSAID};
 
 /// What a role grants besides policies, lifetime and metadata.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -76,6 +76,8 @@ pub(super) struct Auth {
     pub(super) policies: Vec<String>,
     /// The longest that the token may live, where the program says so.
     pub(super) ttl: Option<Duration>,
+    /// Whether it says how long, and does not only cap it.
+    pub(super) outlives: bool,
     pub(super) metadata: Vec<(Arc<str>, String)>,
     pub(super) rest: RoleGrant,
 }
@@ -96,8 +98,10 @@ impl Auth {
         let most = lease.map_or(Ok(None), |lease| lease.span("MaxTTL"))?;
         let explicit = fields.span("explicit_max_ttl")?;
         // A periodic token lives for its period, whatever its lease.
-        let ttl = [period.or(lease_ttl), most, explicit, Some(TTL_MOST)].into_iter().flatten().min();
-        let says = period.or(lease_ttl).or(most).or(explicit).is_some();
+        let says = period.or(lease_ttl);
+        let caps = [most, explicit, Some(TTL_MOST)].into_iter().flatten();
+        // A cap alone asks for nothing: it only shortens what a program that says nothing gets.
+        let ttl = caps.chain([says.unwrap_or(TTL_UNSAID)]).min();
         let token_type = match fields.uint("token_type") {
             0 => TokenType::Default,
             1 => TokenType::Service,
@@ -119,7 +123,8 @@ impl Auth {
         };
         Ok(Self {
             policies: sanitised(&fields.texts("policies"), fields.bool("no_default_policy"))?,
-            ttl: ttl.filter(|_| says),
+            ttl: ttl.filter(|ttl| says.is_some() || *ttl < TTL_UNSAID),
+            outlives: says.is_some(),
             metadata: metadata(fields.entries("metadata"), role)?,
             rest,
         })

@@ -1,7 +1,8 @@
 //! Which of the configured issuers a mount's tokens come from.
 //!
-//! Decides by the exact URL. Refuses to let a document name keys: what it says only chooses among the issuers that the
-//! operator configured. Where a directory is looked at without a configuration, URLs are not known; then every issuer
+//! Decides by the exact URL, which one issuer has to have: in OpenBao the keys of each mount keep clusters apart that share an
+//! issuer's URL, and those keys are not taken from here, so that a role would take the tokens of all of them. Refuses to let a
+//! document name keys: what it says only chooses among the issuers that the operator configured. Where a directory is looked at without a configuration, URLs are not known; then every issuer
 //! that might be meant is, and the check says so.
 
 use super::documents::Documents;
@@ -31,6 +32,11 @@ pub(super) fn of(documents: &Documents, catalog: &Catalog, faults: &mut Faults) 
         let guessed = guess(url).filter(|_| !has_urls(catalog));
         let problem = guessed.map_or_else(|| Problem::UnknownMountIssuer(url.to_owned()), Problem::UnknownIssuer);
         faults.append(file, Place::default(), problem);
+    }
+    if has_urls(catalog) && found.len() > 1 {
+        let issuers = found.iter().map(IssuerName::as_str).collect::<Vec<_>>().join(", ");
+        faults.append(file, Place::default(), Problem::SharedMountIssuer { url: url.to_owned(), issuers });
+        return vec![];
     }
     found
 }

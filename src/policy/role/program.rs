@@ -166,7 +166,7 @@ impl Program {
             policies,
             // What the program says of the lifetime is what the operator wrote; a program that says nothing gets no more
             // than a policy that says nothing.
-            outlive_subject: auth.ttl.is_some(),
+            outlive_subject: auth.outlives,
             ttl: auth.ttl,
             scopes: Arc::default(),
             metadata: auth.metadata,

@@ -182,8 +182,9 @@ fn a_grant_keeps_what_a_login_tells() {
     Some(200),
     true
 )]
-#[case::only_the_most("lease_options: pb.LeaseOptions{MaxTTL: 200000000000, issue_time: now}", Some(200), true)]
-#[case::explicit("explicit_max_ttl: 100000000000", Some(100), true)]
+#[case::only_the_most("lease_options: pb.LeaseOptions{MaxTTL: 200000000000, issue_time: now}", Some(200), false)]
+#[case::explicit("explicit_max_ttl: 100000000000", Some(100), false)]
+#[case::a_cap_lengthens_nothing("explicit_max_ttl: 864000000000000", None, false)]
 #[case::a_month_is_cut_to_a_day(
     "lease_options: pb.LeaseOptions{TTL: 2764800000000000, issue_time: now}",
     Some(86_400),
@@ -270,6 +271,28 @@ fn a_mount_whose_issuer_is_not_configured_says_what_to_add() {
     assert_eq!(&*error.file, "ns/auth/jwt/config.json");
     assert!(error.to_string().contains("no issuer with the url `https://gitlab.example.com` is configured"));
     assert!(error.finding().help.unwrap().contains("add an issuer with this `url`"));
+}
+
+#[test]
+fn a_role_does_not_take_the_tokens_of_several_issuers_that_share_a_url() {
+    let mut catalog = configured("https://gitlab.example.com");
+    let facts = catalog.find(&gitlab()).unwrap().clone();
+    catalog.insert(IssuerName::new("another").unwrap(), facts);
+    let errors = PolicySet::from_sources(files(&role(&[], "false")), &catalog).unwrap_err();
+    assert_eq!(errors.errors()[0].problem.code(), Code::UnknownIssuer);
+    assert!(errors.to_string().contains("(another, gitlab)"), "{errors}");
+}
+
+#[test]
+fn what_a_role_granted_is_revoked_with_its_issuer() {
+    let digest = |name: &str| {
+        let mut catalog = Catalog::default();
+        let facts = configured("https://gitlab.example.com").find(&gitlab()).unwrap().clone();
+        catalog.insert(IssuerName::new(name).unwrap(), facts);
+        PolicySet::from_sources(files(&role(&[], "false")), &catalog).unwrap().targets()[0].rules()[0].digest()
+    };
+    assert_eq!(digest("a"), digest("a"));
+    assert_ne!(digest("a"), digest("b"));
 }
 
 #[rstest]
