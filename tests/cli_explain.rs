@@ -26,17 +26,26 @@ fn decisions(place: &Place, tokens: &[String]) -> Vec<String> {
         let file = place.write("token", token);
         cambio(&["exchange", "--url", &counter.url(), "--target", "group-pipelines", "--token-file", &file]);
     }
-    let sets = place.path("data/policy-sets");
-    for _ in 0..100 {
-        if fs::read_dir(&sets)
-            .is_ok_and(|mut found| found.any(|one| one.unwrap().path().extension().is_some_and(|end| end == "json")))
-        {
-            break;
+    keeps(place, 1);
+    drop(counter);
+    ids(place)
+}
+
+/// Waits until so many policy sets are kept.
+fn keeps(place: &Place, sets: usize) {
+    let is_set = |name: &str| name.ends_with(".json") && !name.starts_with('.');
+    let kept = || {
+        fs::read_dir(place.path("data/policy-sets"))
+            .ok()
+            .map(|found| found.filter(|one| is_set(&one.as_ref().unwrap().file_name().to_string_lossy())).count())
+    };
+    for _ in 0..500 {
+        if kept() == Some(sets) {
+            return;
         }
         sleep(Duration::from_millis(20));
     }
-    drop(counter);
-    ids(place)
+    panic!("{sets} sets were to be kept, not {:?}", kept());
 }
 
 fn explain(place: &Place, id: &str) -> Said {
@@ -99,6 +108,24 @@ fn with_names_only_it_says_where_each_rule_ended_and_which_claims_were_there() {
     let said = cambio(&["explain", &ids[0], "--journal", &journal]);
     assert_eq!(said.code, 0, "{said:?}");
     has(&said, &["needs the configuration: give `--config`, too", "then require[0] did not"]);
+}
+
+#[test]
+fn a_decision_between_two_reloads_is_explained_by_the_rules_between_them() {
+    let place = Place::new(VALUES);
+    let file = "policies/group-pipelines.yaml";
+    let counter = place.counter();
+    keeps(&place, 1);
+    place.change(file, "id == \"200\"", "id == \"200\" || id == \"3000\"");
+    keeps(&place, 2);
+    let token = place.write("token", &place.token_with(json!({"project_group_ids": ["201"]})));
+    cambio(&["exchange", "--url", &counter.url(), "--target", "group-pipelines", "--token-file", &token]);
+    place.change(file, "id == \"3000\"", "id == \"4000\"");
+    keeps(&place, 3);
+    drop(counter);
+    let said = explain(&place, &ids(&place)[0]);
+    has(&said, &["rules of the policy set kept from then", "NO    require[0]", "id == \"3000\""]);
+    assert!(!said.out.contains("4000"), "{}", said.out);
 }
 
 #[test]
