@@ -143,7 +143,7 @@ fn coverage_names_what_no_case_has_shown_and_a_bound_fails() {
     let policies = place.text("policies");
     let said = cambio(&["policy", "test", &policies, "--coverage"]);
     assert_eq!(said.code, 0, "{said:?}");
-    let line = "group-pipelines.yaml:7:14  rule pipeline, let[0]: branch never taken: \"unprotected\"\n";
+    let line = "group-pipelines.yaml:7:62  rule pipeline, let[0]: branch never taken: \"unprotected\"\n";
     assert!(said.out.contains(line) && said.out.contains("all as expected\n\ncoverage"), "{}", said.out);
     let said = cambio(&["policy", "test", &policies, "--min-coverage", "90"]);
     assert_eq!(said.code, 1, "{said:?}");

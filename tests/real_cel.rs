@@ -107,7 +107,7 @@ impl Suspect<'_> {
         is.then_some("cel-cpp's `cel.bind` in a branch of `?:`, after a comprehension")
     }
 
-    /// `%d` and `%s` of a double: here, as in cel-go, the fewest digits; there six of them, or those of printf. Both format
+    /// `%d` and `%s` of a double, `%s` of a list of them: here, as in cel-go, the fewest digits; there six of them, or those of printf. Both format
     /// it, and agree if it is no double.
     fn formatted_double(&self, google: &mut Google) -> Option<&'static str> {
         let without = variant(self.expression, Binds::Kept, true);

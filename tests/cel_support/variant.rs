@@ -13,7 +13,7 @@ pub enum Binds {
 }
 
 /// The variant of `expression` with its binds as said; and, where `without_doubles`, with 0 in the place of every `double` that
-/// is to be formatted by `%s` or `%d`.
+/// is to be formatted by `%s` or `%d`, alone or as an element of a list.
 pub fn variant(expression: &str, binds: Binds, without_doubles: bool) -> String {
     Variant { binds, without_doubles, names: 0 }.of(expression, &[])
 }
@@ -81,7 +81,10 @@ impl Variant {
             if word == "format" && self.without_doubles && ["'<%s>'.", "'<%d>'."].iter().any(|end| out.ends_with(end)) {
                 let value = parts[0].strip_prefix('[').and_then(|value| value.strip_suffix(']')).unwrap();
                 let value = self.of(value, scope);
-                out.push_str(&format!("format([type({value}) == double ? 0 : {value}])"));
+                let name = self.name();
+                let element = format!("{name}, type({name}) == double ? 0 : {name}");
+                let list = format!("type({value}) == list ? ({value}).map({element}) : {value}");
+                out.push_str(&format!("format([type({value}) == double ? 0 : ({list})])"));
                 return rest;
             }
         }
