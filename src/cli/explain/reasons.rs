@@ -37,7 +37,7 @@ fn requests(reason: &str) -> Words {
         ),
         "grant_unsupported" => (
             "the `grant_type` is none that cambio offers",
-            "use `urn:ietf:params:oauth:grant-type:token-exchange` or `client_credentials` with a client assertion",
+            "use `urn:ietf:params:oauth:grant-type:token-exchange`, or `urn:ietf:params:oauth:grant-type:jwt-bearer`",
         ),
         "target_missing" => (
             "the request names no target, and there is no default target",
@@ -193,6 +193,22 @@ fn policies(reason: &str) -> Words {
         "bad_policy_name" => (
             "what the rule grants is no policy name: a claim that was put into it has a character that names don't have",
             "write the claim as `hex(..)`, or require a narrower form of it before it is used",
+        ),
+        "role_denied" => (
+            "the program of an OpenBao role denied: by `false`, or by a message of its own",
+            "the answer is above, with its line; `cambio policy eval` shows what each variable came to",
+        ),
+        "audience_not_bound" => (
+            "the token is for none of the role's `bound_audiences`",
+            "add the audience to the role document, or have the platform issue the token for one of them",
+        ),
+        "unexpected_result" => (
+            "the program of a role answered neither with a bool, a text nor `pb.Auth`",
+            "`true` is no permit there: answer with `pb.Auth{..}`",
+        ),
+        "unusable_grant" => (
+            "the program of a role permitted, but what it grants can't be given",
+            "see `detail` above, and `docs/openbao-roles.md` for what cambio does not hold yet",
         ),
         "no_policies" => (
             "the conditions hold, and the rule grants nothing to these claims",
