@@ -200,7 +200,7 @@ fn a_role_is_explained_question_by_question() {
         &explain(&place, &ids[0]),
         &[
             "reason          role_denied",
-            "the OpenBao role's program denied",
+            "the program of an OpenBao role denied",
             "rules of the policy set kept from then",
             "role deploy  (group_100/auth/jwt/cel/role/deploy.json:6)  refuses",
             "let project  string(claims.project_id)",

@@ -258,4 +258,14 @@ fn an_openbao_role_is_walked_question_by_question() {
     let missing: Vec<&str> =
         pipelines["missing"].as_array().unwrap().iter().map(|one| one["text"].as_str().unwrap()).collect();
     assert!(!missing.contains(&"[unprotected_global_policy]"), "a case of a protected job shows it: {missing:?}");
+    let text = std::fs::read_to_string(format!("{policies}/{role}.json")).unwrap();
+    let branches: Vec<_> =
+        pipelines["missing"].as_array().unwrap().iter().filter(|one| one["missing"] == "branch").collect();
+    assert!(!branches.is_empty());
+    for one in branches {
+        let at = |name: &str| usize::try_from(one[name].as_u64().unwrap()).unwrap() - 1;
+        let rest: String = text.lines().nth(at("line")).unwrap().chars().skip(at("column")).collect();
+        // As it stands within a JSON text.
+        assert!(rest.starts_with(one["text"].to_string().trim_matches('"')), "{one}: {rest}");
+    }
 }
