@@ -143,7 +143,7 @@ fn coverage_names_what_no_case_has_shown_and_a_bound_fails() {
     let policies = place.text("policies");
     let said = cambio(&["policy", "test", &policies, "--coverage"]);
     assert_eq!(said.code, 0, "{said:?}");
-    let line = "group-pipelines.yaml:7:14  rule pipeline, let[0]: branch never taken: \"unprotected\"\n";
+    let line = "group-pipelines.yaml:7:62  rule pipeline, let[0]: branch never taken: \"unprotected\"\n";
     assert!(said.out.contains(line) && said.out.contains("all as expected\n\ncoverage"), "{}", said.out);
     let said = cambio(&["policy", "test", &policies, "--min-coverage", "90"]);
     assert_eq!(said.code, 1, "{said:?}");
@@ -258,6 +258,16 @@ fn an_openbao_role_is_walked_question_by_question() {
     let missing: Vec<&str> =
         pipelines["missing"].as_array().unwrap().iter().map(|one| one["text"].as_str().unwrap()).collect();
     assert!(!missing.contains(&"[unprotected_global_policy]"), "a case of a protected job shows it: {missing:?}");
+    let text = std::fs::read_to_string(format!("{policies}/{role}.json")).unwrap();
+    let branches: Vec<_> =
+        pipelines["missing"].as_array().unwrap().iter().filter(|one| one["missing"] == "branch").collect();
+    assert!(!branches.is_empty());
+    for one in branches {
+        let at = |name: &str| usize::try_from(one[name].as_u64().unwrap()).unwrap() - 1;
+        let rest: String = text.lines().nth(at("line")).unwrap().chars().skip(at("column")).collect();
+        // As it stands within a JSON text.
+        assert!(rest.starts_with(one["text"].to_string().trim_matches('"')), "{one}: {rest}");
+    }
 }
 
 #[test]

@@ -33,6 +33,7 @@ pub struct App {
     pub(crate) limits: ServerLimits,
     pub(crate) addresses: [std::net::SocketAddr; 2],
     watched: reload::Watched,
+    data: PrivateDir,
 }
 
 /// Why a counter cannot be put together.
@@ -86,7 +87,8 @@ impl App {
             clock,
         }));
         let oauth = OAuth { clients: Arc::new(Clients::new(config.clients)), counter: Arc::clone(&counter) };
-        Ok(Self { counter, oauth, tls, limits: config.limits, addresses: [config.listen, config.ops_listen], watched })
+        let addresses = [config.listen, config.ops_listen];
+        Ok(Self { counter, oauth, tls, limits: config.limits, addresses, watched, data })
     }
 
     /// The engine.

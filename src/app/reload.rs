@@ -19,10 +19,12 @@ use tokio::sync::{Notify, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::archive;
 use super::rules::{NewPolicies, RulesError, log};
 use crate::config::{Config, ConfigError, Fixed, Footprint, Origin};
 use crate::exchange::{Counter, FailedReload, Rules};
 use crate::http::Tls;
+use crate::state::PrivateDir;
 
 /// How often files are looked at.
 const EVERY: Duration = Duration::from_secs(1);
@@ -40,6 +42,7 @@ const RETRY: Duration = Duration::from_secs(30);
 pub(super) struct Reloader {
     counter: Arc<Counter>,
     tls: Option<Arc<Tls>>,
+    data: PrivateDir,
     origin: Origin,
     fixed: Fixed,
     /// The keys that were said to need a restart.
@@ -97,9 +100,9 @@ impl Watched {
         }
     }
 
-    pub(super) fn by(self, counter: Arc<Counter>, tls: Option<Arc<Tls>>) -> Reloader {
+    pub(super) fn by(self, counter: Arc<Counter>, tls: Option<Arc<Tls>>, data: PrivateDir) -> Reloader {
         let Self { origin, fixed, places, seen } = self;
-        Reloader { counter, tls, origin, fixed, told: vec![], places, seen, retry_at: None, retired: vec![] }
+        Reloader { counter, tls, data, origin, fixed, told: vec![], places, seen, retry_at: None, retired: vec![] }
     }
 }
 
@@ -181,6 +184,7 @@ impl Reloader {
             warnings = rules.warnings,
             "new rules taken up"
         );
+        archive::keep(&self.data, &config.policies, rules.policies.digest());
         self.retired.push(counter.take_up(rules));
         counter.reloads().succeeded(true, now);
     }
@@ -250,9 +254,8 @@ impl Reloader {
 
     /// Rules that no exchange uses any more are freed where it may take its time, not by the last of the exchanges.
     fn free_retired(&mut self) {
-        let (free, used) = self.retired.drain(..).partition(|rules| Arc::strong_count(rules) == 1);
+        let (free, used): (Vec<_>, _) = self.retired.drain(..).partition(|rules| Arc::strong_count(rules) == 1);
         self.retired = used;
-        let free: Vec<_> = free;
         if !free.is_empty() {
             drop(spawn_blocking(move || drop(free)));
         }

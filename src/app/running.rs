@@ -53,7 +53,7 @@ impl App {
         });
         let mut upkeep = Vec::from(upkeep::start(&self.counter, self.tls.clone(), &stopped));
         let reload = Arc::new(Notify::new());
-        let reloader = self.watched.by(Arc::clone(&self.counter), self.tls.clone());
+        let reloader = self.watched.by(Arc::clone(&self.counter), self.tls.clone(), self.data);
         upkeep.push(tokio::spawn(reloader.run(Arc::clone(&reload), stopped.clone())));
         let servers = vec![
             tokio::spawn(serve(listener, oauth::router(self.oauth), self.tls, self.limits, stopped.clone())),

@@ -22,13 +22,17 @@ pub(super) fn told(steps: &Steps, target: &Target) -> String {
 
 fn rule_told(text: &mut String, rule: &RuleSteps, target: &Target) {
     let name = &rule.name;
+    let kind = if rule.is_role { "role" } else { "rule" };
     let place = format!("{}:{}", target.file(), rule.place.line);
     let _ = match &rule.fate {
-        Fate::OtherIssuer => writeln!(text, "rule {name}  ({place})  not tried: it is for other issuers\n"),
+        Fate::OtherIssuer => writeln!(text, "{kind} {name}  ({place})  not tried: it is for other issuers\n"),
         Fate::NotReached => writeln!(text, "rule {name}  ({place})  not tried: a rule before it decided\n"),
-        Fate::Tried(End::Granted) => writeln!(text, "rule {name}  ({place})  grants"),
+        Fate::Tried(End::Granted) => writeln!(text, "{kind} {name}  ({place})  grants"),
         Fate::Tried(End::Unmet { .. }) if rule.is_role => writeln!(text, "role {name}  ({place})  refuses"),
         Fate::Tried(End::Unmet { .. }) => writeln!(text, "rule {name}  ({place})  does not apply"),
+        Fate::Tried(End::Failed { .. }) if rule.is_role => {
+            writeln!(text, "role {name}  ({place})  failed: that denies")
+        }
         Fate::Tried(End::Failed { .. }) => {
             writeln!(text, "rule {name}  ({place})  failed: that denies, whatever the next rule says")
         }

@@ -4,12 +4,15 @@
 //! a ternary is taken; that each operand of `&&` and `||` decides once; that an entry of a grant with `when` is given and
 //! left out. An expression that failed has shown nothing. Refuses to know whether a case came out as it says.
 
+mod narrow;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use cel::common::ast::{Expr, operators};
 use cel::parser::Expression;
 
+use self::narrow::Narrow;
 use super::comprehension::{Bound, Macro};
 use super::document::Place;
 use super::language::Language;
@@ -35,7 +38,7 @@ pub struct Goal {
     pub rule: Arc<str>,
     /// The expression; nothing where it is about the whole rule.
     pub part: Option<Part>,
-    /// Where it stands.
+    /// Where that stands: the branch or the operand itself, where the file shows it.
     pub place: Place,
     /// What there is to show.
     pub want: Want,
@@ -97,9 +100,9 @@ impl Want {
 }
 
 impl FileCoverage {
-    /// What `cases` show of `target`.
-    pub(super) fn of(target: &Target, cases: &[RehearsedCase], language: &Language) -> Self {
-        let mut tally = Tally::new(target);
+    /// What `cases` show of `target`, which was read from `text`.
+    pub(super) fn of(target: &Target, text: &str, cases: &[RehearsedCase], language: &Language) -> Self {
+        let mut tally = Tally::new(target, text);
         for case in cases {
             let RehearsedCase { issuer, claims, at: now, .. } = case;
             let look = Look { language, target, issuer, claims, now: *now, values: false, hidden: &|_| false };
@@ -126,13 +129,14 @@ type Key = (u16, Option<Part>, usize, Want);
 /// The goals of one target while its cases run.
 struct Tally<'t> {
     target: &'t Target,
+    text: &'t str,
     goals: Vec<Goal>,
     index: HashMap<Key, usize>,
 }
 
 impl<'t> Tally<'t> {
-    fn new(target: &'t Target) -> Self {
-        let mut tally = Self { target, goals: vec![], index: HashMap::new() };
+    fn new(target: &'t Target, text: &'t str) -> Self {
+        let mut tally = Self { target, text, goals: vec![], index: HashMap::new() };
         for (at, rule) in (0_u16..).zip(&target.rules) {
             tally.rule(at, rule);
         }
@@ -232,8 +236,15 @@ impl<'t> Tally<'t> {
     fn parts(&mut self, at: u16, rule: &Rule, part: Part, clause: &Clause) {
         let mut wants = vec![];
         collect(clause.tree(), &mut wants);
+        if wants.is_empty() {
+            return;
+        }
+        let narrow = Narrow::of(self.text, clause);
         for (node, want) in wants {
             self.goal(at, rule, Some(part), want, Some(node));
+            if let Some(goal) = self.goals.last_mut() {
+                goal.place = narrow.place(node);
+            }
         }
     }
 

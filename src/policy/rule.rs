@@ -214,9 +214,14 @@ impl Rule {
     #[must_use]
     pub fn claims_of(&self, part: Part) -> BTreeSet<&str> {
         let Some(clause) = self.clause(part) else { return BTreeSet::new() };
-        let needed = |(index, _): &(u32, &Let)| clause.lets & (1_u32 << index) != 0;
-        let lets = (0_u32..32).zip(&self.lets).filter(needed).map(|(_, variable)| &variable.clause);
-        lets.chain([clause]).flat_map(|clause| claims_in(clause.tree())).collect()
+        // From the last: a variable sees only those before it.
+        let needed = self.lets.iter().rev().fold(vec![clause], |mut needed, variable| {
+            if needed.iter().any(|one| one.code.mentions(&variable.name)) {
+                needed.push(&variable.clause);
+            }
+            needed
+        });
+        needed.into_iter().flat_map(|clause| claims_in(clause.tree())).collect()
     }
 
     /// Whether one of its expressions mentions that variable.

@@ -196,19 +196,19 @@ fn policies(reason: &str) -> Words {
         ),
         "role_denied" => (
             "the program of an OpenBao role denied: by `false`, or by a message of its own",
-            "the answer is above, with its line; `cambio policy eval` shows what each variable came to",
+            "the answer is below, with its line; `cambio policy eval` shows what each variable came to",
         ),
         "audience_not_bound" => (
             "the token is for none of the role's `bound_audiences`",
             "add the audience to the role document, or have the platform issue the token for one of them",
         ),
         "unexpected_result" => (
-            "the program of a role answered neither with a bool, a text nor `pb.Auth`",
+            "the program of a role answered neither with `false`, a text nor `pb.Auth`",
             "`true` is no permit there: answer with `pb.Auth{..}`",
         ),
         "unusable_grant" => (
             "the program of a role permitted, but what it grants can't be given",
-            "see `detail` above, and `docs/openbao-roles.md` for what cambio does not hold yet",
+            "see `detail`, and `docs/openbao-roles.md` for what cambio does not hold yet",
         ),
         "no_policies" => (
             "the conditions hold, and the rule grants nothing to these claims",

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use super::role;
 use crate::audit::Record;
 use crate::cli::CliError;
 use crate::cli::steps;
@@ -88,7 +89,8 @@ pub(super) fn told(record: &Record, set: &SetOfThen) -> String {
     }
     let Some((policies, target)) = set.target(record) else {
         for tried in tried(record) {
-            let _ = writeln!(text, "  {}", shown(&trial(tried)));
+            let trial = if role::is_one(record) { role::trial(tried) } else { trial(tried) };
+            let _ = writeln!(text, "  {}", shown(&trial));
         }
         return text;
     };
@@ -138,16 +140,33 @@ fn expression<'t>(tried: &Value, target: &'t Target) -> Option<(&'t Rule, Option
 }
 
 fn rule_told(text: &mut String, tried: &Value, target: &Target, record: &Record) {
+    let expression = expression(tried, target);
+    if let (Some(_), Some((rule, part))) = (target.role(), expression) {
+        let _ = writeln!(text, "  {}", shown(&role::trial(tried)));
+        let parts = part.map(|part| role::decisive(part, rule)).unwrap_or_default();
+        parts.iter().for_each(|part| source_told(text, rule, *part, target, &format!("{}  ", role::name(*part))));
+        return claims_told(text, parts.iter().flat_map(|part| rule.claims_of(*part)).collect(), record);
+    }
     let _ = writeln!(text, "  {}", shown(&trial(tried)));
-    let Some((rule, Some(part))) = expression(tried, target) else { return };
-    let line = rule.place_of(part).unwrap_or(rule.place()).line;
-    let source = rule.source_of(part).unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
-    let _ = writeln!(text, "      {}:{line}  {}", target.file(), shown(&source));
+    let Some((rule, Some(part))) = expression else { return };
+    source_told(text, rule, part, target, "");
     if let Some(message) = rule.message_of(part) {
         let _ = writeln!(text, "      {}", shown(message));
     }
+    claims_told(text, rule.claims_of(part), record);
+}
+
+/// Where an expression stands, and what it says.
+fn source_told(text: &mut String, rule: &Rule, part: Part, target: &Target, title: &str) {
+    let line = rule.place_of(part).unwrap_or(rule.place()).line;
+    let source = rule.source_of(part).unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
+    let _ = writeln!(text, "      {}:{line}  {title}{}", target.file(), shown(&source));
+}
+
+/// Which of these claims the token had.
+fn claims_told(text: &mut String, claims: BTreeSet<&str>, record: &Record) {
     let known = names(record);
-    for claim in rule.claims_of(part) {
+    for claim in claims {
         match known.as_ref().map(|(names, all)| (names.contains(claim), *all)) {
             Some((true, _)) => {
                 let _ = writeln!(text, "      the token had the claim `{}`", shown(claim));

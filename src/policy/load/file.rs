@@ -105,7 +105,7 @@ impl Built {
             Written::Role(documents) => {
                 let (outcomes, findings, mut cases) = role::judge(documents, target, language, catalog, &mut faults);
                 cases.retain(|_| watched);
-                let coverage = watched.then(|| FileCoverage::of(target, &cases, language));
+                let coverage = watched.then(|| FileCoverage::of(target, &documents.text, &cases, language));
                 return Judged { outcomes, findings, faults, cases, coverage };
             }
         };
@@ -113,7 +113,7 @@ impl Built {
         let outcomes = cases.iter().map(|case| case.run(language, target)).collect();
         let findings = check(&Subject { file: &target.file, text, document, target, catalog, parses });
         let cases: Vec<_> = cases.iter().filter(|_| watched).map(|case| case.rehearsed(target)).collect();
-        let coverage = watched.then(|| FileCoverage::of(target, &cases, language));
+        let coverage = watched.then(|| FileCoverage::of(target, text, &cases, language));
         Judged { outcomes, findings, faults, cases, coverage }
     }
 }
