@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock};
 use super::platform::{Platform, PlatformError};
 
 /// Every file under `platforms/`.
-const FILES: [(&str, &str); 15] = [
+const FILES: [(&str, &str); 16] = [
     ("aks", include_str!("../../platforms/aks.yaml")),
     ("azure-devops", include_str!("../../platforms/azure-devops.yaml")),
     ("bitbucket", include_str!("../../platforms/bitbucket.yaml")),
@@ -17,6 +17,7 @@ const FILES: [(&str, &str); 15] = [
     ("generic", include_str!("../../platforms/generic.yaml")),
     ("github", include_str!("../../platforms/github.yaml")),
     ("gitlab", include_str!("../../platforms/gitlab.yaml")),
+    ("gitlab-secrets-manager", include_str!("../../platforms/gitlab-secrets-manager.yaml")),
     ("gke", include_str!("../../platforms/gke.yaml")),
     ("google", include_str!("../../platforms/google.yaml")),
     ("jenkins", include_str!("../../platforms/jenkins.yaml")),
