@@ -31,8 +31,13 @@ lint: ## formatting, clippy, documentation; a warning is an error
 	RUSTDOCFLAGS="-D warnings" cargo doc $(LOCKED) --no-deps
 
 .PHONY: cases
-cases: ## the cases of the shipped policies
-	cargo run $(LOCKED) -q -- policy test policies
+cases: ## the shipped policies and roles: checked, their cases run, their layout
+	cargo build $(LOCKED) -q --bin cambio
+	target/debug/cambio policy check --config deploy/cambio.yaml policies
+	target/debug/cambio policy test --config deploy/cambio.yaml --min-coverage 90 policies
+	target/debug/cambio policy check examples/gitlab-secrets-manager/policies
+	target/debug/cambio policy test examples/gitlab-secrets-manager/policies
+	target/debug/cambio policy fmt --check policies
 
 .PHONY: bench
 bench: ## the numbers, with their bounds beside them; also as JSON under target/

@@ -83,3 +83,20 @@ fn every_document_that_is_named_exists() {
         }
     }
 }
+
+/// The policies that README.md shows are as good as those that are shipped.
+#[test]
+fn the_policy_of_the_readme_has_no_finding_and_keeps_its_cases() {
+    let text = read("README.md");
+    let blocks = text.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let policies: Vec<&str> = blocks.filter(|block| block.starts_with("target:")).collect();
+    assert!(!policies.is_empty());
+    let mut catalog = cambio::policy::Catalog::default();
+    catalog.add_guessing(cambio::identity::IssuerName::new("gitlab").unwrap(), &cambio::trust::Platforms::embedded());
+    for policy in policies {
+        let inspection = cambio::policy::PolicySet::inspect_sources([("readme.yaml", policy)], &catalog).unwrap();
+        let said: Vec<String> = inspection.findings().iter().map(ToString::to_string).collect();
+        assert!(said.is_empty() && inspection.set().is_some(), "{said:?}");
+        assert!(inspection.outcomes().len() > 1);
+    }
+}
