@@ -10,6 +10,7 @@
 
 use std::path::{Path, PathBuf};
 
+use cambio::config::Config;
 use cambio::identity::{IssuerName, TargetName};
 use cambio::policy::{Catalog, PolicySet, RoleFiles, Severity, import_role};
 use cambio::trust::Platforms;
@@ -21,19 +22,28 @@ fn issuers() -> Catalog {
     catalog
 }
 
+fn example() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/gitlab-secrets-manager")
+}
+
+/// Whom the example's own configuration names.
+fn secrets_manager() -> Catalog {
+    Config::load(&example().join("cambio.yaml")).unwrap().catalog()
+}
+
 fn directory() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/gitlab-secrets-manager/policies")
+    example().join("policies")
 }
 
 #[test]
 fn gitlabs_programs_load_and_keep_their_cases() {
-    let set = PolicySet::load(&directory(), &issuers()).unwrap_or_else(|errors| panic!("{errors}"));
+    let set = PolicySet::load(&directory(), &secrets_manager()).unwrap_or_else(|errors| panic!("{errors}"));
     assert_eq!(set.targets().len(), 6);
 }
 
 #[test]
 fn gitlabs_programs_have_no_warning_that_is_not_accepted() {
-    let inspection = PolicySet::inspect(&directory(), &issuers()).unwrap();
+    let inspection = PolicySet::inspect(&directory(), &secrets_manager()).unwrap();
     let found: Vec<String> = inspection.counting(Severity::Warning).map(ToString::to_string).collect();
     assert!(found.is_empty(), "{}", found.join("\n"));
 }

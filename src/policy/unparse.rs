@@ -15,8 +15,8 @@ use super::comprehension::{Bound, Macro};
 use super::guard::{qualified, string};
 use super::language::{EXTRACT, EXTRACT_ALL, MATCH, MILLISECONDS, REPLACE};
 use super::rule::Let;
-use words::{AND, MEMBER, OR, TERNARY, UNARY, is_identifier, operator, transparent};
-pub(super) use words::{claim, claim_of, has, quoted};
+use words::{AND, MEMBER, OR, TERNARY, UNARY, is_identifier, operator};
+pub(super) use words::{claim, claim_of, has, quoted, transparent};
 
 /// The longest text, in bytes; a longer one ends with `…`. Inlined variables could double it with each of 32.
 const LONGEST: usize = 2 * 1024;

@@ -67,6 +67,9 @@ fn told(name: &str, ways: &[Way]) -> String {
         let _ = writeln!(text, "  tokens of   {}", issuers.join(", "));
         for entry in &way.grants {
             let _ = writeln!(text, "  by          {}  {}", entry.part, shown(&entry.text));
+            if entry.is_computed {
+                text.push_str("              the role's policies are computed: only a token shows which they are\n");
+            }
             for (part, value) in &entry.bindings {
                 let _ = writeln!(
                     text,
@@ -79,8 +82,9 @@ fn told(name: &str, ways: &[Way]) -> String {
                 let _ = writeln!(text, "    if        {}", shown(also));
             }
         }
+        let asked = if way.is_role { "question" } else { "require" };
         for (index, condition) in way.conditions.iter().enumerate() {
-            let _ = writeln!(text, "  needs       require[{index}]  {}", shown(&condition.text));
+            let _ = writeln!(text, "  needs       {asked}[{index}]  {}", shown(&condition.text));
             let _ = writeln!(text, "                (else: {})", shown(&condition.message));
         }
         match &way.example {
@@ -112,7 +116,7 @@ fn json(name: &str, ways: &[Way]) -> String {
         let grants = way.grants.iter().map(|entry| {
             let bindings: serde_json::Map<String, Value> =
                 entry.bindings.iter().map(|(part, value)| (part.clone(), Value::from(value.as_str()))).collect();
-            json!({"at": entry.part.to_string(), "text": entry.text, "if": entry.also, "where": bindings})
+            json!({"at": entry.part.to_string(), "text": entry.text, "if": entry.also, "where": bindings, "computed": entry.is_computed})
         });
         let conditions = way.conditions.iter().map(
             |condition| json!({"text": condition.text, "message": &*condition.message, "line": condition.place.line}),
@@ -123,7 +127,7 @@ fn json(name: &str, ways: &[Way]) -> String {
         json!({
             "target": way.target, "file": &*way.file, "rule": &*way.rule, "line": way.place.line,
             "issuers": way.issuers.iter().map(|issuer| issuer.as_str()).collect::<Vec<_>>(),
-            "grants": grants.collect::<Vec<_>>(), "conditions": conditions.collect::<Vec<_>>(), "example": example,
+            "grants": grants.collect::<Vec<_>>(), "conditions": conditions.collect::<Vec<_>>(), "example": example, "role": way.is_role,
         })
     };
     pretty(&json!({"name": name, "ways": ways.iter().map(way).collect::<Vec<_>>()}))

@@ -78,7 +78,7 @@ pub fn import_role(
     known.insert(issuer.clone(), Default::default());
     let set = PolicySet::from_sources(sources, &known)?;
     let documents = documents(files)?;
-    let (policy, notes, missing) = Translation::of(&documents, &set, target, issuer).finish();
+    let (policy, notes, missing) = Translation::of(&documents, &set, target, issuer, catalog).finish();
     let inspection = PolicySet::inspect_sources([("imported.yaml", policy.as_str())], catalog)?;
     let findings = inspection.findings().to_vec();
     Ok(Imported { policy, notes, missing, findings })

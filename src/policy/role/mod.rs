@@ -46,11 +46,13 @@ pub(super) use document::RoleDocument;
 pub(super) use documents::Documents;
 pub use grant::{Alias, RoleGrant, TokenType};
 pub use import::{Imported, RoleFiles, import_role};
+pub(super) use messages::{AUTH, fields as of_message};
 pub(super) use mounts::Mounts;
 pub use mounts::NoRole;
 pub use path::RolePath;
 pub(super) use program::Program;
 pub use refusal::{Refusal, Said};
+pub(super) use text::negated;
 
 use super::language::{Dialect, Language};
 

@@ -165,7 +165,7 @@ pub(super) fn trimmed(source: &str, span: Range<usize>) -> Range<usize> {
 }
 
 /// The negation of a condition, as short as it can be said.
-pub(super) fn negated(condition: &str) -> String {
+pub(in crate::policy) fn negated(condition: &str) -> String {
     let signs = signs(condition);
     let whole = unwrapped(condition, &signs, 0..condition.len());
     let text = condition.get(whole.clone()).unwrap_or_default();

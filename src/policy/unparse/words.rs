@@ -37,7 +37,7 @@ pub(super) fn is_identifier(name: &str) -> bool {
 }
 
 /// What stands around a value without a meaning of its own.
-pub(super) fn transparent(node: &Expression) -> &Expression {
+pub(in crate::policy) fn transparent(node: &Expression) -> &Expression {
     match &node.expr {
         Expr::Call(call) if [PLAIN, BOUNDED, PLACE].contains(&call.func_name.as_str()) => {
             call.args.first().map_or(node, transparent)

@@ -6,9 +6,10 @@ use cel::common::ast::{Expr, operators};
 use cel::parser::Expression;
 use serde_json::{Map, Value, json};
 
+use super::solve::literal;
 use crate::policy::guard::{is_claims, string};
 use crate::policy::rule::Let;
-use crate::policy::unparse::claim_of;
+use crate::policy::unparse::{claim_of, transparent};
 use crate::trust::ClaimSchema;
 
 /// Claims while they are changed towards a goal.
@@ -23,8 +24,11 @@ pub(super) struct Solver<'s> {
 impl Solver<'_> {
     /// The names that lead to what `node` reads of the claims or of an element; the first is the claim's, or the variable's.
     pub(super) fn path(&self, node: &Expression) -> Option<Vec<String>> {
-        match &node.expr {
+        match &transparent(node).expr {
             Expr::Ident(name) => {
+                if let Some(at) = self.lets.iter().position(|variable| *variable.name == **name) {
+                    return self.lets.get(at).and_then(|variable| self.path(variable.clause.tree()));
+                }
                 let known = self.elements.iter().any(|(variable, _)| variable == name);
                 claim_of(name).map(|claim| vec![claim.to_owned()]).or_else(|| known.then(|| vec![format!("@{name}")]))
             }
@@ -37,10 +41,21 @@ impl Solver<'_> {
                         false => Some([self.path(operand)?, vec![name]].concat()),
                     }
                 }
+                // `("x" in claims) ? claims.x : ""`: what it reads, if it reads anything.
+                (operators::CONDITIONAL, [_, yes, _]) => self.path(yes),
                 ("orValue" | "value", _) => self.path(call.target.as_deref()?),
                 _ => None,
             },
             _ => None,
+        }
+    }
+
+    /// The value of a literal, or of a variable that is one.
+    pub(super) fn literal(&self, node: &Expression) -> Option<Value> {
+        let named = |name: &str| self.lets.iter().find(|variable| *variable.name == *name);
+        match &transparent(node).expr {
+            Expr::Ident(name) => named(name).and_then(|variable| literal(variable.clause.tree())),
+            _ => literal(node),
         }
     }
 

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use cel::common::ast::Expr;
 use serde_json::{Map, Value};
 
+use super::program;
 use super::shape::{Wanted, bindings};
 use super::solve::Solver;
 use super::{Example, Hit};
@@ -19,6 +20,7 @@ use crate::policy::decision::Reason;
 use crate::policy::fault::Fault;
 use crate::policy::observe::claims_in;
 use crate::policy::rehearsal::Rehearsal;
+use crate::policy::role::Refusal;
 use crate::policy::rule::{Rule, Target};
 use crate::policy::set::PolicySet;
 use crate::policy::trace::{End, Part};
@@ -118,6 +120,19 @@ impl Search<'_> {
             }
             return;
         };
+        if let Some(program) = &self.rule.program {
+            match (tried.end, evaluation.outcome) {
+                (_, Err(Reason::Refused { refusal: Refusal::Audience, .. })) => {
+                    if let Some(audience) = program.audiences.first() {
+                        solver.claims.insert("aud".to_owned(), Value::from(&**audience));
+                    }
+                }
+                (_, Err(Reason::EvaluationError { fault: Fault::NoSuchClaim(name), .. })) if solver.give(&name) => {}
+                _ if program::steer(solver, program, tried.held, hit.index) => {}
+                _ => self.yields(solver, hit),
+            }
+            return;
+        }
         match tried.end {
             End::Unmet { condition } => {
                 if let Some(condition) = self.rule.require.get(usize::from(condition)) {
@@ -142,8 +157,8 @@ impl Search<'_> {
 
     /// Makes the entry of the grant yield the name.
     fn yields(&self, solver: &mut Solver<'_>, hit: &Hit<'_>) {
-        let Some(item) = self.rule.policies.get(usize::from(hit.index)) else { return };
-        if let Some(when) = &item.when {
+        let item = self.rule.policies.get(usize::from(hit.index));
+        if let Some(when) = item.and_then(|item| item.when.as_ref()) {
             solver.make(when.tree(), true, 0);
         }
         for (node, truth) in &hit.shape.assumes {
@@ -151,7 +166,7 @@ impl Search<'_> {
         }
         let name = self.wanted.exact().unwrap_or_else(|| self.wanted.example());
         for (node, value) in bindings(&hit.shape, &name).unwrap_or_default() {
-            solver.bind(node, &value, item.policy.tree());
+            solver.bind(node, &value, hit.shape.element.unwrap_or(hit.whole));
         }
     }
 
@@ -159,7 +174,9 @@ impl Search<'_> {
     fn least(&self, issuer: &IssuerName, mut claims: Map<String, Value>, at: Timestamp) -> Option<Example> {
         let mut fewer = claims.clone();
         let rules = self.target.rules.iter().take_while(|rule| rule.name != self.rule.name).chain([self.rule]);
-        let known: BTreeSet<&str> = rules.flat_map(mentioned).collect();
+        let mut known: BTreeSet<&str> = rules.flat_map(mentioned).collect();
+        // A role's audiences are asked for before its program runs.
+        known.extend(self.rule.program.as_ref().map(|_| "aud"));
         let computed = self.rule.require.iter().any(|condition| reads_all(condition.that.tree()));
         if !computed {
             fewer.retain(|name, _| known.contains(name.as_str()));
@@ -177,6 +194,9 @@ impl Search<'_> {
 
 /// The claims that any of its expressions names.
 fn mentioned(rule: &Rule) -> BTreeSet<&str> {
+    if rule.program.is_some() {
+        return rule.claims().collect();
+    }
     let items = rule.policies.iter().flat_map(|item| item.when.iter().chain([&item.policy]));
     let others = rule.metadata.iter().map(|(_, clause)| clause).chain(rule.lets.iter().map(|one| &one.clause));
     let clauses = rule.require.iter().map(|condition| &condition.that).chain(items).chain(others);

@@ -12,6 +12,7 @@ use crate::policy::comprehension::Macro;
 use crate::policy::guard::string;
 use crate::policy::language::lower_hex;
 use crate::policy::rule::Let;
+use crate::policy::unparse::transparent;
 
 /// The most alternatives of one expression.
 const ALTERNATIVES: usize = 64;
@@ -22,6 +23,14 @@ pub(super) struct Shape<'e> {
     pub(super) pieces: Vec<Piece<'e>>,
     /// Conditions of ternaries on the way, and which way they have to go.
     pub(super) assumes: Vec<(&'e Expression, bool)>,
+    /// The element of a list that it is the shape of; none where it is no list that is written out.
+    pub(super) element: Option<&'e Expression>,
+}
+
+impl<'e> Shape<'e> {
+    fn of(piece: Piece<'e>) -> Self {
+        Self { pieces: vec![piece], ..Self::default() }
+    }
 }
 
 /// A part of a name.
@@ -41,10 +50,11 @@ pub(super) type Binding<'e> = (&'e Expression, String);
 /// The shapes of what `node` yields: a name, or a list of names. Recursion is bounded by the depth of a tree, and by the
 /// order of the variables, each of which sees only those above it.
 pub(super) fn shapes<'e>(node: &'e Expression, lets: &'e [Let]) -> Vec<Shape<'e>> {
-    let any = || vec![Shape { pieces: vec![Piece::Any(node)], assumes: vec![] }];
-    let mut found = match &node.expr {
+    let node = transparent(node);
+    let any = || vec![Shape::of(Piece::Any(node))];
+    let found = match &node.expr {
         Expr::Literal(_) => match string(node) {
-            Some(text) => vec![Shape { pieces: vec![Piece::Text(text.to_owned())], assumes: vec![] }],
+            Some(text) => vec![Shape::of(Piece::Text(text.to_owned()))],
             None => vec![],
         },
         Expr::Ident(name) => match lets.iter().position(|variable| *variable.name == **name) {
@@ -54,12 +64,16 @@ pub(super) fn shapes<'e>(node: &'e Expression, lets: &'e [Let]) -> Vec<Shape<'e>
             }
             None => any(),
         },
-        Expr::List(list) => list.elements.iter().flat_map(|element| shapes(element, lets)).collect(),
+        Expr::List(list) => list.elements.iter().flat_map(|element| elements(element, element, lets)).collect(),
         Expr::Comprehension(inner) => match Macro::of(inner) {
-            Some(Macro::Map(_, each)) => shapes(each, lets),
+            Some(Macro::Map(_, each)) => elements(each, node, lets),
+            Some(Macro::Filter(_)) => shapes(&inner.iter_range, lets),
             _ => any(),
         },
         Expr::Call(call) => match (call.func_name.as_str(), call.args.as_slice()) {
+            (operators::ADD, [left, right]) if is_list(left, lets) || is_list(right, lets) => {
+                shapes(left, lets).into_iter().chain(shapes(right, lets)).collect()
+            }
             (operators::ADD, [left, right]) => joined(&shapes(left, lets), &shapes(right, lets)),
             (operators::CONDITIONAL, [condition, yes, no]) => {
                 let side = |node, truth| {
@@ -70,21 +84,55 @@ pub(super) fn shapes<'e>(node: &'e Expression, lets: &'e [Let]) -> Vec<Shape<'e>
                 let (yes, no) = (side(yes, true), side(no, false));
                 yes.into_iter().chain(no).collect()
             }
-            ("hex", [of]) => match shapes(of, lets).as_slice() {
-                [Shape { pieces, .. }] if matches!(pieces.as_slice(), [Piece::Text(_)]) => match pieces.first() {
-                    Some(Piece::Text(text)) => {
-                        vec![Shape { pieces: vec![Piece::Text(lower_hex(text))], assumes: vec![] }]
-                    }
+            ("hex", [of]) => hex(of, lets),
+            ("format", [values]) if call.target.as_deref().and_then(string) == Some("%x") => {
+                match &transparent(values).expr {
+                    Expr::List(list) => list.elements.first().map_or_else(any, |of| hex(of, lets)),
                     _ => any(),
-                },
-                _ => vec![Shape { pieces: vec![Piece::Hex(of)], assumes: vec![] }],
-            },
+                }
+            }
             _ => any(),
         },
         _ => any(),
     };
-    found.truncate(ALTERNATIVES);
+    // What can't be followed to its end may be anything.
+    if found.len() > ALTERNATIVES { any() } else { found }
+}
+
+/// The shapes of one element of a list.
+fn elements<'e>(each: &'e Expression, element: &'e Expression, lets: &'e [Let]) -> Vec<Shape<'e>> {
+    let mut found = shapes(each, lets);
+    found.iter_mut().for_each(|shape| shape.element = Some(element));
     found
+}
+
+fn hex<'e>(of: &'e Expression, lets: &'e [Let]) -> Vec<Shape<'e>> {
+    match shapes(of, lets).as_slice() {
+        [Shape { pieces, .. }] => match pieces.as_slice() {
+            [Piece::Text(text)] => vec![Shape::of(Piece::Text(lower_hex(text)))],
+            _ => vec![Shape::of(Piece::Hex(of))],
+        },
+        _ => vec![Shape::of(Piece::Hex(of))],
+    }
+}
+
+/// Whether it is written as a list, so that adding to it makes a longer one. Recursion is bounded as that of [`shapes`].
+fn is_list(node: &Expression, lets: &[Let]) -> bool {
+    match &transparent(node).expr {
+        Expr::List(_) => true,
+        Expr::Comprehension(inner) => matches!(Macro::of(inner), Some(Macro::Map(..) | Macro::Filter(_))),
+        Expr::Ident(name) => lets.iter().position(|variable| *variable.name == **name).is_some_and(|at| {
+            let above = lets.get(..at).unwrap_or_default();
+            lets.get(at).is_some_and(|variable| is_list(variable.clause.tree(), above))
+        }),
+        Expr::Call(call) => match (call.func_name.as_str(), call.args.as_slice()) {
+            (operators::ADD, sides) | (operators::CONDITIONAL, [_, sides @ ..]) => {
+                sides.iter().any(|side| is_list(side, lets))
+            }
+            _ => false,
+        },
+        _ => false,
+    }
 }
 
 fn joined<'e>(left: &[Shape<'e>], right: &[Shape<'e>]) -> Vec<Shape<'e>> {
@@ -92,8 +140,9 @@ fn joined<'e>(left: &[Shape<'e>], right: &[Shape<'e>]) -> Vec<Shape<'e>> {
     let join = |(left, right): (&Shape<'e>, &Shape<'e>)| Shape {
         pieces: left.pieces.iter().chain(&right.pieces).cloned().collect(),
         assumes: left.assumes.iter().chain(&right.assumes).copied().collect(),
+        element: None,
     };
-    pairs.take(ALTERNATIVES).map(join).collect()
+    pairs.take(ALTERNATIVES + 1).map(join).collect()
 }
 
 /// A name that is asked for: exact, or a glob with `*`, `**` and `?`.
@@ -142,7 +191,7 @@ impl Wanted {
 
     /// Whether `name` is asked for.
     pub(super) fn matches(&self, name: &str) -> bool {
-        self.meets(&Shape { pieces: vec![Piece::Text(name.to_owned())], assumes: vec![] })
+        self.meets(&Shape::of(Piece::Text(name.to_owned())))
     }
 
     /// The one name, where there are no wildcards.
@@ -270,6 +319,9 @@ mod tests {
     #[case("claims.g.map(g, \"group/\" + g)", "groups/7", false)]
     #[case("claims.anything", "whatever", true)]
     #[case("hex(\"a\")", "61", true)]
+    #[case("[\"a\"] + [\"b\"]", "b", true)]
+    #[case("[\"a\"] + [\"b\"]", "ab", false)]
+    #[case("claims.g.filter(g, g != \"x\")", "whatever", true)]
     fn a_name_is_met_by_its_literal_parts(#[case] source: &str, #[case] wanted: &str, #[case] meets: bool) {
         let code = Compiler::default().compile(source, Dialect::Native, &[]).unwrap();
         let wanted = Wanted::new(wanted);

@@ -13,7 +13,7 @@ use super::shape::{Piece, shapes};
 use crate::policy::comprehension::Macro;
 use crate::policy::guard::string;
 use crate::policy::language::MATCH;
-use crate::policy::unparse::has;
+use crate::policy::unparse::{has, transparent};
 
 /// How deep a condition is followed, variables included.
 const DEPTH: usize = 48;
@@ -24,7 +24,7 @@ impl Solver<'_> {
         if depth > DEPTH {
             return false;
         }
-        match &node.expr {
+        match &transparent(node).expr {
             Expr::Literal(LiteralValue::Boolean(literal)) => *literal.inner() == truth,
             Expr::Ident(name) => match self.lets.iter().position(|variable| *variable.name == **name) {
                 Some(at) => {
@@ -110,7 +110,7 @@ impl Solver<'_> {
     /// Makes both sides equal, or not.
     fn equal(&mut self, left: &Expression, right: &Expression, truth: bool, depth: usize) -> bool {
         for (side, other) in [(left, right), (right, left)] {
-            if let Some(value) = literal(other) {
+            if let Some(value) = self.literal(other) {
                 if truth {
                     return self.value(side, value, depth);
                 }
@@ -133,7 +133,7 @@ impl Solver<'_> {
         if depth > DEPTH {
             return false;
         }
-        match &node.expr {
+        match &transparent(node).expr {
             Expr::Call(call) => match (call.func_name.as_str(), call.target.as_deref(), call.args.as_slice()) {
                 (operators::CONDITIONAL, _, [condition, yes, no]) => {
                     for (branch, truth) in [(yes, true), (no, false)] {
@@ -237,7 +237,11 @@ impl Solver<'_> {
         // An element of the list that the item maps: `claims.groups.map(g, "group/" + g)`.
         let Expr::Comprehension(inner) = &item.expr else { return false };
         let named = |name: &str| *name == inner.iter_var;
-        let is_element = matches!(&node.expr, Expr::Ident(name) if named(name));
+        let read = match &transparent(node).expr {
+            Expr::Call(call) if call.func_name == "string" => call.args.first().map_or(node, transparent),
+            _ => node,
+        };
+        let is_element = matches!(&read.expr, Expr::Ident(name) if named(name));
         let Some(path) = self.path(&inner.iter_range).filter(|_| is_element) else { return false };
         let mut items = self.at(&path).and_then(Value::as_array).cloned().unwrap_or_default();
         items.push(Value::from(text));
@@ -246,7 +250,7 @@ impl Solver<'_> {
 }
 
 /// The value of a literal, or of a text that is put together from literals.
-fn literal(node: &Expression) -> Option<Value> {
+pub(super) fn literal(node: &Expression) -> Option<Value> {
     match &node.expr {
         Expr::Literal(LiteralValue::String(text)) => Some(Value::from(text.inner())),
         Expr::Literal(LiteralValue::Boolean(truth)) => Some(Value::from(*truth.inner())),

@@ -144,6 +144,91 @@ fn every_shipped_policy_name_has_a_way_with_an_example() {
     }
 }
 
+const ROLE: &str = "ns/auth/jwt/cel/role/r.json";
+
+/// A role whose only policies are this expression's.
+fn role(policies: &str, more: &str) -> Rehearsal {
+    let program = serde_json::json!({
+        "variables": [
+            {"name": "uid", "expression": "('user_id' in claims) ? string(claims['user_id']) : ''"},
+            {"name": "env", "expression": "('environment' in claims) ? string(claims['environment']) : ''"},
+            {"name": "hexed", "expression": "'%x'.format([env])"},
+            {"name": "of_env", "expression": "env != '' ? ['Env/' + hexed] : []"},
+        ],
+        "expression": format!("uid == '' ? 'missing user_id' : uid == 'admin' ? pb.Auth{{policies: ['admins']}} : pb.Auth{{policies: {policies}{more}}}"),
+    });
+    let role = serde_json::json!({"cel_program": program, "bound_audiences": ["us"]}).to_string();
+    let sources =
+        [(ROLE, role), ("ns/auth/jwt/config.json", r#"{"bound_issuer": "https://gitlab.example.com"}"#.to_owned())];
+    let rehearsal = PolicySet::rehearse_sources(sources, &catalog()).unwrap();
+    assert!(rehearsal.built().is_some(), "{:?}", rehearsal.inspection().findings());
+    rehearsal
+}
+
+#[rstest]
+#[case::literal("['a', 'B ']", "b", 2)]
+#[case::a_variable("['users/' + uid]", "users/7", 2)]
+#[case::a_sum("['a'] + ['b'] + of_env", "b", 2)]
+#[case::a_list_that_is_a_variable("['a'] + of_env", "env/70726f64", 2)]
+#[case::a_ternary("env != '' ? ['some'] : ['none']", "some", 2)]
+#[case::each_of_a_list("['7'].map(g, 'group_' + g)", "group_7", 2)]
+#[case::an_earlier_answer("['a']", "admins", 1)]
+#[case::the_default("['a']", "default", 1)]
+fn the_policies_of_a_role_are_found_with_an_example(#[case] policies: &str, #[case] wanted: &str, #[case] answer: u16) {
+    let rehearsal = role(policies, "");
+    let ways = rehearsal.who_can(wanted, &catalog());
+    let way = ways.first().unwrap_or_else(|| panic!("nobody gets {wanted}"));
+    assert!(way.is_role && way.grants.iter().all(|entry| entry.part == Part::Answer(answer)), "{way:?}");
+    assert_eq!(way.conditions.len(), 2, "{:?}", way.conditions);
+    let example = way.example.as_ref().unwrap_or_else(|| panic!("no example: {way:?}"));
+    assert!(example.policies.iter().any(|name| name.as_str() == wanted), "{example:?}");
+    let set = rehearsal.built().unwrap();
+    let outcome = set.evaluate(&example.issuer, &example.claims, &set.targets()[0], DEFAULT_MOMENT).outcome;
+    assert_eq!(outcome.unwrap().policies().to_vec(), example.policies);
+}
+
+#[rstest]
+#[case::another_name("['a', 'users/' + uid]", "", "b")]
+#[case::not_hex("of_env", "", "env/prod")]
+#[case::two_are_not_one("['a'] + ['b']", "", "ab")]
+#[case::a_list_without_a_grant("['a']", ", no_default_policy: true", "c")]
+fn what_no_answer_of_a_role_can_grant_nobody_gets(#[case] policies: &str, #[case] more: &str, #[case] wanted: &str) {
+    let ways = role(policies, more).who_can(wanted, &catalog());
+    assert!(ways.is_empty(), "{ways:?}");
+}
+
+#[rstest]
+#[case("claims.policies", "claims.policies")]
+#[case("claims.policies + claims.more", "claims.policies + claims.more")]
+fn a_role_whose_policies_are_computed_can_yield_any_and_says_by_what(#[case] policies: &str, #[case] text: &str) {
+    let ways = role(policies, "").who_can("whatever", &catalog());
+    let [entry] = ways[0].grants.as_slice() else { panic!("{ways:?}") };
+    assert_eq!((entry.text.as_str(), entry.is_computed, entry.bindings.as_slice()), (text, true, [].as_slice()));
+}
+
+#[test]
+fn every_policy_of_gitlabs_roles_has_a_way_with_an_example() {
+    let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/gitlab-secrets-manager/policies");
+    let mut catalog = Catalog::default();
+    let name = IssuerName::new("gitlab").unwrap();
+    catalog.add(name, Platforms::embedded().find("gitlab-secrets-manager"));
+    let rehearsal = PolicySet::rehearse(&directory, &catalog).unwrap();
+    for name in [
+        "users/direct/user_7",
+        "users/direct/user_8",
+        "users/roles/50",
+        "api/users/direct/member_role_12",
+        "users/direct/group_200",
+        "pipelines/global",
+        "pipelines/combined/protected/env/70726f64756374696f6e",
+        "pipelines/branch/6d61696e",
+        "default",
+    ] {
+        let ways = rehearsal.who_can(name, &catalog);
+        assert!(ways.iter().any(|way| way.example.is_some()), "{name}: {ways:?}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 

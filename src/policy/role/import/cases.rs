@@ -20,6 +20,7 @@ pub(super) fn write(
     documents: &Documents,
     set: &PolicySet,
     issuer: &IssuerName,
+    one_audience: bool,
     yaml: &mut Yaml,
     notes: &mut Vec<String>,
 ) {
@@ -58,6 +59,10 @@ pub(super) fn write(
         }
         match set.evaluate(vouched, claims, target, at).outcome {
             Ok(grant) => permit(&grant, yaml),
+            // The policy asks for the one text before it asks what the role asks.
+            Err(_) if one_audience && claims.get("aud").is_some_and(Value::is_array) => {
+                yaml.line(2, &format!("deny: {}", quoted(AUDIENCE)));
+            }
             Err(reason) => yaml.line(2, &format!("deny: {}", quoted(&denial(&reason)))),
         }
     }

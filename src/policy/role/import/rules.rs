@@ -6,6 +6,7 @@
 use super::cases;
 use super::yaml::{Yaml, quoted};
 use crate::identity::{IssuerName, TargetName};
+use crate::policy::catalog::Catalog;
 use crate::policy::limits::TEXT_BYTES;
 use crate::policy::role::chain::Chain;
 use crate::policy::role::documents::Documents;
@@ -13,6 +14,7 @@ use crate::policy::role::messages::AUTH;
 use crate::policy::role::text::{negated, with_hex};
 use crate::policy::set::PolicySet;
 use crate::policy::trace::Part;
+use crate::trust::Claim;
 use cel::common::ast::{Expr, LiteralValue};
 
 /// The message of the condition that stands for `bound_audiences`.
@@ -37,11 +39,22 @@ pub(super) struct Translation<'a> {
     pub(super) yaml: Yaml,
     pub(super) notes: Vec<String>,
     pub(super) missing: Vec<String>,
+    /// Whether the platform's `aud` is always one text: then a test for a list is one that can't hold.
+    one_audience: bool,
 }
 
 impl<'a> Translation<'a> {
-    pub(super) fn of(documents: &'a Documents, set: &'a PolicySet, target: &TargetName, issuer: &IssuerName) -> Self {
-        let mut this = Self { documents, set, yaml: Yaml::default(), notes: vec![], missing: vec![] };
+    pub(super) fn of(
+        documents: &'a Documents,
+        set: &'a PolicySet,
+        target: &TargetName,
+        issuer: &IssuerName,
+        catalog: &Catalog,
+    ) -> Self {
+        let schema = catalog.find(issuer).and_then(|facts| facts.schema.as_deref());
+        let ty = schema.and_then(|schema| schema.claim("aud")).map(Claim::ty);
+        let one_audience = ty.is_some_and(|ty| ty.admits(&"us".into()) && !ty.admits(&vec!["us"].into()));
+        let mut this = Self { documents, set, yaml: Yaml::default(), notes: vec![], missing: vec![], one_audience };
         let path = &documents.path;
         this.yaml.line(0, &format!("# Imported from the OpenBao role {path}."));
         this.yaml.line(0, &format!("target: {}", quoted(target.as_str())));
@@ -51,7 +64,8 @@ impl<'a> Translation<'a> {
         }
         this.names();
         this.rules(issuer);
-        cases::write(documents, set, issuer, &mut this.yaml, &mut this.notes);
+        let one_audience = one_audience && !documents.role.bound_audiences.is_empty();
+        cases::write(documents, set, issuer, one_audience, &mut this.yaml, &mut this.notes);
         this
     }
 
@@ -163,6 +177,10 @@ impl<'a> Translation<'a> {
         let text = |audience: &String| serde_json::Value::from(audience.as_str()).to_string();
         let audience = match audiences.as_slice() {
             [] => None,
+            [one] if self.one_audience => Some(format!("{some}claims.aud == {}", text(one))),
+            many if self.one_audience => {
+                Some(format!("{some}claims.aud in [{}]", many.iter().map(text).collect::<Vec<_>>().join(", ")))
+            }
             [one] => Some(format!("{some}{} in {aud}", text(one))),
             many => {
                 Some(format!("{some}[{}].exists(a, a in {aud})", many.iter().map(text).collect::<Vec<_>>().join(", ")))

@@ -69,6 +69,17 @@ fn gitlabs_pipeline_roles_become_policies_that_keep_the_roles_cases(#[case] file
 }
 
 #[rstest]
+#[case(EXAMPLES[0])]
+#[case(EXAMPLES[1])]
+fn gitlabs_pipeline_roles_are_whole_policies_for_the_platform_of_their_tokens(#[case] file: &str) {
+    let mut catalog = Catalog::default();
+    catalog.add(gitlab(), Platforms::embedded().find("gitlab-secrets-manager"));
+    let imported = import(file, &catalog);
+    assert!(imported.is_whole(), "{:?} {:?}\n{}", imported.missing, imported.findings, imported.policy);
+    assert!(imported.policy.contains("has(claims.aud) && claims.aud == \"https://openbao.example.com\""));
+}
+
+#[rstest]
 #[case(EXAMPLES[0], &[Code::UnknownClaim, Code::UnknownClaim])]
 #[case(EXAMPLES[1], &[Code::WrongArgument, Code::UnknownClaim, Code::UnknownClaim])]
 fn an_import_says_what_the_platform_does_not_have(#[case] file: &str, #[case] errors: &[Code]) {
