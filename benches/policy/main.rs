@@ -25,6 +25,10 @@ mod report;
 use estate::{Cases, Estate};
 use report::Report;
 
+/// That of the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     let mut arguments = std::env::args().skip(1);
     if arguments.next().as_deref() == Some("load") {

@@ -111,7 +111,7 @@ fn inherit<'d: 'c, 'c>(
     }
     let base = match &case.like {
         None => None,
-        Some(like) => Some(earlier(&like.value).ok_or_else(|| format!("no earlier case `{}` to be like", like.value))?),
+        Some(like) => Some(earlier(like).ok_or_else(|| format!("no earlier case `{like}` to be like"))?),
     };
     let mut claims = match (&case.claims, base) {
         (Some(claims), None) => claims.clone(),
@@ -124,10 +124,10 @@ fn inherit<'d: 'c, 'c>(
     }
     merge(&mut claims, &case.with);
     for path in &case.without {
-        remove(&mut claims, &path.value).ok_or_else(|| format!("there is no claim `{}` to be without", path.value))?;
+        remove(&mut claims, path).ok_or_else(|| format!("there is no claim `{path}` to be without"))?;
     }
-    let issuer = case.issuer.as_ref().map(|issuer| &issuer.value).or(base.map(|base| base.issuer));
-    let at = case.at.as_ref().map(|at| at.value.0).or(base.map(|base| base.at));
+    let issuer = case.issuer.as_ref().or(base.map(|base| base.issuer));
+    let at = case.at.map(|at| at.0).or(base.map(|base| base.at));
     Ok(Case {
         document: case,
         issuer: issuer.or(usual).ok_or("a case needs an `issuer`")?,

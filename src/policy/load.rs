@@ -3,14 +3,15 @@
 //! Decides that no two files ask for the same target, and that all cases come out as they say. Works on threads of its
 //! own: tokio's stacks are too small for a parser that recurses, and an overflow can't be caught.
 //!
-//! A batch of files at a time is read and parsed on all processors (most of the time goes there), compiled on one, which
-//! shares what repeats, and its cases run on all. What a file was is gone before the next batch comes.
+//! A batch of files is read and parsed on all processors, then built on one, which shares what repeats, then judged on all:
+//! its cases run, its expressions checked. While one batch is built, the next is read and the last is judged, so that no
+//! processor waits; what a file was is gone two batches later.
 
 mod file;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, Scope, ScopedJoinHandle};
 
 use self::file::{Built, Judged, Parsed, Written};
 use super::build::Builder;
@@ -31,7 +32,7 @@ use super::rule::Target;
 use super::set::PolicySet;
 use super::sources::{Source, Sources};
 
-/// How many files are in memory at a time.
+/// How many files go through a step together.
 const BATCH: usize = 64;
 
 /// What came of a directory. Without a set, its errors say why.
@@ -116,14 +117,8 @@ fn internal(message: impl Into<String>) -> LoadErrors {
 /// A set while it is loaded.
 struct Loading<'i> {
     language: Language,
-    /// That of OpenBao's roles.
-    roles: Language,
-    mounts: Mounts,
-    builder: Builder<'i>,
+    building: Building<'i>,
     targets: Vec<Target>,
-    /// Names and aliases: the target, and the file that it is from.
-    names: HashMap<Arc<str>, (u32, Arc<str>)>,
-    digest: SetDigest,
     outcomes: Vec<CaseOutcome>,
     findings: Vec<Finding>,
     errors: Vec<LoadError>,
@@ -133,16 +128,35 @@ struct Loading<'i> {
     coverage: Vec<FileCoverage>,
 }
 
+/// What building needs of the files before.
+struct Building<'i> {
+    /// That of OpenBao's roles.
+    roles: Language,
+    mounts: Mounts,
+    builder: Builder<'i>,
+    /// How many targets there are.
+    built: usize,
+    /// Names and aliases: the target, and the file that it is from.
+    names: HashMap<Arc<str>, (u32, Arc<str>)>,
+    digest: SetDigest,
+    errors: Vec<LoadError>,
+}
+
 impl<'i> Loading<'i> {
     fn new(catalog: &'i Catalog, watched: bool) -> Result<Self, LoadErrors> {
-        Ok(Self {
-            language: Language::new(Dialect::Native).map_err(|error| internal(error.to_string()))?,
+        let building = Building {
             roles: role::language().map_err(|error| internal(error.to_string()))?,
             mounts: Mounts::default(),
             builder: Builder { compiler: Compiler::default(), catalog },
-            targets: vec![],
+            built: 0,
             names: HashMap::new(),
             digest: SetDigest::default(),
+            errors: vec![],
+        };
+        Ok(Self {
+            language: Language::new(Dialect::Native).map_err(|error| internal(error.to_string()))?,
+            building,
+            targets: vec![],
             outcomes: vec![],
             findings: vec![],
             errors: vec![],
@@ -153,9 +167,16 @@ impl<'i> Loading<'i> {
     }
 
     fn run(mut self, sources: &Sources) -> Result<Loaded, LoadErrors> {
-        for batch in sources.files().chunks(BATCH) {
-            self.batch(batch).map_err(internal)?;
+        let (mut parsed, mut built) = (vec![], vec![]);
+        let mut batches = sources.files().chunks(BATCH);
+        loop {
+            let files = batches.next().unwrap_or_default();
+            if files.is_empty() && parsed.is_empty() && built.is_empty() {
+                break;
+            }
+            (parsed, built) = self.step(files, parsed, built).map_err(internal)?;
         }
+        self.errors.append(&mut self.building.errors);
         let failed = self.outcomes.iter().filter_map(|outcome| {
             let failure = outcome.failure.clone()?;
             let problem = Problem::CaseFailed { case: outcome.name.clone(), failure };
@@ -163,87 +184,113 @@ impl<'i> Loading<'i> {
         });
         self.errors.extend(failed.collect::<Vec<_>>());
         self.errors.sort_by(|a, b| a.order().cmp(&b.order()));
-        let index = self.names.into_iter().map(|(name, (target, _))| (name, target)).collect();
+        let Building { names, mounts, digest, .. } = self.building;
+        let index = names.into_iter().map(|(name, (target, _))| (name, target)).collect();
         self.targets.shrink_to_fit();
-        let (language, digest) = (self.language, self.digest.finish());
-        let set = PolicySet { language, targets: self.targets, index, mounts: self.mounts, digest };
+        let set = PolicySet { language: self.language, targets: self.targets, index, mounts, digest: digest.finish() };
         let Self { outcomes, findings, errors, cases, coverage, .. } = self;
         Ok(Loaded { set: Some(set), outcomes, findings, errors, cases, coverage })
     }
 
-    fn batch(&mut self, files: &[(Arc<str>, Source)]) -> Result<(), &'static str> {
-        let mut built = vec![];
-        for Parsed { file, digests, written, mut faults } in each(files, |(file, source)| Parsed::new(file, source))? {
-            digests.into_iter().for_each(|(file, digest)| self.digest.add(&file, digest));
-            if let Some(written) = written {
-                self.enlist(&written, &file, self.targets.len() + built.len(), &mut faults);
-                let target = match &written {
-                    Written::Policy(text, document) => self.builder.target(document, text, &file, &mut faults),
-                    Written::Role(documents) => {
-                        self.mounts.add(documents);
-                        role::target(&mut self.builder, &self.roles, documents, &file, &mut faults)
-                    }
-                };
-                built.extend(target.map(|target| Built { written, target }));
-            }
-            self.errors.extend(faults.into_inner());
-        }
-        let (language, catalog, watched) = (&self.language, self.builder.catalog, self.watched);
-        let parses = Parses::default();
-        for Judged { outcomes, findings, faults, cases, coverage } in
-            each(&built, |built| built.judge(language, catalog, &parses, watched))?
-        {
-            self.outcomes.extend(outcomes);
-            self.errors.extend(faults.into_inner());
-            self.cases.extend(cases);
-            self.coverage.extend(coverage);
-            for finding in &findings {
-                if finding.severity == Severity::Error {
-                    let problem = Problem::Found { code: finding.code, message: finding.message.clone() };
-                    let place = (finding.place.line > 0).then_some(finding.place);
-                    self.errors.push(LoadError {
-                        file: Arc::clone(&finding.file),
-                        place,
-                        problem,
-                        help: finding.help.clone(),
-                    });
-                }
-            }
-            self.findings.extend(findings);
-        }
+    /// Takes three batches one step further: `files` are parsed, the `parsed` are built, the `built` are judged.
+    fn step(
+        &mut self,
+        files: &[(Arc<str>, Source)],
+        parsed: Vec<Parsed>,
+        built: Vec<Built>,
+    ) -> Result<(Vec<Parsed>, Vec<Built>), &'static str> {
+        let (language, catalog, watched) = (&self.language, self.building.builder.catalog, self.watched);
+        let (building, parses) = (&mut self.building, Parses::default());
+        let read = |(file, source): &(Arc<str>, Source)| Parsed::new(file, source);
+        let judge = |built: &Built| built.judge(language, catalog, &parses, watched);
+        let (parsed, newly, judged) = thread::scope(|scope| {
+            let (reading, judging) = (spread(scope, files, &read)?, spread(scope, &built, &judge)?);
+            let newly = parsed.into_iter().filter_map(|parsed| building.build(parsed)).collect();
+            Ok::<_, &'static str>((joined(reading)?, newly, joined(judging)?))
+        })?;
+        judged.into_iter().for_each(|judged| self.keep(judged));
         self.targets.extend(built.into_iter().map(|built| built.target));
-        Ok(())
+        Ok((parsed, newly))
     }
 
-    /// Enters a target's name and aliases.
-    fn enlist(&mut self, written: &Written, file: &Arc<str>, target: usize, faults: &mut Faults) {
+    fn keep(&mut self, judged: Judged) {
+        let Judged { outcomes, findings, faults, cases, coverage } = judged;
+        self.outcomes.extend(outcomes);
+        self.errors.extend(faults.into_inner());
+        self.cases.extend(cases);
+        self.coverage.extend(coverage);
+        for finding in findings.iter().filter(|finding| finding.severity == Severity::Error) {
+            let problem = Problem::Found { code: finding.code, message: finding.message.clone() };
+            let place = (finding.place.line > 0).then_some(finding.place);
+            let (file, help) = (Arc::clone(&finding.file), finding.help.clone());
+            self.errors.push(LoadError { file, place, problem, help });
+        }
+        self.findings.extend(findings);
+    }
+}
+
+impl Building<'_> {
+    /// The target of a file, where it is one.
+    fn build(&mut self, parsed: Parsed) -> Option<Built> {
+        let Parsed { file, digests, written, mut faults } = parsed;
+        digests.into_iter().for_each(|(file, digest)| self.digest.add(&file, digest));
+        let built = written.and_then(|written| {
+            self.enlist(&written, &file, &mut faults);
+            let target = match &written {
+                Written::Policy(text, document) => self.builder.target(document, text, &file, &mut faults),
+                Written::Role(documents) => {
+                    self.mounts.add(documents);
+                    role::target(&mut self.builder, &self.roles, documents, &file, &mut faults)
+                }
+            }?;
+            self.built += 1;
+            Some(Built { written, target })
+        });
+        self.errors.extend(faults.into_inner());
+        built
+    }
+
+    /// Enters the names and aliases of the next target.
+    fn enlist(&mut self, written: &Written, file: &Arc<str>, faults: &mut Faults) {
         for (name, at) in written.names() {
             if let Some((_, other)) = self.names.get(name.as_str()) {
                 faults.add(at, Problem::TakenTarget { name, file: Arc::clone(other) });
             } else {
-                let target = u32::try_from(target).unwrap_or(u32::MAX);
+                let target = u32::try_from(self.built).unwrap_or(u32::MAX);
                 self.names.insert(Arc::from(name), (target, Arc::clone(file)));
             }
         }
     }
 }
 
-/// Works on each item, in order, on as many threads as there are processors, each with enough stack to compile.
+/// Works on each item, in order, on threads with enough stack to compile.
 fn each<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync) -> Result<Vec<R>, &'static str> {
+    thread::scope(|scope| joined(spread(scope, items, &work)?))
+}
+
+type Threads<'s, R> = Vec<ScopedJoinHandle<'s, Vec<R>>>;
+
+/// Begins to work on each item, on as many threads as there are processors, each with enough stack to compile.
+fn spread<'s, T: Sync, R: Send + 's>(
+    scope: &'s Scope<'s, '_>,
+    items: &'s [T],
+    work: &'s (impl Fn(&T) -> R + Sync),
+) -> Result<Threads<'s, R>, &'static str> {
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let share = items.len().div_ceil(threads).max(1);
-    let work = &work;
-    thread::scope(|scope| {
-        let mut handles = vec![];
-        for items in items.chunks(share) {
-            let thread = thread::Builder::new().name("policy-load".to_owned()).stack_size(COMPILER_STACK);
-            let handle = thread.spawn_scoped(scope, move || items.iter().map(work).collect::<Vec<R>>());
-            handles.push(handle.map_err(|_| "there is no thread to load policies on")?);
-        }
-        let mut results = Vec::with_capacity(items.len());
-        for handle in handles {
-            results.extend(handle.join().map_err(|_| "loading policies failed")?);
-        }
-        Ok(results)
-    })
+    let begin = |items: &'s [T]| {
+        let thread = thread::Builder::new().name("policy-load".to_owned()).stack_size(COMPILER_STACK);
+        let handle = thread.spawn_scoped(scope, move || items.iter().map(work).collect::<Vec<R>>());
+        handle.map_err(|_| "there is no thread to load policies on")
+    };
+    items.chunks(share).map(begin).collect()
+}
+
+/// What came of each item, in order.
+fn joined<R>(threads: Threads<'_, R>) -> Result<Vec<R>, &'static str> {
+    let mut results = vec![];
+    for thread in threads {
+        results.extend(thread.join().map_err(|_| "loading policies failed")?);
+    }
+    Ok(results)
 }

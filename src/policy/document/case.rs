@@ -18,7 +18,8 @@ use crate::clock::Timestamp;
 use crate::identity::IssuerName;
 use crate::policy::Grant;
 
-/// One case.
+/// One case. Only its name has a place, at which everything about it is told: a place costs as much to read as a value,
+/// and most of a file is cases.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::policy) struct CaseDocument {
@@ -26,10 +27,10 @@ pub(in crate::policy) struct CaseDocument {
     pub(in crate::policy) name: Spanned<String>,
     /// An earlier case, whose issuer, claims and moment this one starts from.
     #[serde(default)]
-    pub(in crate::policy) like: Option<Spanned<String>>,
+    pub(in crate::policy) like: Option<String>,
     /// Who vouches.
     #[serde(default)]
-    pub(in crate::policy) issuer: Option<Spanned<IssuerName>>,
+    pub(in crate::policy) issuer: Option<IssuerName>,
     /// All claims.
     #[serde(default)]
     pub(in crate::policy) claims: Option<Map<String, Value>>,
@@ -38,10 +39,10 @@ pub(in crate::policy) struct CaseDocument {
     pub(in crate::policy) with: Map<String, Value>,
     /// Claims that are absent.
     #[serde(default)]
-    pub(in crate::policy) without: Vec<Spanned<String>>,
+    pub(in crate::policy) without: Vec<String>,
     /// The moment of the decision.
     #[serde(default)]
-    pub(in crate::policy) at: Option<Spanned<When>>,
+    pub(in crate::policy) at: Option<When>,
     /// What is granted.
     #[serde(default)]
     pub(in crate::policy) permit: Option<ExpectPermit>,

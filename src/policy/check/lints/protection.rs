@@ -28,10 +28,14 @@ pub(super) fn check(view: &View<'_>, findings: &mut Vec<Finding>) {
     };
     let gates = &platform.authority().gates;
     for item in &view.items {
-        let mut names = Names { view, promised: vec![], left: NODES };
-        names.visit(item.policy, item.part, &item.whole);
-        let open = names.promised.into_iter().find(|name| !gates.iter().any(|gate| name.under.pins(gate)));
-        let Some(name) = open else { continue };
+        let is_gated = |under: &Demand| gates.iter().any(|gate| under.pins(gate));
+        // What a gate guards as a whole keeps all that it promises.
+        if is_gated(&item.whole) {
+            continue;
+        }
+        let mut names = Names { view, is_gated: &is_gated, gated: 0, open: None, left: NODES };
+        names.visit(item.policy, item.part);
+        let Some(name) = names.open else { continue };
         let wanted: Vec<String> = gates.iter().take(2).map(|gate| format!("`{}`", expression(gate))).collect();
         let message =
             format!("this says `{}`, but no condition pins {}: every branch gets it", name.word, wanted.join(" or "));
@@ -43,28 +47,35 @@ pub(super) fn check(view: &View<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-/// A word that promises something, and what holds where it is granted.
+/// A word that promises something.
 struct Promise {
     word: &'static str,
     node: u64,
     part: Part,
-    under: Demand,
 }
 
 struct Names<'v, 'a> {
     view: &'v View<'a>,
-    promised: Vec<Promise>,
+    /// Whether a condition pins one of the gates.
+    is_gated: &'v dyn Fn(&Demand) -> bool,
+    /// How many of the conditions around this place do.
+    gated: u32,
+    /// The first promise with no gate around it.
+    open: Option<Promise>,
     left: u32,
 }
 
 impl<'a> Names<'_, 'a> {
-    fn visit(&mut self, node: &'a Expression, part: Part, under: &Demand) {
+    fn visit(&mut self, node: &'a Expression, part: Part) {
         let Some(left) = self.left.checked_sub(1) else { return };
         self.left = left;
         if let Some(text) = string(node) {
             let mut words = text.split(|c: char| !c.is_alphanumeric());
-            if let Some(word) = words.find_map(|word| WORDS.into_iter().find(|known| *known == word)) {
-                self.promised.push(Promise { word, node: node.id, part, under: under.clone() });
+            if self.gated == 0
+                && self.open.is_none()
+                && let Some(word) = words.find_map(|word| WORDS.into_iter().find(|known| *known == word))
+            {
+                self.open = Some(Promise { word, node: node.id, part });
             }
             return;
         }
@@ -72,16 +83,19 @@ impl<'a> Names<'_, 'a> {
             Expr::Ident(name) => {
                 let lets = self.view.lets;
                 if let Some((at, (_, tree))) = (0_u16..).zip(lets).find(|(_, (known, _))| known == name) {
-                    self.visit(tree, Part::Let(at), under);
+                    self.visit(tree, Part::Let(at));
                 }
             }
-            Expr::List(list) => list.elements.iter().for_each(|element| self.visit(element, part, under)),
+            Expr::List(list) => list.elements.iter().for_each(|element| self.visit(element, part)),
             Expr::Call(call) => match (call.func_name.as_str(), call.args.as_slice()) {
-                (operators::ADD, parts) => parts.iter().for_each(|operand| self.visit(operand, part, under)),
+                (operators::ADD, parts) => parts.iter().for_each(|operand| self.visit(operand, part)),
                 (operators::CONDITIONAL, [condition, then, other]) => {
                     for (branch, holds) in [(then, true), (other, false)] {
                         let asked = Reader::new(self.view.lets).demand(condition, holds, part);
-                        self.visit(branch, part, &Demand::all([under.clone(), asked]));
+                        let gated = u32::from((self.is_gated)(&asked));
+                        self.gated += gated;
+                        self.visit(branch, part);
+                        self.gated -= gated;
                     }
                 }
                 _ => {}

@@ -31,7 +31,7 @@ pub(super) struct View<'a> {
     /// Its `let` variables.
     pub(super) lets: &'a [(&'a str, &'a Expression)],
     /// What all its conditions demand together.
-    pub(super) require: Demand,
+    pub(super) require: Arc<Demand>,
     /// What it grants.
     pub(super) items: Vec<Item<'a>>,
     /// The issuers whose tokens it judges.
@@ -43,7 +43,7 @@ pub(super) struct Item<'a> {
     /// What its `when` demands; nothing where there is none.
     pub(super) when: Demand,
     /// What it takes to be granted: the rule's conditions and its `when`.
-    pub(super) whole: Demand,
+    pub(super) whole: Arc<Demand>,
     /// The policies' names.
     pub(super) policy: &'a Expression,
     pub(super) part: Part,
@@ -87,13 +87,15 @@ impl<'a> View<'a> {
     ) -> Self {
         let mut reader = Reader::new(lets);
         let conditions = (0..).zip(&trees.conditions);
-        let require = Demand::all(
-            conditions.map(|(at, tree)| reader.demand(tree, true, Part::Condition(at))).collect::<Vec<_>>(),
-        );
+        let require = conditions.map(|(at, tree)| reader.demand(tree, true, Part::Condition(at)));
+        let require = Arc::new(Demand::all(require.collect::<Vec<_>>()));
         let mut items = vec![];
         for (at, (when, policy)) in (0..).zip(&trees.items) {
             let when = when.as_ref().map_or(Demand::Always, |when| reader.demand(when, true, Part::When(at)));
-            let whole = Demand::all([require.clone(), when.clone()]);
+            let whole = match when {
+                Demand::Always => Arc::clone(&require),
+                _ => Arc::new(Demand::all([Demand::clone(&require), when.clone()])),
+            };
             items.push(Item { when, whole, policy, part: Part::Policy(at) });
         }
         let named = document.issuer.value.0.iter();
@@ -176,8 +178,8 @@ impl<'a> View<'a> {
     /// What it takes to be granted something: the conditions, and each `when` beside them.
     pub(super) fn ways(&self) -> impl Iterator<Item = &Demand> {
         let always = self.items.is_empty() || self.items.iter().any(|item| item.when == Demand::Always);
-        let conditional = self.items.iter().filter(move |_| !always).map(|item| &item.whole);
-        always.then_some(&self.require).into_iter().chain(conditional)
+        let conditional = self.items.iter().filter(move |_| !always).map(|item| item.whole.as_ref());
+        always.then_some(self.require.as_ref()).into_iter().chain(conditional)
     }
 }
 

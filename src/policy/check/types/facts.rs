@@ -50,8 +50,11 @@ impl<'e> Facts<'e> {
     /// Adds what `other` knows.
     pub(super) fn learn(&mut self, other: &Self) {
         for (path, fact) in &other.0 {
-            let known = self.0.entry(path.clone()).or_default();
-            *known = Fact { present: known.present || fact.present, not: known.not.and(fact.not) };
+            // Most is known already, and a path is copied only where it is not.
+            match self.0.get_mut(path) {
+                Some(known) => *known = Fact { present: known.present || fact.present, not: known.not.and(fact.not) },
+                None => drop(self.0.insert(path.clone(), *fact)),
+            }
         }
     }
 

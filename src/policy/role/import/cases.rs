@@ -37,13 +37,12 @@ pub(super) fn write(
         yaml.line(1, &format!("- name: {}", quoted(&written.name.value)));
         match &written.like {
             Some(like) => {
-                yaml.line(2, &format!("like: {}", quoted(&like.value)));
+                yaml.line(2, &format!("like: {}", quoted(like)));
                 if !written.with.is_empty() {
                     yaml.line(2, &format!("with: {}", Value::Object(written.with.clone())));
                 }
-                let without: Vec<&str> = written.without.iter().map(|name| name.value.as_str()).collect();
-                if !without.is_empty() {
-                    yaml.line(2, &format!("without: {}", json!(without)));
+                if !written.without.is_empty() {
+                    yaml.line(2, &format!("without: {}", json!(written.without)));
                 }
             }
             None => {
