@@ -109,7 +109,7 @@ async fn a_token_of_each_kind_is_exchanged_for_what_its_program_grants(
     assert_eq!(issued["policies"], json!(policies), "{issued}");
     let seconds = issued["exp"].as_u64().unwrap() - issued["iat"].as_u64().unwrap();
     // A program without a lease gets what a policy without a `ttl` gets, never a month.
-    assert!(seconds <= 600 && seconds >= 60, "{seconds}");
+    assert!((60..=600).contains(&seconds), "{seconds}");
     assert!(lifetime.is_none_or(|expected| expected == seconds), "{seconds}");
 }
 
