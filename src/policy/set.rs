@@ -406,6 +406,25 @@ rules:
     }
 
     #[test]
+    fn files_of_several_batches_come_out_as_if_each_were_alone() {
+        let file = |at: usize| {
+            let text = TARGET.replace("target: vault", &format!("target: vault-{at}"));
+            let text = text.replace("https://vault.example", &format!("https://vault-{at}.example"));
+            (format!("{at:03}.yaml"), text.replace("//cambio.example/vault", &format!("//cambio.example/vault-{at}")))
+        };
+        let mut files: Vec<(String, String)> = (0..200).map(file).collect();
+        let set = PolicySet::from_sources(files.clone(), &issuers()).unwrap();
+        for (at, target) in set.targets().iter().enumerate() {
+            assert_eq!((target.name().as_str(), target.file()), (&*format!("vault-{at}"), &*format!("{at:03}.yaml")));
+            assert_eq!(set.target(&format!("https://vault-{at}.example")).unwrap().name(), target.name());
+        }
+        let (first, last) = (files[0].1.clone(), &mut files[199].1);
+        *last = first;
+        let errors = PolicySet::from_sources(files, &issuers()).unwrap_err();
+        assert!(errors.to_string().starts_with("199.yaml"), "{errors}");
+    }
+
+    #[test]
     fn every_fault_of_every_file_is_reported() {
         let one = TARGET.replace("claims.level > 3", "nothing").replace("name: lax", "name: strict");
         let two = TARGET.replace("ttl: 1h", "ttl: 1s");
