@@ -50,7 +50,12 @@ impl<'a> Estimate<'a> {
                 (scanned.saturating_add(part(0).bytes.saturating_mul(part(1).most) / BYTES_PER_STEP), SMALL)
             }
             Effect::Copy => (scanned, whole.and(Size::of_text(TEXT_BYTES))),
-            Effect::Text => (scanned.saturating_add(1), whole.and(Size::of_text(NUMBER_BYTES))),
+            Effect::Text => {
+                // A list of nothing but the longest doubles is not worth refusing lists of names: what is searched and
+                // split is reckoned with all digits, what is copied with the usual ones.
+                let text = Size { most: NUMBER_BYTES as u64, ..Size::of_text(TEXT_BYTES) };
+                (scanned.saturating_add(1), whole.and(text))
+            }
             Effect::Same => (0, most),
             Effect::Part => (most.copy(), most),
             Effect::Hex => (scanned.saturating_mul(8), Size { items: 0, ..whole.times(2) }),
