@@ -100,7 +100,13 @@ fn below(binds: usize, inner: &str) -> String {
     (0..binds).fold(inner.to_owned(), |inner, n| format!("cel.bind(v{n}, {n}, {inner})"))
 }
 
-const HOSTILE: [(&str, &str); 85] = [
+/// `inner`, where `m` is a map that was put together of `count` maps of as many entries.
+fn merged(count: usize, inner: &str) -> String {
+    let entries = (0..count).map(|n| format!("i * {count} + {n}: 0")).collect::<Vec<_>>().join(", ");
+    format!("cel.bind(m, lists.range({count}).transformMapEntry(i, x, {{{entries}}}), {inner})")
+}
+
+const HOSTILE: [(&str, &str); 99] = [
     ("claims.l.all(x, claims.l.exists(y, y == x))", "list"),
     ("claims.l.all(x, x in claims.l)", "list"),
     ("claims.l.all(i, x, claims.l[i] == x)", "list"),
@@ -188,6 +194,23 @@ const HOSTILE: [(&str, &str); 85] = [
     ("claims.l.all(x, x < x || x < x || x > x || x > x || x < x || x < x || x > x || x > x || true)", "same"),
     ("claims.l.all(x, claims.t < 1)", "long beside list"),
     ("claims.l.all(x, claims.t + 1 == x)", "long beside list"),
+    // The text that is no moment, no span and no time zone is in the error.
+    ("lists.range(150).all(x, duration(claims.t) == duration('1s'))", "long beside list"),
+    ("lists.range(150).all(x, timestamp(claims.t) == now)", "long beside list"),
+    ("lists.range(150).all(x, now.getHours(claims.t) == 1)", "long beside list"),
+    ("duration(claims.t) == duration('1s')", "long beside list"),
+    ("timestamp(claims.t) == now", "long beside list"),
+    ("now.getHours(claims.t) == 1", "long beside list"),
+    ("int(claims.t) == 1 || uint(claims.t) == 1u || double(claims.t) == 1.0 || bool(claims.t)", "long beside list"),
+    // A key is hashed whole, however small the map.
+    ("lists.range(300).all(x, claims.t in {'a': 1} || true)", "long beside list"),
+    ("lists.range(300).all(x, claims.t in claims || true)", "long beside list"),
+    // More members than rounds.
+    ("cel.bind(m, string(1e308).split(''), m.all(a, m.all(b, a != b || true)))", "list"),
+    ("cel.bind(m, claims.l.map(x, claims.l), m.flatten().all(a, true))", "fractions"),
+    ("cel.bind(m, claims.l.map(x, x.split('')).flatten(), m.all(a, true))", "same"),
+    ("cel.bind(m, lists.range(30).transformMap(i, x, lists.range(3)), m.all(k, v, v.all(a, m.all(b, true))))", "list"),
+    ("lists.range(200).all(i, string(1e308).size() > 0)", "list"),
 ];
 
 const HOSTILE_ROLE: [(&str, &str); 8] = [
@@ -216,8 +239,14 @@ fn what_is_hostile_is_refused_or_takes_no_longer_than_predicted() {
         (below(12, &format!("claims.l.all(x, claims.d{} != x)", ".a".repeat(18))), "members"),
         (below(24, &format!("claims.l.all(x, has(claims.d{}))", ".a".repeat(8))), "members"),
     ];
-    let scopes = scopes.iter().map(|(source, shape)| (source.as_str(), *shape, Dialect::Native));
-    for (source, shape, dialect) in native.chain(role).chain(scopes) {
+    // A map of as many members as rounds and entries multiply to.
+    let merged = [
+        (merged(26, "m.all(k, m.all(j, true))"), "list"),
+        (merged(6, "cel.bind(l, m.map(a, m.map(b, 1)).flatten(), l.all(a, l.all(b, true)))"), "list"),
+        (merged(12, "m.all(k, m.all(j, true))"), "list"),
+    ];
+    let made = scopes.iter().chain(&merged).map(|(source, shape)| (source.as_str(), *shape, Dialect::Native));
+    for (source, shape, dialect) in native.chain(role).chain(made) {
         let begun = Instant::now();
         let compiled = Expression::compile(source, dialect, &[]);
         assert!(begun.elapsed() < Duration::from_secs(1), "{source} took {:?} to compile", begun.elapsed());

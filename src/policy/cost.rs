@@ -204,6 +204,9 @@ impl<'a> Estimate<'a> {
             }
             (operators::IN, [element, container]) => {
                 let element = self.of(element)?;
+                // A key is hashed whole, however few the map has.
+                let hashed = (element.size.bytes / BYTES_PER_STEP).saturating_mul(4);
+                let element = Bound { steps: element.steps.saturating_add(hashed), ..element };
                 if is_claims(container) {
                     return Ok(Bound { steps: element.steps.saturating_add(1), size: SMALL });
                 }

@@ -13,10 +13,10 @@ use super::super::limits::{CLAIM_ITEMS, CLAIM_NODES, FORMAT_BYTES, SEARCHED_BYTE
 use super::super::pattern::Pattern;
 use super::{BYTES_PER_STEP, Bound, Estimate, SMALL, Size};
 
-/// A number, a moment or a duration as text.
+/// A moment or a duration as text.
 const TEXT_BYTES: usize = 64;
-/// A number that `%s` writes out: up to 309 digits, a sign, a point and what a `double` has after it.
-const NUMBER_BYTES: u64 = 330;
+/// A number that `string` or `%s` writes out: up to 309 digits, a sign, a point and what a `double` has after it.
+const NUMBER_BYTES: usize = 330;
 
 impl<'a> Estimate<'a> {
     pub(super) fn call(&mut self, call: &'a CallExpr) -> Result<Bound, CompileError> {
@@ -45,10 +45,17 @@ impl<'a> Estimate<'a> {
         let scanned = whole.bytes / BYTES_PER_STEP;
         match effect {
             Effect::Small => (scanned, SMALL),
+            Effect::Parse => (scanned.saturating_mul(8), SMALL),
             Effect::Find => {
                 (scanned.saturating_add(part(0).bytes.saturating_mul(part(1).most) / BYTES_PER_STEP), SMALL)
             }
             Effect::Copy => (scanned, whole.and(Size::of_text(TEXT_BYTES))),
+            Effect::Text => {
+                // A list of nothing but the longest doubles is not worth refusing lists of names: what is searched and
+                // split is reckoned with all digits, what is copied with the usual ones.
+                let text = Size { most: NUMBER_BYTES as u64, ..Size::of_text(TEXT_BYTES) };
+                (scanned.saturating_add(1), whole.and(text))
+            }
             Effect::Same => (0, most),
             Effect::Part => (most.copy(), most),
             Effect::Hex => (scanned.saturating_mul(8), Size { items: 0, ..whole.times(2) }),
@@ -159,7 +166,7 @@ fn formatted(call: &CallExpr, values: Size) -> (u64, usize) {
         let verb = clause.trim_start_matches(|c: char| c == '.' || c.is_ascii_digit()).chars().next();
         let (takes, bytes) = match verb {
             Some('x' | 'X' | 'o' | 'b') => (8, 66),
-            Some('s') => (values.nodes.saturating_mul(64), values.nodes.saturating_mul(NUMBER_BYTES)),
+            Some('s') => (values.nodes.saturating_mul(64), values.nodes.saturating_mul(NUMBER_BYTES as u64)),
             _ => (256, 420),
         };
         steps = steps.saturating_add(takes.min(MOST_STEPS));

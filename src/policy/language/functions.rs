@@ -17,8 +17,12 @@ use super::{
 pub(in crate::policy) enum Effect {
     /// Reads its operands; the result is a bool, a number, a type or a moment.
     Small,
+    /// The same of a text that may have no such meaning: the error holds the text.
+    Parse,
     /// The result is no larger than its operands together.
     Copy,
+    /// The same, or the digits of a number, of which a `double` has up to 330.
+    Text,
     /// The result is the operand itself.
     Same,
     /// The result is one of its operands, or held by one.
@@ -49,7 +53,7 @@ pub(in crate::policy) enum Effect {
     Sort,
     /// A new list or map of the same values.
     Elements,
-    /// The same, of the elements of the elements.
+    /// The elements of the elements: as many as there are values.
     Flatten,
     /// As many numbers as the literal argument says.
     Range,
@@ -145,16 +149,16 @@ const fn on(terms: Terms, signature: Signature) -> Signature {
 /// replacement from a claim grows the text by it: in policies those have to be literals.
 pub(in crate::policy) static FUNCTIONS: &[Signature] = &[
     global("size", 1, 1, Effect::Small),
-    global("string", 1, 1, Effect::Copy),
+    global("string", 1, 1, Effect::Text),
     global("bytes", 1, 1, Effect::Copy),
-    global("int", 1, 1, Effect::Small),
-    global("uint", 1, 1, Effect::Small),
-    global("double", 1, 1, Effect::Small),
-    global("bool", 1, 1, Effect::Small),
+    global("int", 1, 1, Effect::Parse),
+    global("uint", 1, 1, Effect::Parse),
+    global("double", 1, 1, Effect::Parse),
+    global("bool", 1, 1, Effect::Parse),
     global("type", 1, 1, Effect::Small),
     global("dyn", 1, 1, Effect::Part),
-    global("timestamp", 1, 1, Effect::Small),
-    global("duration", 1, 1, Effect::Small),
+    global("timestamp", 1, 1, Effect::Parse),
+    global("duration", 1, 1, Effect::Parse),
     global("hex", 1, 1, Effect::Hex),
     global("matches", 2, 2, Effect::Pattern),
     global("fullMatch", 2, 2, Effect::Pattern),
@@ -174,16 +178,16 @@ pub(in crate::policy) static FUNCTIONS: &[Signature] = &[
     member("value", 0, 0, Effect::Part),
     member("or", 1, 1, Effect::Part),
     member("orValue", 1, 1, Effect::Part),
-    member("getFullYear", 0, 1, Effect::Small),
-    member("getMonth", 0, 1, Effect::Small),
-    member("getDate", 0, 1, Effect::Small),
-    member("getDayOfMonth", 0, 1, Effect::Small),
-    member("getDayOfWeek", 0, 1, Effect::Small),
-    member("getDayOfYear", 0, 1, Effect::Small),
-    member("getHours", 0, 1, Effect::Small),
-    member("getMinutes", 0, 1, Effect::Small),
-    member("getSeconds", 0, 1, Effect::Small),
-    member("getMilliseconds", 0, 1, Effect::Small),
+    member("getFullYear", 0, 1, Effect::Parse),
+    member("getMonth", 0, 1, Effect::Parse),
+    member("getDate", 0, 1, Effect::Parse),
+    member("getDayOfMonth", 0, 1, Effect::Parse),
+    member("getDayOfWeek", 0, 1, Effect::Parse),
+    member("getDayOfYear", 0, 1, Effect::Parse),
+    member("getHours", 0, 1, Effect::Parse),
+    member("getMinutes", 0, 1, Effect::Parse),
+    member("getSeconds", 0, 1, Effect::Parse),
+    member("getMilliseconds", 0, 1, Effect::Parse),
     member("lowerAscii", 0, 0, Effect::Copy),
     member("upperAscii", 0, 0, Effect::Copy),
     member("trim", 0, 0, Effect::Copy),
@@ -234,7 +238,7 @@ pub(in crate::policy) static FUNCTIONS: &[Signature] = &[
     global("base64.encode", 1, 1, Effect::Encode),
     global("base64.decode", 1, 1, Effect::Copy),
     global(MAP_OF_PAIRS, 1, 1, Effect::Elements),
-    global(MAP_OF_MAPS, 1, 1, Effect::Elements),
+    global(MAP_OF_MAPS, 1, 1, Effect::Flatten),
     global(ENTRIES, 1, 1, Effect::Entries),
     global(MILLISECONDS, 1, 1, Effect::Small),
     global(PLACE, 1, 1, Effect::Same),

@@ -114,7 +114,7 @@ impl<'e> Checker<'e, '_> {
         match table::call(name, target.is_some(), &types) {
             table::Call::Fits(ty, trusting) => {
                 self.dynamic |= trusting;
-                ty
+                if target.is_some() && self.senseless(node, name, &operands, &types) { Type::Dyn } else { ty }
             }
             table::Call::Unknown => self.unknown(),
             table::Call::Wrong { at, given, takes } => {

@@ -84,6 +84,8 @@ impl<'e> Facts<'e> {
 pub(super) struct Known<'e> {
     /// The claim that it is another name of.
     pub(super) path: Option<Path<'e>>,
+    /// The claim that stands in it, if it is an optional of one.
+    optional: Option<Path<'e>>,
     /// What holds where it is true; nothing where it can't be.
     pub(super) yes: Option<Facts<'e>>,
     /// What holds where it is false; nothing where it can't be.
@@ -110,6 +112,7 @@ impl<'e> Lets<'e> {
     pub(super) fn know(&self, tree: &'e Expression) -> Known<'e> {
         Known {
             path: self.path(tree),
+            optional: self.optional(tree),
             yes: self.proves(tree, true, Proof::Read),
             no: self.proves(tree, false, Proof::Read),
             read: self.reads(tree),
@@ -135,6 +138,7 @@ impl<'e> Lets<'e> {
     /// The way of `claims.?a.b`: where the optional's value stands, if it has one.
     pub(super) fn optional(&self, node: &'e Expression) -> Option<Path<'e>> {
         match &node.expr {
+            Expr::Ident(name) => self.0.get(name.as_str())?.optional.clone(),
             Expr::Select(select) if !select.test => {
                 self.optional(&select.operand).map(|path| child(path, &select.field))
             }

@@ -3,10 +3,13 @@
 //! Decides what a variable is, and what comes of its expression. The parser has expanded those of one variable; what they
 //! said is read back from the shape that it makes. The others are still calls here.
 
+use std::borrow::Cow;
+
 use cel::common::ast::{ComprehensionExpr, Expr, LiteralValue, operators};
 use cel::parser::Expression;
 
-use super::facts::{Facts, Proof};
+use super::facts::{Facts, Lets, Proof};
+use super::table::{self, Call};
 use super::ty::{Members, Type};
 use super::walk::Checker;
 use crate::policy::code::Code;
@@ -46,7 +49,10 @@ fn element(step: &Expression) -> Option<&Expression> {
     list.elements.first()
 }
 
-impl<'e> Checker<'e, '_> {
+/// What is known outside a macro's variables.
+type Outside<'e, 'x> = (Facts<'e>, Cow<'x, Lets<'e>>);
+
+impl<'e, 'x> Checker<'e, 'x> {
     pub(super) fn comprehension(&mut self, inner: &'e ComprehensionExpr) -> Type<'e> {
         let range = self.check(&inner.iter_range);
         let Some(said) = said(inner) else { return self.unknown() };
@@ -119,8 +125,17 @@ impl<'e> Checker<'e, '_> {
                 let of = self.check(target);
                 let (element, _) = self.elements_of(target, &of, name, false);
                 let before = self.enter(&[(variable, element)]);
-                self.check(key);
+                let by = self.check(key);
                 self.leave(before, 1);
+                if let Call::Wrong { .. } = table::call("sort", true, &[Type::list(by.clone())]) {
+                    let message = format!(
+                        "`sortBy` compares values of one type that has an order, and {} is {}",
+                        self.clause.text(key),
+                        by.a()
+                    );
+                    let range = self.clause.node(key);
+                    self.issue(Code::WrongArgument, range, message).labelled(by.a());
+                }
                 Some(of)
             }
             _ => None,
@@ -130,24 +145,31 @@ impl<'e> Checker<'e, '_> {
     /// `cel.bind(variable, value, body)`.
     pub(super) fn bind(&mut self, variable: &'e Expression, value: &'e Expression, body: &'e Expression) -> Type<'e> {
         let Expr::Ident(variable) = &variable.expr else { return self.unknown() };
-        let value = self.check(value);
-        let before = self.enter(&[(variable, value)]);
+        let of = self.check(value);
+        let known = self.lets.know(value);
+        let before = self.enter(&[(variable, of)]);
+        // It is evaluated first, whether the body mentions it or not.
+        self.facts.learn(&known.read);
+        self.lets.to_mut().0.insert(variable, known);
         let ty = self.check(body);
         self.leave(before, 1);
         ty
     }
 
-    fn enter(&mut self, variables: &[(&'e str, Type<'e>)]) -> Facts<'e> {
-        let before = self.facts.clone();
+    fn enter(&mut self, variables: &[(&'e str, Type<'e>)]) -> Outside<'e, 'x> {
+        let before = (self.facts.clone(), self.lets.clone());
         for (name, ty) in variables {
             self.facts.forget(name);
+            if self.lets.0.contains_key(name) {
+                self.lets.to_mut().0.remove(name);
+            }
             self.bound.push((name, ty.clone()));
         }
         before
     }
 
-    fn leave(&mut self, before: Facts<'e>, variables: usize) {
-        self.facts = before;
+    fn leave(&mut self, before: Outside<'e, 'x>, variables: usize) {
+        (self.facts, self.lets) = before;
         self.bound.truncate(self.bound.len().saturating_sub(variables));
     }
 
@@ -157,7 +179,7 @@ impl<'e> Checker<'e, '_> {
         name: &str,
         first: &'e Expression,
         second: &'e Expression,
-    ) -> Option<Facts<'e>> {
+    ) -> Option<Outside<'e, 'x>> {
         let (Expr::Ident(first), Expr::Ident(second)) = (&first.expr, &second.expr) else { return None };
         let of = self.check(target);
         let (key, value) = self.elements_of(target, &of, name, true);

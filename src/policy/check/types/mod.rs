@@ -14,6 +14,7 @@ mod calls;
 mod equal;
 mod facts;
 mod macros;
+mod optionals;
 mod order;
 mod signatures;
 mod table;

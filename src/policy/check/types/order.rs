@@ -4,6 +4,7 @@
 //! evaluated before the first expression that mentions it, so that it is judged by what holds there: an `&&` inside that
 //! expression comes too late for it.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use cel::common::ast::Expr;
@@ -178,7 +179,7 @@ impl<'e, 'x> Order<'e, 'x> {
         let Some(clause) = self.clauses.get(at) else { return Type::Dyn };
         let mut checker = Checker {
             names: &self.names,
-            lets: &self.lets,
+            lets: Cow::Borrowed(&self.lets),
             clause,
             facts: self.facts.clone(),
             bound: vec![],

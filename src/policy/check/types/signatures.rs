@@ -3,7 +3,7 @@
 //! Decides nothing; [`table`](super::table) reads it.
 
 /// One signature in a line: `name(arguments) -> result`, or `target .name(arguments) -> result`. `A` and `B` stand for any
-/// type, the same wherever they stand in a line; `T...` for one or more of `T`.
+/// type, the same wherever they stand in a line; `ordered` for an `A` that is one type with an order; `T...` for one or more of `T`.
 pub(super) const SIGNATURES: &str = "
 _+_(int, int) -> int
 _+_(uint, uint) -> uint
@@ -143,7 +143,7 @@ list<A> .distinct() -> list<A>
 list<A> .flatten() -> list<dyn>
 list<A> .flatten(int) -> list<dyn>
 list<A> .slice(int, int) -> list<A>
-list<A> .sort() -> list<A>
+list<ordered> .sort() -> list<A>
 lists.range(int) -> list<int>
 
 math.greatest(number...) -> number

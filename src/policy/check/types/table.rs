@@ -15,6 +15,8 @@ enum Shape {
     /// `A` or `B`.
     Any(usize),
     Number,
+    /// `A`, where that is one type whose values have an order.
+    Ordered,
     Simple(Type<'static>),
     List(Box<Shape>),
     Map(Box<Shape>, Box<Shape>),
@@ -72,6 +74,7 @@ impl Shape {
         Some(Self::Simple(match text {
             "A" => return Some(Self::Any(0)),
             "B" => return Some(Self::Any(1)),
+            "ordered" => return Some(Self::Ordered),
             "number" => return Some(Self::Number),
             "never" => Type::Never,
             "dyn" => Type::Dyn,
@@ -91,6 +94,12 @@ impl Shape {
     /// Whether every value of `ty` has this shape. Notes what `A` and `B` are, and whether that was taken on trust.
     fn takes<'s>(&self, ty: &Type<'s>, bound: &mut Bound<'s>) -> bool {
         match (self, ty) {
+            (Self::Ordered, ty) => {
+                ty.is_ordered() && Self::Any(0).takes(ty, bound) && {
+                    bound.trusting |= ty.is_dyn();
+                    true
+                }
+            }
             (Self::Any(at), ty) => {
                 if let Some(known) = bound.any.get_mut(*at) {
                     *known = known.clone().or(ty.clone());
@@ -120,6 +129,7 @@ impl Shape {
 
     fn result<'s>(&self, bound: &Bound<'s>) -> Type<'s> {
         match self {
+            Self::Ordered => Self::Any(0).result(bound),
             Self::Any(at) => bound.any.get(*at).cloned().unwrap_or(Type::Dyn),
             Self::Number => match &bound.number {
                 Type::Never => Type::Dyn,
@@ -135,6 +145,7 @@ impl Shape {
     fn name(&self) -> String {
         match self {
             Self::Any(_) => "value".to_owned(),
+            Self::List(shape) if **shape == Self::Ordered => "list of one type that has an order".to_owned(),
             Self::Number => "number".to_owned(),
             other => {
                 other.result(&Bound { any: [Type::Dyn, Type::Dyn], number: Type::Dyn, trusting: false }).to_string()

@@ -210,6 +210,12 @@ impl<'s> Type<'s> {
         self.alternatives().iter().any(|one| matches!(one, Self::Dyn))
     }
 
+    /// Whether all values are of one type, and each is less than another or not.
+    pub(super) fn is_ordered(&self) -> bool {
+        let unordered = matches!(self, Self::Null | Self::Kind | Self::Optional(_) | Self::Object(_));
+        !unordered && !matches!(self, Self::OneOf(_) | Self::List(_) | Self::Map(..))
+    }
+
     pub(super) fn is_number(&self) -> bool {
         !matches!(self, Self::Dyn | Self::Never) && self.kinds().0 & !Kinds::NUMBERS.0 == 0
     }

@@ -3,6 +3,7 @@
 //! Decides members, literals and logic; [`calls`](super::calls) does functions and operators, [`macros`](super::macros)
 //! what binds variables. Recursive: only for trees that [`judge`](crate::policy::guard::judge) bounded.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use cel::common::ast::{EntryExpr, Expr, ListExpr, SelectExpr};
@@ -28,7 +29,8 @@ pub(super) struct Names<'e> {
 /// The walk over one expression.
 pub(super) struct Checker<'e, 'x> {
     pub(super) names: &'x Names<'e>,
-    pub(super) lets: &'x Lets<'e>,
+    /// Variables with a known expression: those of the rule, and of `cel.bind` around.
+    pub(super) lets: Cow<'x, Lets<'e>>,
     pub(super) clause: &'x Clause<'e>,
     /// What is known here.
     pub(super) facts: Facts<'e>,

@@ -33,6 +33,9 @@ fn every_line_of_the_signatures_is_read() {
 #[case("size", false, vec![Type::OneOf(vec![Type::String, Type::list(Type::String)])], Type::Int, false)]
 #[case("orValue", true, vec![Type::optional(Type::String), Type::String], Type::String, false)]
 #[case("math.greatest", false, vec![Type::Int, Type::Int, Type::Int], Type::Int, false)]
+#[case("sort", true, vec![Type::list(Type::Never)], Type::list(Type::Never), false)]
+#[case("sort", true, vec![Type::list(Type::String)], Type::list(Type::String), false)]
+#[case("sort", true, vec![Type::list(Type::Dyn)], Type::list(Type::Dyn), true)]
 #[case("startsWith", true, vec![Type::Dyn, Type::String], Type::Bool, true)]
 #[case("dyn", false, vec![Type::Int], Type::Dyn, false)]
 fn what_fits_has_a_type(
@@ -50,6 +53,9 @@ fn what_fits_has_a_type(
 #[case("split", true, vec![Type::list(Type::String), Type::String], 0, "string")]
 #[case("size", false, vec![Type::OneOf(vec![Type::String, Type::Null])], 0, "string")]
 #[case("join", true, vec![Type::list(Type::Int)], 0, "list<string>")]
+#[case("sort", true, vec![Type::list(Type::Int.or(Type::String))], 0, "list of one type that has an order")]
+#[case("sort", true, vec![Type::list(Type::list(Type::Int))], 0, "list of one type that has an order")]
+#[case("sort", true, vec![Type::list(Type::Null)], 0, "list of one type that has an order")]
 fn what_does_not_fit_names_the_argument(
     #[case] name: &str,
     #[case] member: bool,
