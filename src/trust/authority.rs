@@ -56,6 +56,9 @@ pub struct OutsideCode {
     /// Claims that keep others out as well, where a rule pins one of them and does not name one of `values`.
     #[serde(default)]
     pub unless: Vec<ClaimPath>,
+    /// Claims that do so only where they are pinned whole, or by a beginning that goes on beyond a text.
+    #[serde(default)]
+    pub unless_beyond: Vec<Beyond>,
     /// Whether a rule that names one of `values` is taken to mean it.
     #[serde(default)]
     pub named_is_meant: bool,
@@ -63,6 +66,16 @@ pub struct OutsideCode {
     pub because: Box<str>,
     /// The condition that keeps them out.
     pub fix: Box<str>,
+}
+
+/// A claim whose beginning says enough only beyond a text in it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Beyond {
+    /// Which.
+    pub claim: ClaimPath,
+    /// The text, e.g. `/.github/workflows/`.
+    pub text: Box<str>,
 }
 
 /// A claim that a caller chooses, with what makes it trustworthy.
@@ -92,8 +105,10 @@ pub struct Voucher {
 impl Authority {
     /// Every claim that the section names.
     pub(super) fn claims(&self) -> impl Iterator<Item = &ClaimPath> {
-        let outside =
-            self.outside_code.iter().flat_map(|one| std::iter::once(&one.claim).chain(&one.same_as).chain(&one.unless));
+        let outside = self.outside_code.iter().flat_map(|one| {
+            let beyond = one.unless_beyond.iter().map(|beyond| &beyond.claim);
+            std::iter::once(&one.claim).chain(&one.same_as).chain(&one.unless).chain(beyond)
+        });
         let vouched =
             self.vouched.iter().flat_map(|one| std::iter::once(&one.claim).chain(one.by.iter().map(|by| &by.claim)));
         self.owners.iter().map(|owner| &owner.claim).chain(outside).chain(vouched).chain(&self.gates)

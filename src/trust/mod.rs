@@ -45,7 +45,7 @@ mod source;
 
 pub use address::is_reached_privately;
 pub use audience::AudiencePattern;
-pub use authority::{Authority, OutsideCode, OwnerClaim, VouchedClaim, Voucher, expression};
+pub use authority::{Authority, Beyond, OutsideCode, OwnerClaim, VouchedClaim, Voucher, expression};
 pub use claim::{Claim, ClaimKind, Presence};
 pub use claim_path::ClaimPath;
 pub use claim_type::ClaimType;

@@ -5,7 +5,7 @@ use cel::parser::Expression;
 
 use super::read::{Reader, constant};
 use super::term::{Term, absent_list, is_empty_list, literal};
-use super::{At, Demand, Literal, Scope, Test};
+use super::{At, Demand, Literal, Opaque, Scope, Test};
 use crate::policy::guard::{is_claims, string};
 use crate::policy::trace::Part;
 use crate::trust::ClaimPath;
@@ -73,6 +73,14 @@ impl<'t> Reader<'t> {
                 _ => self.opaque(node, holds, part),
             };
         }
+        if let Some(demand) = self.sliced(node, subject, &wanted, holds, subject_part) {
+            return demand;
+        }
+        if let Some(segment) = self.segment(subject, &wanted, subject_part).filter(|_| holds)
+            && let Demand::Opaque(opaque) = self.opaque(node, holds, part)
+        {
+            return Demand::Opaque(Opaque { segment: Some(segment), ..opaque });
+        }
         match (&subject.expr, wanted) {
             (Expr::Call(call), _) if call.func_name == operators::CONDITIONAL => match call.args.as_slice() {
                 [condition, then, other] => {
@@ -119,6 +127,12 @@ impl<'t> Reader<'t> {
             let at = At::with(node, values, part, values_part);
             return match (self.term(element, part), literals) {
                 (Some(term), Some(literals)) if !term.optional => self.atom(term, Test::Among(literals), holds, at),
+                // One that is no literal may be anything, even the claim itself.
+                (Some(_), None) => {
+                    let one = |other| self.compare(node, (element, part), (other, values_part), holds, part);
+                    let each: Vec<Demand> = list.elements.iter().map(one).collect();
+                    if holds { Demand::any(each) } else { Demand::all(each) }
+                }
                 _ => self.opaque(node, holds, part),
             };
         }

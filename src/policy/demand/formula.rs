@@ -75,7 +75,7 @@ impl Demand {
     pub(in crate::policy) fn pins(&self, path: &ClaimPath) -> bool {
         self.entails(&mut |part| match part {
             Self::Atom(atom) => atom.is_about(path) && atom.pins(),
-            Self::Opaque(opaque) => opaque.mentions.iter().any(|mentioned| path.is_within(mentioned)),
+            Self::Opaque(opaque) => opaque.names && opaque.mentions.iter().any(|mentioned| path.is_within(mentioned)),
             _ => false,
         })
     }

@@ -14,6 +14,7 @@ mod formula;
 mod imply;
 mod quantify;
 mod read;
+mod slice;
 mod term;
 mod walk;
 
@@ -138,8 +139,21 @@ pub(super) struct Opaque {
     pub(super) holds: bool,
     /// The claims in it.
     pub(super) mentions: Vec<ClaimPath>,
+    /// Whether it may say what a claim is: an order or a number of things does not, nor what something is not.
+    pub(super) names: bool,
+    /// The one segment of a claim's text that it says, where that is all it does.
+    pub(super) segment: Option<Segment>,
     /// Where it stands.
     pub(super) at: At,
+}
+
+/// `claim.split(separator)[index] == text`.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Segment {
+    pub(super) claim: ClaimPath,
+    pub(super) separator: String,
+    pub(super) index: usize,
+    pub(super) text: String,
 }
 
 #[cfg(test)]

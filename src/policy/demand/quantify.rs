@@ -6,7 +6,11 @@ use cel::parser::Expression;
 use super::read::{Element, Reader};
 use super::term::{Term, absent_list, literal};
 use super::{At, Atom, Demand, Literal, Scope, Test};
+use crate::policy::comprehension::Bound;
 use crate::policy::trace::Part;
+
+/// Most elements of a list that is read element by element.
+const MOST_ELEMENTS: usize = 64;
 
 impl<'t> Reader<'t> {
     pub(super) fn comprehension(
@@ -16,7 +20,17 @@ impl<'t> Reader<'t> {
         holds: bool,
         part: Part,
     ) -> Demand {
+        if let Some(bound) = Bound::of(inner) {
+            let read = self.with((bound.name, bound.value), |reader| reader.read(bound.within, holds, part));
+            return read.unwrap_or_else(|| self.opaque(node, holds, part));
+        }
         let Some((quantifier, body)) = Quantifier::of(inner) else { return self.opaque(node, holds, part) };
+        if let Some(demand) = self.each_of(inner, (quantifier, body), holds, part) {
+            return demand;
+        }
+        if self.bound.iter().any(|(known, _)| *known == inner.iter_var) {
+            return self.opaque(node, holds, part);
+        }
         let Some(list) = self.term(&inner.iter_range, part).filter(|list| list.scope == Scope::Value && !list.optional)
         else {
             return self.opaque(node, holds, part);
@@ -46,6 +60,30 @@ impl<'t> Reader<'t> {
                 }
             }
         }
+    }
+}
+
+impl<'t> Reader<'t> {
+    /// Over a list that is spelled out: the condition of each of its elements.
+    fn each_of(
+        &mut self,
+        inner: &'t ComprehensionExpr,
+        (quantifier, body): (Quantifier, &'t Expression),
+        holds: bool,
+        part: Part,
+    ) -> Option<Demand> {
+        let (range, range_part) = self.resolve(&inner.iter_range, part);
+        let Expr::List(list) = &range.expr else { return None };
+        let simple = |element| range_part == part || literal(element).is_some();
+        let readable =
+            list.elements.len() <= MOST_ELEMENTS && inner.iter_var2.is_none() && quantifier != Quantifier::One;
+        if !readable || !list.elements.iter().all(simple) {
+            return None;
+        }
+        let one = |element| self.with((inner.iter_var.as_str(), element), |reader| reader.read(body, holds, part));
+        let demands: Option<Vec<Demand>> = list.elements.iter().map(one).collect();
+        // "not all" is "some not", "not any" is "all not".
+        Some(if (quantifier == Quantifier::All) == holds { Demand::all(demands?) } else { Demand::any(demands?) })
     }
 }
 

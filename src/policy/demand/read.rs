@@ -6,7 +6,7 @@ use std::hash::{Hash as _, Hasher as _};
 use cel::common::ast::{CallExpr, Expr, LiteralValue, operators};
 use cel::parser::Expression;
 
-use super::term::{Term, child};
+use super::term::{Term, child, literal};
 use super::walk::Walk;
 use super::{Absent, At, Atom, Demand, Literal, Of, Opaque, Scope, Test};
 use crate::policy::guard::{is_claims, string};
@@ -20,6 +20,8 @@ pub(in crate::policy) const BUDGET: u32 = 4_000;
 pub(in crate::policy) struct Reader<'t> {
     pub(super) lets: &'t [(&'t str, &'t Expression)],
     pub(super) elements: Vec<Element<'t>>,
+    /// Names for expressions: of `cel.bind`, of the elements of a list that is spelled out.
+    pub(super) bound: Vec<(&'t str, &'t Expression)>,
     pub(super) left: u32,
 }
 
@@ -35,7 +37,7 @@ pub(super) struct Element<'t> {
 impl<'t> Reader<'t> {
     /// A reader of a rule with those `let` variables, each of which may use those before it.
     pub(in crate::policy) fn new(lets: &'t [(&'t str, &'t Expression)]) -> Self {
-        Self { lets, elements: vec![], left: BUDGET }
+        Self { lets, elements: vec![], bound: vec![], left: BUDGET }
     }
 
     /// What it takes for the condition `tree`, which is `part` of the rule, to be true, or to be false and no error.
@@ -48,8 +50,8 @@ impl<'t> Reader<'t> {
         self.left = left;
         match &node.expr {
             Expr::Literal(LiteralValue::Boolean(value)) => constant(*value.inner() == holds),
-            Expr::Ident(name) => match self.variable(name) {
-                Some((tree, part)) => self.outside(|reader| reader.read(tree, holds, part)),
+            Expr::Ident(name) => match self.variable(name, part) {
+                Some((tree, part)) => self.within(name, |reader| reader.read(tree, holds, part)),
                 None => self.truth(node, holds, part),
             },
             Expr::Select(select) if select.test => match self.path(&select.operand) {
@@ -93,6 +95,9 @@ impl<'t> Reader<'t> {
                 _ => self.opaque(node, holds, part),
             },
             (operators::GREATER | operators::LESS | operators::GREATER_EQUALS | operators::LESS_EQUALS, [a, b]) => {
+                if let Some(found) = self.found(&call.func_name, (a, b), holds, (node, part)) {
+                    return found;
+                }
                 match self.non_empty(&call.func_name, a, b, part) {
                     Some(term) => self.atom(term, Test::NonEmpty, holds, At::of(node, part)),
                     None => self.opaque(node, holds, part),
@@ -155,7 +160,8 @@ impl<'t> Reader<'t> {
     pub(super) fn opaque(&self, node: &'t Expression, holds: bool, part: Part) -> Demand {
         let mut hasher = DefaultHasher::new();
         let mut claims = vec![];
-        let mut walk = Walk { lets: self.lets, left: BUDGET, claims: &mut claims };
+        let known: Vec<_> = self.bound.iter().rev().chain(self.lets).copied().collect();
+        let mut walk = Walk { lets: &known, left: BUDGET, claims: &mut claims };
         walk.node(node, &mut hasher);
         // Of variables that are bound outside of it, the same text means the same only beside the same list.
         for element in &self.elements {
@@ -166,15 +172,22 @@ impl<'t> Reader<'t> {
         }
         claims.sort();
         claims.dedup();
-        Demand::Opaque(Opaque { key: hasher.finish(), holds, mentions: claims, at: At::of(node, part) })
+        Demand::Opaque(Opaque {
+            key: hasher.finish(),
+            holds,
+            mentions: claims,
+            names: may_name(node, holds),
+            segment: None,
+            at: At::of(node, part),
+        })
     }
 
     /// Follows `let` variables to what they stand for.
     pub(super) fn resolve(&self, node: &'t Expression, part: Part) -> (&'t Expression, Part) {
         let mut found = (node, part);
-        for _ in 0..=self.lets.len() {
+        for _ in 0..=self.lets.len() + self.bound.len() {
             match &found.0.expr {
-                Expr::Ident(name) => match self.variable(name) {
+                Expr::Ident(name) => match self.variable(name, found.1) {
                     Some(next) => found = next,
                     None => break,
                 },
@@ -184,18 +197,47 @@ impl<'t> Reader<'t> {
         found
     }
 
-    pub(super) fn variable(&self, name: &str) -> Option<(&'t Expression, Part)> {
+    /// What a name stands for, and where that is written: in `part` too, where it is not a `let`.
+    pub(super) fn variable(&self, name: &str, part: Part) -> Option<(&'t Expression, Part)> {
+        if let Some((_, tree)) = self.bound.iter().rev().find(|(known, _)| *known == name) {
+            return Some((tree, part));
+        }
         let at = self.lets.iter().position(|(known, _)| *known == name)?;
         let (_, tree) = self.lets.get(at)?;
         Some((tree, Part::Let(u16::try_from(at).ok()?)))
     }
 
-    /// Reads a `let`, which does not see the variables of comprehensions.
-    pub(super) fn outside<R>(&mut self, read: impl FnOnce(&mut Self) -> R) -> R {
+    /// Reads what a name stands for; a `let` does not see the variables of comprehensions.
+    pub(super) fn within<R>(&mut self, name: &str, read: impl FnOnce(&mut Self) -> R) -> R {
+        if self.bound.iter().any(|(known, _)| *known == name) {
+            return read(self);
+        }
         let elements = std::mem::take(&mut self.elements);
+        let bound = std::mem::take(&mut self.bound);
         let result = read(self);
         self.elements = elements;
+        self.bound = bound;
         result
+    }
+
+    /// Reads where `name` stands for `tree`. Not where the name has a meaning already, which `tree` may use.
+    pub(super) fn with<R>(
+        &mut self,
+        (name, tree): (&'t str, &'t Expression),
+        read: impl FnOnce(&mut Self) -> R,
+    ) -> Option<R> {
+        if self.is_taken(name) {
+            return None;
+        }
+        self.bound.push((name, tree));
+        let result = read(self);
+        self.bound.pop();
+        Some(result)
+    }
+
+    pub(super) fn is_taken(&self, name: &str) -> bool {
+        let mut known = self.bound.iter().chain(self.lets).map(|(known, _)| *known);
+        known.any(|known| known == name) || self.elements.iter().any(|element| element.name == name)
     }
 }
 
@@ -207,6 +249,18 @@ impl At {
     /// With the literal, where it stands in the same expression.
     pub(super) fn with(node: &Expression, literal: &Expression, part: Part, literal_part: Part) -> Self {
         Self { part, node: node.id, literal: if part == literal_part { literal.id } else { node.id } }
+    }
+}
+
+/// Whether what can't be read may say what a claim is; `holds` of an inequality is that of the equality.
+fn may_name(node: &Expression, holds: bool) -> bool {
+    let Expr::Call(call) = &node.expr else { return true };
+    match call.func_name.as_str() {
+        operators::GREATER | operators::LESS | operators::GREATER_EQUALS | operators::LESS_EQUALS => false,
+        operators::EQUALS | operators::NOT_EQUALS => {
+            holds && !call.args.iter().any(|arg| matches!(literal(arg), Some(Literal::Int(_) | Literal::Uint(_))))
+        }
+        _ => true,
     }
 }
 

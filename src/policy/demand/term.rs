@@ -5,6 +5,7 @@ use cel::parser::Expression;
 
 use super::read::{Element, Reader};
 use super::{Absent, Demand, Literal, Of, Scope, Test};
+use crate::policy::comprehension::Bound;
 use crate::policy::guard::{is_claims, string};
 use crate::policy::language::ISSUER;
 use crate::policy::trace::Part;
@@ -40,8 +41,12 @@ impl<'t> Reader<'t> {
         }
         match &node.expr {
             Expr::Ident(name) => {
-                let (tree, part) = self.variable(name)?;
-                self.outside(|reader| reader.term(tree, part))
+                let (tree, part) = self.variable(name, part)?;
+                self.within(name, |reader| reader.term(tree, part))
+            }
+            Expr::Comprehension(inner) => {
+                let bound = Bound::of(inner)?;
+                self.with((bound.name, bound.value), |reader| reader.term(bound.within, part))?
             }
             Expr::Call(call) => {
                 let args: Vec<&'t Expression> = call.target.as_deref().into_iter().chain(&call.args).collect();
@@ -101,8 +106,8 @@ impl<'t> Reader<'t> {
                     let Element { of, scope, absent, .. } = element.clone();
                     return Some(Term { of, via: String::new(), scope, optional: false, default: None, absent });
                 }
-                let (tree, _) = self.variable(name)?;
-                return self.outside(|reader| reader.path(tree));
+                let (tree, _) = self.variable(name, Part::Condition(0))?;
+                return self.within(name, |reader| reader.path(tree));
             }
             Expr::Select(select) if !select.test => (&*select.operand, select.field.as_str(), false),
             Expr::Call(call) => match (call.func_name.as_str(), call.args.as_slice()) {

@@ -21,7 +21,7 @@ pub(in crate::policy) fn mentions<'t>(lets: &'t [(&'t str, &'t Expression)], tre
 
 /// Hashes a tree without its ids, `let` variables as what they stand for, and collects the claims in it.
 pub(super) struct Walk<'w, 't> {
-    pub(super) lets: &'t [(&'t str, &'t Expression)],
+    pub(super) lets: &'w [(&'t str, &'t Expression)],
     pub(super) left: u32,
     pub(super) claims: &'w mut Vec<ClaimPath>,
 }

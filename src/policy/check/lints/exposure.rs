@@ -4,7 +4,7 @@ use super::view::{Spot, View};
 use crate::policy::code::Code;
 use crate::policy::demand::{Atom, Demand, Literal, Of, Test};
 use crate::policy::finding::Finding;
-use crate::trust::{OutsideCode, Platform, expression};
+use crate::trust::{Beyond, OutsideCode, Platform, expression};
 
 /// P0306. Some runs have the identity of a repository and the input, or the code, of somebody who may not write to it:
 /// GitHub's `pull_request_target`, `issue_comment` and `workflow_run`, the pipeline of a fork's merge request that GitLab
@@ -54,12 +54,23 @@ fn exposed(view: &View<'_>, platform: &Platform, entry: &OutsideCode) -> Option<
         let help = format!("leave `{value}` out, or accept it with the reason why its runs take nothing from outside");
         return Some(view.finding(Code::ForkExposure, spot, message).labelled("lets outsiders start it").helped(help));
     }
-    if entry.unless.iter().any(|other| view.ways().all(|way| way.pins(other))) {
+    if entry.unless.iter().any(|other| view.ways().all(|way| way.pins(other)))
+        || entry.unless_beyond.iter().any(|other| view.ways().all(|way| reaches(way, other)))
+    {
         return None;
     }
     let names: Vec<String> = open.iter().take(3).map(|value| format!("`{value}`")).collect();
     let message = format!("nothing keeps `{claim}` from being {}: {because}", names.join(", "));
     Some(view.finding(Code::ForkExposure, Spot::Rule, message).labelled(format!("any `{claim}`")).helped(help))
+}
+
+/// Whether `demand` says the claim whole, or its beginning beyond that text.
+fn reaches(demand: &Demand, other: &Beyond) -> bool {
+    let beyond = |text: &String| text.split_once(&*other.text).is_some_and(|(_, rest)| !rest.is_empty());
+    demand.has_atom(&mut |atom| {
+        let whole = matches!(atom.test, Test::Among(_));
+        atom.is_about(&other.claim) && atom.pins() && (whole || atom.beginnings().iter().all(beyond))
+    })
 }
 
 /// Whether `demand` is not met where the claim has that value.
@@ -122,6 +133,9 @@ mod tests {
         "claims.?environment.orValue(\"\") == \"production\" && claims.event_name in [\"push\", \"issues\"]",
         true
     )]
+    #[case::owner_of_a_workflow("claims.workflow_ref.startsWith(\"acme/\")", true)]
+    #[case::any_workflow_of_a_repository("claims.job_workflow_ref.startsWith(\"acme/shop/.github/workflows/\")", true)]
+    #[case::workflow_of_any_ref("claims.workflow_ref.startsWith(\"acme/shop/.github/workflows/deploy.yml@\")", false)]
     #[case::workflow("claims.workflow_ref == \"acme/shop/.github/workflows/deploy.yml@refs/heads/main\"", false)]
     fn p0306_of_events_that_outsiders_start(#[case] condition: &str, #[case] found: bool) {
         assert_eq!(rule("github", &[GITHUB, condition]).has(Code::ForkExposure), found);

@@ -2,7 +2,7 @@
 
 use super::view::{Beside, Spot, View};
 use crate::policy::code::Code;
-use crate::policy::demand::{Atom, Demand, Literal, Test};
+use crate::policy::demand::{Atom, Demand, Literal, Opaque, Segment, Test};
 use crate::policy::finding::Finding;
 use crate::policy::pattern::{Pattern, PatternKind};
 use crate::trust::{Authority, ClaimKind, ClaimPath, OwnerClaim, expression};
@@ -21,6 +21,15 @@ pub(super) fn check(view: &View<'_>, findings: &mut Vec<Finding>) -> bool {
         {
             told.push(path.clone());
             findings.push(finding);
+        }
+    });
+    view.each_part(|part, beside| {
+        if let Demand::Opaque(opaque) = part {
+            let found = opaque.mentions.iter().find_map(|path| Some((path, unread(view, opaque, path, beside)?)));
+            if let Some((path, finding)) = found.filter(|(path, _)| !told.contains(path)) {
+                told.push(path.clone());
+                findings.push(finding);
+            }
         }
     });
     false
@@ -50,6 +59,22 @@ fn recyclable(view: &View<'_>, atom: &Atom, beside: &Beside<'_>) -> Option<Findi
     let help = format!("pin {} as well", ids.join(" or "));
     let spot = Spot::Node(atom.at.part, atom.at.node);
     Some(view.finding(Code::RecyclableName, spot, message).labelled("a name that can be had again").helped(help))
+}
+
+/// P0305 of a condition that can't be read: it rests on a name in some way.
+fn unread(view: &View<'_>, opaque: &Opaque, path: &ClaimPath, beside: &Beside<'_>) -> Option<Finding> {
+    let (platform, known) = view.documented(path).filter(|_| opaque.names).find(|(_, known)| {
+        let ids = known.identified_by();
+        known.kind() == ClaimKind::RecyclableName && !ids.is_empty() && !ids.iter().any(|id| beside.pins(id))
+    })?;
+    let claim = expression(path);
+    let ids: Vec<String> = known.identified_by().iter().map(|id| format!("`{}`", view.equals(id, "..."))).collect();
+    let message = format!(
+        "this condition could not be read as a test of the whole `{claim}`, a name which on {platform} another can have after a deletion or a new name"
+    );
+    let help = format!("write it plainly, `{claim} == \"...\"`, and pin {} as well", ids.join(" or "));
+    let spot = Spot::Node(opaque.at.part, opaque.at.node);
+    Some(view.finding(Code::RecyclableName, spot, message).labelled("a part of a name").helped(help))
 }
 
 /// Whether the texts that the test admits have an immutable id in them.
@@ -92,7 +117,19 @@ fn any_owner(view: &View<'_>) -> Option<Finding> {
         } else {
             format!("pin {}", ids.join(" or "))
         };
-        let message = format!("no condition says whose workload it is, {whose}");
+        let owned = |path: &ClaimPath| authority.owners.iter().any(|owner| owner.claim == *path);
+        let mut unclear = None;
+        view.each_part(|part, _| {
+            if let Demand::Opaque(opaque) = part {
+                unclear = unclear.take().or_else(|| opaque.mentions.iter().find(|path| owned(path)).map(expression));
+            }
+        });
+        let message = match unclear {
+            None => format!("no condition says whose workload it is, {whose}"),
+            Some(claim) => format!(
+                "no condition says whose workload it is (what is asked of `{claim}` could not be read as a test of the whole), {whose}"
+            ),
+        };
         return Some(view.finding(Code::AnyOwner, Spot::Rule, message).labelled("whoever asks").helped(help));
     }
     None
@@ -125,11 +162,24 @@ fn names_an_owner(demand: &Demand, owners: &[OwnerClaim]) -> bool {
         Demand::Atom(atom) => owners.iter().any(|owner| {
             atom.is_about(&owner.claim) && atom.pins() && atom.beginnings().iter().all(|text| owner.is_named_by(text))
         }),
+        Demand::Opaque(opaque) if !opaque.names => false,
+        Demand::Opaque(Opaque { segment: Some(segment), .. }) => owners.iter().any(|owner| is_segment(owner, segment)),
         Demand::Opaque(opaque) => {
             owners.iter().any(|owner| opaque.mentions.iter().any(|path| owner.claim.is_within(path)))
         }
         _ => false,
     })
+}
+
+/// Whether that segment is the first one that names the owner: the one after what always stands before it.
+fn is_segment(owner: &OwnerClaim, segment: &Segment) -> bool {
+    let Segment { claim, separator, index, text } = segment;
+    if owner.claim != *claim || separator.is_empty() {
+        return false;
+    }
+    let follows = |lead: &str| lead.ends_with(separator.as_str()) && lead.matches(separator.as_str()).count() == *index;
+    let first = *index == 0 && owner.is_named_by(text);
+    first || (!text.is_empty() && owner.after.iter().any(|lead| follows(lead)))
 }
 
 /// Where nothing is documented: any test of a claim that is not of the token itself.
@@ -144,7 +194,7 @@ fn rests_on_anything(demand: &Demand) -> bool {
             let empty = atom.test == Test::Among(vec![Literal::Null]);
             atom.pins() && !empty && (says_something || other) && atom.claim().is_some_and(|path| !own(path))
         }
-        Demand::Opaque(opaque) => opaque.mentions.iter().any(|path| !own(path)),
+        Demand::Opaque(opaque) => opaque.names && opaque.mentions.iter().any(|path| !own(path)),
         _ => false,
     })
 }

@@ -167,6 +167,15 @@ impl<'a> View<'a> {
 
     /// Looks at each test that lets somebody in, of the conditions and of each `when`, with all that holds beside it.
     pub(super) fn each(&self, mut look: impl FnMut(&Atom, &Beside<'_>)) {
+        self.each_part(|part, beside| {
+            if let Demand::Atom(atom) = part {
+                look(atom, beside);
+            }
+        });
+    }
+
+    /// Looks so at what can't be read as well.
+    pub(super) fn each_part(&self, mut look: impl FnMut(&Demand, &Beside<'_>)) {
         let mut beside = Beside(vec![]);
         beside.visit(&self.require, &mut look);
         for item in &self.items {
@@ -187,7 +196,7 @@ impl<'a> View<'a> {
 pub(super) struct Beside<'d>(Vec<&'d Demand>);
 
 impl<'d> Beside<'d> {
-    fn visit(&mut self, demand: &'d Demand, look: &mut impl FnMut(&Atom, &Beside<'_>)) {
+    fn visit(&mut self, demand: &'d Demand, look: &mut impl FnMut(&Demand, &Beside<'_>)) {
         let before = self.0.len();
         match demand {
             Demand::All(parts) => {
@@ -195,11 +204,11 @@ impl<'d> Beside<'d> {
                 parts.iter().for_each(|part| self.visit(part, look));
             }
             Demand::Any(parts) => parts.iter().for_each(|part| self.visit(part, look)),
-            Demand::Atom(atom) => {
+            Demand::Atom(_) | Demand::Opaque(_) => {
                 self.0.push(demand);
-                look(atom, self);
+                look(demand, self);
             }
-            Demand::Always | Demand::Never | Demand::Opaque(_) => {}
+            Demand::Always | Demand::Never => {}
         }
         self.0.truncate(before);
     }

@@ -110,7 +110,7 @@ mod tests {
     #[case::id("claims.repository_owner_id.startsWith(\"6\")", true)]
     #[case::ref_of_a_repository("claims.ref.startsWith(\"refs/heads/release\")", false)]
     #[case::not_that("!claims.repository.startsWith(\"acme\")", false)]
-    #[case::in_a_list("[\"acme\", \"ajax\"].exists(o, claims.repository.startsWith(\"acme\"))", false)]
+    #[case::in_a_list("[\"acme\", \"ajax\"].exists(o, claims.repository.startsWith(o))", true)]
     fn p0304_of_what_others_have_too(#[case] condition: &str, #[case] found: bool) {
         assert_eq!(rule("github", &[condition]).has(Code::WidePrefix), found);
     }
