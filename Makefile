@@ -35,8 +35,8 @@ cases: ## the shipped policies and roles: checked, their cases run, their layout
 	cargo build $(LOCKED) -q --bin cambio
 	target/debug/cambio policy check --config deploy/cambio.yaml policies
 	target/debug/cambio policy test --config deploy/cambio.yaml --min-coverage 90 policies
-	target/debug/cambio policy check examples/gitlab-secrets-manager/policies
-	target/debug/cambio policy test examples/gitlab-secrets-manager/policies
+	target/debug/cambio policy check --config examples/gitlab-secrets-manager/cambio.yaml
+	target/debug/cambio policy test --config examples/gitlab-secrets-manager/cambio.yaml
 	target/debug/cambio policy fmt --check policies
 
 .PHONY: bench

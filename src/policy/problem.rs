@@ -2,6 +2,7 @@
 //!
 //! Decides nothing. These texts are for the operator at the terminal, and quote the files freely.
 
+mod faults;
 mod told;
 
 use std::fmt;
@@ -15,6 +16,8 @@ use super::finding::Finding;
 use super::limits::{FILE_BYTES, STEPS};
 use super::trace::Part;
 use crate::identity::IssuerName;
+
+pub(super) use faults::Faults;
 
 /// All faults of one load, in the order of files and lines. Never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -257,55 +260,3 @@ impl fmt::Display for LoadError {
 }
 
 impl std::error::Error for LoadError {}
-
-/// The faults of one file, as they are found.
-#[derive(Debug)]
-pub(super) struct Faults {
-    file: Arc<str>,
-    found: Vec<LoadError>,
-}
-
-impl Faults {
-    pub(super) fn of(file: &Arc<str>) -> Self {
-        Self { file: Arc::clone(file), found: vec![] }
-    }
-
-    pub(super) fn add(&mut self, place: Place, problem: Problem) {
-        let place = (place.line > 0).then_some(place);
-        self.found.push(LoadError { file: Arc::clone(&self.file), place, problem, help: None });
-    }
-
-    /// The same, with what to do about it.
-    pub(super) fn add_advised(&mut self, place: Place, problem: Problem, help: Option<String>) {
-        self.add(place, problem);
-        if let Some(last) = self.found.last_mut() {
-            last.help = help;
-        }
-    }
-
-    /// Adds a fault of a file that belongs to this one.
-    pub(super) fn append(&mut self, file: &Arc<str>, place: Place, problem: Problem) {
-        let place = (place.line > 0).then_some(place);
-        self.found.push(LoadError { file: Arc::clone(file), place, problem, help: None });
-    }
-
-    /// Checks a count, and says so where it is over.
-    pub(super) fn at_most(&mut self, place: Place, what: &'static str, count: usize, most: usize) {
-        if count > most {
-            self.add(place, Problem::TooMany { what, most });
-        }
-    }
-
-    /// Adds the faults of a file that belongs to this one.
-    pub(super) fn extend(&mut self, other: Self) {
-        self.found.extend(other.found);
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.found.is_empty()
-    }
-
-    pub(super) fn into_inner(self) -> Vec<LoadError> {
-        self.found
-    }
-}
