@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, HashMap};
 use cel::common::ast::{CallExpr, Expr, LiteralValue, operators};
 use cel::parser::Expression;
 
-use super::ty::{Kinds, Type};
+use super::literal::type_of;
+use super::ty::Kinds;
 use crate::policy::guard::string;
 
 /// The way to a value: a variable, then names of members.
@@ -287,17 +288,4 @@ fn child<'e>(mut path: Path<'e>, name: &'e str) -> Path<'e> {
 fn literal(node: &Expression) -> Option<Kinds> {
     let Expr::Literal(literal) = &node.expr else { return None };
     Some(type_of(literal).equals())
-}
-
-/// The type of a literal.
-pub(super) fn type_of<'s>(literal: &LiteralValue) -> Type<'s> {
-    match literal {
-        LiteralValue::Boolean(_) => Type::Bool,
-        LiteralValue::Bytes(_) => Type::Bytes,
-        LiteralValue::Double(_) => Type::Double,
-        LiteralValue::Int(_) => Type::Int,
-        LiteralValue::Null => Type::Null,
-        LiteralValue::String(_) => Type::String,
-        LiteralValue::UInt(_) => Type::Uint,
-    }
 }

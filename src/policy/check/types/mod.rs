@@ -13,6 +13,7 @@
 mod calls;
 mod equal;
 mod facts;
+mod literal;
 mod macros;
 mod optionals;
 mod order;

@@ -9,7 +9,8 @@ use std::collections::HashMap;
 use cel::common::ast::{EntryExpr, Expr, ListExpr, SelectExpr};
 use cel::parser::Expression;
 
-use super::facts::{Facts, Lets, Path, Proof, type_of};
+use super::facts::{Facts, Lets, Path, Proof};
+use super::literal::type_of;
 use super::tell::{Clause, Issue};
 use super::ty::{Members, Type};
 use crate::policy::code::Code;
