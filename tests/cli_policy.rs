@@ -99,6 +99,7 @@ fn what_is_right_is_counted_with_what_it_costs() {
     let rules = json["rules"].as_array().unwrap();
     assert_eq!((rules.len(), &rules[0]["file"]), (1, &Value::from("policies/github-environment.yaml")));
     assert!(rules[0]["steps"].as_u64().unwrap() > 0 && json["most_steps"].as_u64().unwrap() > 0, "{json:#}");
+    assert_eq!(rules[0]["most_steps"], json["most_steps"], "{json:#}");
 }
 
 #[test]

@@ -109,6 +109,7 @@ codes! {
     WrongMessage = "P0408", "wrong-message", Error, "a message with a field that does not exist, or of another type";
     GuessedIssuer = "P0409", "guessed-issuer", Warning, "a role whose issuer is only guessed";
     NumberText = "P0410", "number-text", Warning, "a number as a text, which has an exponent from a million on";
+    DeniedGrant = "P0411", "denied-grant", Warning, "a grant that is refused at every login";
 }
 
 impl Code {

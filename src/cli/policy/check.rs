@@ -92,7 +92,7 @@ fn document(report: &Report, targets: &[&Target], good: bool) -> Value {
     let mut document = report.to_json();
     let rule = |target: &Target, rule: &Rule| {
         json!({
-            "target": target.name().as_str(), "rule": rule.name(), "file": report.path_of(target.file()), "steps": rule.steps(),
+            "target": target.name().as_str(), "rule": rule.name(), "file": report.path_of(target.file()), "steps": rule.steps(), "most_steps": most(rule),
         })
     };
     let rules = targets.iter().flat_map(|target| target.rules().iter().map(|one| rule(target, one)));
@@ -112,10 +112,15 @@ fn summary(report: &Report, targets: &[&Target]) -> String {
     format!("{counted} in {targets} with {rules}\n")
 }
 
+/// The bound on a rule's steps: a role has one of its own.
+fn most(rule: &Rule) -> u64 {
+    if rule.questions().is_some() { limits::ROLE_STEPS } else { limits::STEPS }
+}
+
 /// Each rule's steps against the bound, which holds for the rules of one target and one issuer together.
 fn costs(targets: &[&Target]) -> String {
     let row = |target: &Target, rule: &Rule| {
-        let hundredths = rule.steps().saturating_mul(10_000) / limits::STEPS;
+        let hundredths = rule.steps().saturating_mul(10_000) / most(rule);
         let share = format!("{}.{:02} %", hundredths / 100, hundredths % 100);
         [shown(target.name().as_str()), shown(rule.name()), rule.steps().to_string(), share]
     };
@@ -128,7 +133,10 @@ fn costs(targets: &[&Target]) -> String {
     for [target, rule, steps, share] in &rows {
         let _ = writeln!(text, "{target:first$}  {rule:second$}  {steps:>third$}  {share:>12}");
     }
-    let bound = limits::STEPS;
-    let _ = writeln!(text, "at most {bound} steps for the rules of one target and one issuer together\n");
+    let (bound, role) = (limits::STEPS, limits::ROLE_STEPS);
+    let _ = writeln!(
+        text,
+        "at most {bound} steps for the rules of one target and one issuer together; {role} for a role of OpenBao\n"
+    );
     text
 }

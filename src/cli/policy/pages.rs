@@ -65,4 +65,5 @@ const PAGES: &[(&str, &str)] = &[
     ("P0408", include_str!("../../../docs/findings/P0408.md")),
     ("P0409", include_str!("../../../docs/findings/P0409.md")),
     ("P0410", include_str!("../../../docs/findings/P0410.md")),
+    ("P0411", include_str!("../../../docs/findings/P0411.md")),
 ];

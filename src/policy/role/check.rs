@@ -8,6 +8,7 @@ use std::sync::Arc;
 use cel::common::ast::{Expr, LiteralValue};
 use cel::parser::Expression;
 
+use super::denied;
 use super::documents::Documents;
 use super::issuer;
 use super::messages::{self, AUTH, LEASE};
@@ -70,6 +71,7 @@ impl Check<'_> {
         self.message();
         self.issuer();
         self.types();
+        self.denied();
         let Some(program) = self.rule.program.as_deref() else { return };
         let variables = self.rule.lets.iter().map(|variable| &variable.clause);
         let conditions = program.questions.iter().map(|question| &question.condition);
@@ -138,6 +140,17 @@ impl Check<'_> {
             let finding = Finding::new(issue.code, self.file, place, issue.message).in_rule(self.rule.name());
             let (severity, label, help) = (Severity::Warning, issue.label, issue.help);
             self.found.push(Finding { severity, label, help, ..finding });
+        }
+    }
+
+    /// Grants that a program writes out and nobody ever gets.
+    fn denied(&mut self) {
+        let role = &self.documents.role;
+        for source in role.variables.iter().map(|(_, source)| source).chain([&role.expression]) {
+            for denied in denied::values(&source.value) {
+                let place = source.within(&self.documents.text, denied.range);
+                self.say(Code::DeniedGrant, place, &denied.message, &denied.help);
+            }
         }
     }
 

@@ -15,6 +15,7 @@
 //! claims     JSON as Go gives it to CEL
 //! program    a token's claims -> a grant or a refusal
 //! check      what is odd about a role
+//! denied     grants that nobody ever gets
 //! mounts     which role a login means
 //! import     a role -> a policy of cambio's own
 //! ```
@@ -23,6 +24,7 @@ mod build;
 mod chain;
 mod check;
 mod claims;
+mod denied;
 mod document;
 mod documents;
 mod grant;

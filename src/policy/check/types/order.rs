@@ -7,13 +7,14 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use cel::common::ast::Expr;
+use cel::common::ast::{Expr, LiteralValue};
 use cel::parser::Expression;
 
 use super::facts::{Facts, Lets, Proof};
 use super::tell::{Clause, Issue};
 use super::ty::Type;
 use super::walk::{Checker, Names};
+use crate::identity::PolicyName;
 use crate::policy::check::spans::children;
 use crate::policy::code::Code;
 use crate::policy::trace::Part;
@@ -128,7 +129,10 @@ impl<'e, 'x> Order<'e, 'x> {
             self.value(when, |checker, node, ty| checker.want_bool(node, ty, Code::NotABool, "`when` is"));
             self.assume(when);
         }
-        self.value(policy, |checker, node, ty| checker.want_text(node, ty, true, "a policy's name is"));
+        self.value(policy, |checker, node, ty| {
+            checker.want_text(node, ty, true, "a policy's name is");
+            checker.want_names(node);
+        });
         if when.is_some() {
             // Another item may come to its variables without this one's condition.
             (self.facts, self.ready) = (facts, ready);
@@ -225,6 +229,22 @@ impl<'e> Checker<'e, '_> {
         let issue = self.issue(Code::NotAName, self.clause.node(node), message);
         issue.labelled(label);
         issue.help = help;
+    }
+}
+
+impl<'e> Checker<'e, '_> {
+    /// That a literal which is a policy is a name, alone or in a list.
+    fn want_names(&mut self, node: &'e Expression) {
+        match &node.expr {
+            Expr::List(list) => list.elements.iter().for_each(|element| self.want_names(element)),
+            Expr::Literal(LiteralValue::String(name)) => {
+                if let Err(error) = PolicyName::new(name.inner()) {
+                    let message = format!("this is no policy's name: {error}");
+                    self.issue(Code::NotAName, self.clause.node(node), message).labelled("denied at every exchange");
+                }
+            }
+            _ => {}
+        }
     }
 }
 
