@@ -49,7 +49,7 @@ fn a_file_out_of_order_is_told_with_its_place() {
     let said = cambio(&["policy", "test", &place.text("policies")]);
     assert_eq!(said.code, 1, "{said:?}");
     assert!(said.out.contains("group-pipelines.yaml:7:"), "{}", said.out);
-    assert!(said.out.contains("no case was run"), "{}", said.out);
+    assert!(said.out.contains("the set does not go live"), "{}", said.out);
 }
 
 #[test]

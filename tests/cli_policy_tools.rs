@@ -108,7 +108,7 @@ fn an_unverified_token_finds_its_issuer_without_a_configuration() {
 #[case(&["--target", "nothing-like-it", "--claims", "HOME/claims.json", "--issuer", "gitlab"], "there are group-pipelines")]
 #[case(&["--target", "group-pipelines", "--claims", "HOME/claims.json", "--issuer", "gitlba"], "did you mean `gitlab`?")]
 #[case(&["--target", "group-pipelines", "--claims", "HOME/claims.json", "--issuer", "https://gitlab.example.com"], "no URL")]
-#[case(&["--target", "group-pipelines", "--claims", "HOME/job.jwt", "--issuer", "gitlab"], "give it as `--token`")]
+#[case(&["--target", "group-pipelines", "--claims", "HOME/job.jwt", "--issuer", "gitlab"], "give it as a token, `--token`")]
 #[case(&["--target", "group-pipelines", "--claims", "HOME/empty", "--issuer", "gitlab"], "is empty")]
 #[case(&["--target", "group-pipelines", "--claims", "HOME/nowhere", "--issuer", "gitlab"], "cannot read the claims file")]
 #[case(&["--target", "group-pipelines", "--claims", "HOME/claims.json"], "--issuer")]
@@ -288,4 +288,24 @@ fn what_a_terminal_would_obey_is_never_printed_raw() {
         assert!(!text.contains('\u{1b}') && !text.contains('\u{7}'), "{args:?} {text:?}");
         assert!(!text.is_empty(), "{args:?}");
     }
+}
+
+#[test]
+fn a_directory_without_policies_is_no_answer() {
+    let place = Place::default();
+    let empty = place.text("empty");
+    std::fs::create_dir(&empty).unwrap();
+    let said = cambio(&["policy", "who-can", "p", &empty]);
+    assert_eq!((said.code, said.out.as_str()), (2, ""), "{said:?}");
+    assert!(said.err.contains("no policy"), "{said:?}");
+}
+
+#[test]
+fn a_message_in_a_block_of_lines_is_the_same_message() {
+    let place = Place::default();
+    let file = "target: t\nrules:\n  - name: r\n    issuer: gitlab\n    require:\n      - that: claims.project_id == \"1\"\n        message: |\n          \
+                another project\n    grant: {policies: ['\"p\"']}\ncases:\n  - {name: c, issuer: gitlab, claims: {project_id: \"2\"}, deny: another project}\n";
+    place.write("blocks/t.yaml", file);
+    let said = cambio(&["policy", "test", &place.text("blocks")]);
+    assert_eq!(said.code, 0, "{said:?}");
 }

@@ -14,7 +14,7 @@ pub fn read_claims(text: &str) -> Result<Map<String, Value>, String> {
         return Err("is empty; there should be claims in it: a JSON object or a YAML map".to_owned());
     }
     if trimmed.starts_with("eyJ") && !trimmed.contains(char::is_whitespace) {
-        return Err("holds a token and not claims; give it as `--token`".to_owned());
+        return Err("holds a token and not claims; give it as a token, `--token` or `--from-token`".to_owned());
     }
     let read = if trimmed.starts_with('{') {
         serde_json::from_str::<Value>(trimmed).map_err(|error| format!("is no JSON: {error}"))

@@ -80,7 +80,7 @@ impl Test {
         let enough =
             self.min_coverage.is_none_or(|least| tested.coverage.as_ref().is_none_or(|one| one.reaches(least)));
         let good = failed == 0 && tested.errors.is_empty() && enough;
-        if good && tested.outcomes.is_empty() {
+        if failed == 0 && tested.errors.is_empty() && tested.outcomes.is_empty() {
             let what = format!("there are no cases below `{}`; nothing was tested", found.shown.display());
             return Err(CliError::new(format!("{what}\n  policy files end with `.yaml` or `.yml`, and have `cases`")));
         }
@@ -127,7 +127,11 @@ impl Tested {
             writeln!(text, "\n{cases} in {files}: {end}")
         } else {
             let faults = count(self.errors.len(), "fault", "faults");
-            writeln!(text, "\n{faults}; no case was run: a set with a fault in it does not go live")
+            let kept = match self.outcomes.len().saturating_sub(failed) {
+                0 => String::new(),
+                kept => format!(", although {} out as expected", count(kept, "case comes", "cases come")),
+            };
+            writeln!(text, "\n{faults}: the set does not go live{kept}")
         };
         text
     }

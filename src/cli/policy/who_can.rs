@@ -50,7 +50,9 @@ impl WhoCan {
         let found = Files::of(self.path.clone(), self.config.clone()).find()?;
         let catalog = found.catalog()?;
         let rehearsal = found.rehearse()?;
-        built(&rehearsal)?;
+        if built(&rehearsal)?.targets().is_empty() {
+            return Err(CliError::new(format!("there is no policy below `{}`", found.shown.display())));
+        }
         let mut ways = rehearsal.who_can(name, &catalog);
         ways.retain(|way| found.only.as_deref().is_none_or(|only| only == &*way.file));
         let text = if self.json { json(name, &ways) } else { told(name, &ways) };

@@ -102,7 +102,7 @@ impl<'d> RuleBuilder<'_, '_, 'd> {
                 self.faults.add(place(message), Problem::Missing("a condition needs a message of at most 1024 bytes"));
             }
             let that = self.clause(&condition.that.value, place(&condition.that), Part::Condition(index), sight);
-            conditions.push(that.map(|(that, _)| (that, self.builder.compiler.text(&message.value))));
+            conditions.push(that.map(|(that, _)| (that, self.builder.compiler.text(message.value.trim()))));
         }
         // All of them first, so that each one's fault is reported.
         conditions.into_iter().map(|found| found.map(|(that, message)| Condition { that, message })).collect()
