@@ -38,7 +38,7 @@ pub enum ArchiveError {
     /// The files can't be read.
     #[error("{0}")]
     Files(#[from] LoadErrors),
-    /// Larger than [`MOST`].
+    /// Larger than 16 MiB.
     #[error("the policy files have more than {MOST} bytes together")]
     TooLarge,
     /// The files are not, or no longer, those of the digest.
