@@ -22,7 +22,20 @@ use super::limits::{CLAIM_BYTES, CLAIM_DEPTH, CLAIM_ITEMS, CLAIM_NODES};
 
 /// The claims of one token: what `claims` is in an expression. Knows its members by name; compares with nothing.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Claims<'c>(&'c Map<String, Value>);
+pub(super) struct Claims<'c> {
+    members: &'c Map<String, Value>,
+    numbers: Numbers,
+}
+
+/// How a JSON number reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Numbers {
+    /// An integer as an integer.
+    AsWritten,
+    /// Always as a `double`, because Go's `json.Unmarshal` makes it one before OpenBao's CEL sees it: an id of seven digits
+    /// that a platform sends as a number reads `1.234567e+06` as a text.
+    AsGo,
+}
 
 /// Which bound the claims exceed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,17 +61,22 @@ impl<'c> Claims<'c> {
     /// [`ClaimsFault`] names the bound.
     pub(super) fn bounded(claims: &'c Map<String, Value>) -> Result<Self, ClaimsFault> {
         Room { bytes: CLAIM_BYTES, nodes: CLAIM_NODES }.object(claims, CLAIM_DEPTH)?;
-        Ok(Self(claims))
+        Ok(Self { members: claims, numbers: Numbers::AsWritten })
+    }
+
+    /// The same claims as OpenBao's programs see them.
+    pub(super) fn as_go(self) -> Self {
+        Self { numbers: Numbers::AsGo, ..self }
     }
 
     /// The claims as they were verified.
     pub(super) fn json(self) -> &'c Map<String, Value> {
-        self.0
+        self.members
     }
 
     /// The claim of that name, as a CEL value.
     pub(super) fn value(self, name: &str) -> Option<Box<dyn Val + 'c>> {
-        self.0.get(name).map(value)
+        self.members.get(name).map(|json| value(json, self.numbers))
     }
 }
 
@@ -109,20 +127,22 @@ fn within(items: usize, depth: usize) -> Result<usize, ClaimsFault> {
 }
 
 /// Recursion is bounded by [`CLAIM_DEPTH`].
-fn value<'c>(json: &'c Value) -> Box<dyn Val + 'c> {
+fn value<'c>(json: &'c Value, numbers: Numbers) -> Box<dyn Val + 'c> {
     match json {
         Value::Null => Box::new(CelNull),
         Value::Bool(truth) => Box::new(CelBool::from(*truth)),
-        Value::Number(number) => match (number.as_i64(), number.as_u64()) {
-            (Some(int), _) => Box::new(CelInt::from(int)),
-            (None, Some(uint)) => Box::new(CelUInt::from(uint)),
-            (None, None) => Box::new(CelDouble::from(number.as_f64().unwrap_or(f64::NAN))),
+        Value::Number(number) => match (numbers, number.as_i64(), number.as_u64()) {
+            (Numbers::AsWritten, Some(int), _) => Box::new(CelInt::from(int)),
+            (Numbers::AsWritten, None, Some(uint)) => Box::new(CelUInt::from(uint)),
+            _ => Box::new(CelDouble::from(number.as_f64().unwrap_or(f64::NAN))),
         },
         Value::String(text) => Box::new(CelString::from(text.as_str())),
-        Value::Array(items) => Box::new(CelList::from(items.iter().map(value).collect::<Vec<_>>())),
+        Value::Array(items) => {
+            Box::new(CelList::from(items.iter().map(|json| value(json, numbers)).collect::<Vec<_>>()))
+        }
         Value::Object(members) => {
             let members: HashMap<CelMapKey<'c>, Box<dyn Val + 'c>> =
-                members.iter().map(|(name, json)| (CelMapKey::from(name.as_str()), value(json))).collect();
+                members.iter().map(|(name, json)| (CelMapKey::from(name.as_str()), value(json, numbers))).collect();
             Box::new(CelMap::from(members))
         }
     }
@@ -176,7 +196,7 @@ impl Indexer for Claims<'_> {
 impl Container for Claims<'_> {
     fn contains(&self, name: &dyn Val) -> Result<bool, ExecutionError> {
         let name = name.downcast_ref::<CelString<'_>>().ok_or_else(not_a_name)?;
-        Ok(self.0.contains_key(name.inner()))
+        Ok(self.members.contains_key(name.inner()))
     }
 }
 
@@ -222,6 +242,18 @@ mod tests {
     fn json_reads_as_the_type_that_an_author_expects(#[case] claim: Value, #[case] name: &str) {
         let claims = json!({ "x": claim });
         let claims = Claims::bounded(claims.as_object().unwrap()).unwrap();
+        assert_eq!(claims.value("x").unwrap().get_type().name(), name);
+    }
+
+    #[rstest]
+    #[case(json!(1), "double")]
+    #[case(json!(u64::MAX), "double")]
+    #[case(json!("1"), "string")]
+    #[case(json!(null), "null_type")]
+    #[case(json!([1]), "list")]
+    fn to_a_program_of_openbao_every_number_is_a_double(#[case] claim: Value, #[case] name: &str) {
+        let claims = json!({ "x": claim });
+        let claims = Claims::bounded(claims.as_object().unwrap()).unwrap().as_go();
         assert_eq!(claims.value("x").unwrap().get_type().name(), name);
     }
 }

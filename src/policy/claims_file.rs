@@ -4,6 +4,8 @@
 
 use serde_json::{Map, Value};
 
+use super::document::read;
+
 /// The claims in `text`, a JSON object or a YAML map.
 ///
 /// # Errors
@@ -29,27 +31,7 @@ pub fn read_claims(text: &str) -> Result<Map<String, Value>, String> {
 
 /// By the rules of a policy file: no anchors, no `yes` for a bool, no key twice.
 fn yaml(text: &str) -> Result<Value, String> {
-    let options = serde_saphyr::options! {
-        budget: serde_saphyr::budget! {
-            max_documents: 1,
-            max_depth: 32,
-            flow_nesting_limit: 32,
-            max_nodes: 50_000,
-            max_events: 100_000,
-            max_anchors: 0,
-            max_aliases: 0,
-            max_merge_keys: 0,
-        },
-        merge_keys: serde_saphyr::MergeKeyPolicy::Error,
-        duplicate_keys: serde_saphyr::DuplicateKeyPolicy::Error,
-        strict_booleans: true,
-        reject_unsupported_tags: true,
-        with_snippet: false,
-    };
-    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
-        let text = error.without_snippet().to_string();
-        format!("is neither a JSON object nor a YAML map: {}", text.lines().next().unwrap_or_default())
-    })
+    read(text).map_err(|(message, _)| format!("is neither a JSON object nor a YAML map: {message}"))
 }
 
 #[cfg(test)]
@@ -71,7 +53,7 @@ mod tests {
     #[case("{\"a\": 1", "is no JSON")]
     #[case("[1, 2]", "no map of claims")]
     #[case("just words", "no map of claims")]
-    #[case("a: 1\na: 2", "duplicate")]
+    #[case("a: 1\na: 2", "the key `a` stands twice")]
     fn what_is_no_map_of_claims_is_named(#[case] text: &str, #[case] said: &str) {
         let error = read_claims(text).unwrap_err();
         assert!(error.contains(said) && !error.contains("eyJh"), "{error}");

@@ -178,8 +178,28 @@ pub(super) fn place<T>(spanned: &Spanned<T>) -> Place {
 fn message(error: &serde_saphyr::Error) -> String {
     let text = error.without_snippet().to_string();
     let line = text.lines().next().unwrap_or_default();
-    match line.rfind(" at line ") {
-        Some(end) => line.get(..end).unwrap_or(line).to_owned(),
-        None => line.to_owned(),
+    plainly(line.rfind(" at line ").and_then(|end| line.get(..end)).unwrap_or(line))
+}
+
+/// The reader's words, where they are its own affair, in words of a policy file.
+fn plainly(text: &str) -> String {
+    const PLAINLY: [(&str, &str); 6] = [
+        ("budget breached: Anchors", "an anchor (`&name`) is not taken: write the value out where it stands"),
+        ("budget breached: Aliases", "an alias (`*name`) is not taken: write the value out where it stands"),
+        ("budget breached: Documents", "a second document (`---`): a file holds one"),
+        ("budget breached: Depth", "lists and maps are nested too deep"),
+        ("budget breached", "the file has more in it than a policy file may have"),
+        (
+            "expected mapping start",
+            "a map of `key: value` belongs here; a condition is `that: ..` with its `message: ..`",
+        ),
+    ];
+    if text == "unexpected end of input" {
+        return "something is missing at the end of the file, or the file is empty".to_owned();
     }
+    if let Some(key) = text.strip_prefix("duplicate mapping key: ") {
+        return format!("the key `{}` stands twice", key.split(", set ").next().unwrap_or(key));
+    }
+    let known = PLAINLY.iter().find(|(theirs, _)| text.starts_with(theirs));
+    known.map_or_else(|| text.to_owned(), |(_, ours)| (*ours).to_owned())
 }

@@ -73,7 +73,7 @@ fn first_that_decides(
     let mut nearest: Option<(&Rule, u16)> = None;
     for rule in target.rules_of(issuer) {
         if let Some(program) = &rule.program {
-            return program.evaluate(rule, claims.json(), now, trace);
+            return program.evaluate(rule, claims, now, trace);
         }
         let scope = Scope::new(rule, language, claims, issuer.as_str(), now);
         // `cel` has a few panics of its own; a token must not be able to end a worker with one.

@@ -1,7 +1,7 @@
 //! The variables of one evaluation.
 //!
-//! Decides what a name stands for: `claims`, `now`, `issuer`, and the names that [`rewrite`](super::rewrite) made up. The
-//! `let` variables are in the context, because their values borrow from it.
+//! Decides what a name stands for: `claims`, `now`, `issuer` (in OpenBao's programs `operation` instead), and the names that
+//! [`rewrite`](super::rewrite) made up. The `let` variables are in the context, because their values borrow from it.
 
 use std::sync::{Arc, OnceLock};
 
@@ -10,10 +10,13 @@ use cel::common::value::{CowVal, Val};
 use cel::context::VariableResolver;
 
 use super::claims::Claims;
-use super::language::{CLAIMS, ISSUER, Language, NOW};
+use super::language::{CLAIMS, ISSUER, Language, NOW, OPERATION};
 use super::pattern::Pattern;
 use super::rule::Rule;
 use crate::clock::Timestamp;
+
+/// What a login does, in OpenBao's words; what it does besides (`alias-lookahead`) has no use here.
+const LOGIN: &str = "update";
 
 /// What one rule can see of one token. Each claim is converted when it is first asked for, and once.
 pub(super) struct Scope<'c> {
@@ -21,7 +24,8 @@ pub(super) struct Scope<'c> {
     patterns: &'c [Pattern],
     language: &'c Language,
     claims: Claims<'c>,
-    issuer: CelString<'c>,
+    /// The name that only this dialect has, and its text.
+    own: (&'static str, CelString<'c>),
     now: Timestamp,
     moment: OnceLock<Option<Box<dyn Val>>>,
     converted: Vec<OnceLock<Option<Box<dyn Val + 'c>>>>,
@@ -38,6 +42,12 @@ impl<'c> Scope<'c> {
         Self::over(&rule.claims, &rule.patterns, language, claims, issuer, now)
     }
 
+    /// What the program of an OpenBao role can see.
+    pub(super) fn of_program(rule: &'c Rule, language: &'c Language, claims: Claims<'c>, now: Timestamp) -> Self {
+        let own = (OPERATION, CelString::from(LOGIN));
+        Self::with(&rule.claims, &rule.patterns, language, claims.as_go(), own, now)
+    }
+
     /// The same for one expression: `table` names the variable of each claim, in order, and so do the patterns.
     pub(super) fn over(
         table: &'c [(Arc<str>, Arc<str>)],
@@ -47,17 +57,19 @@ impl<'c> Scope<'c> {
         issuer: &'c str,
         now: Timestamp,
     ) -> Self {
+        Self::with(table, patterns, language, claims, (ISSUER, CelString::from(issuer)), now)
+    }
+
+    fn with(
+        table: &'c [(Arc<str>, Arc<str>)],
+        patterns: &'c [Pattern],
+        language: &'c Language,
+        claims: Claims<'c>,
+        own: (&'static str, CelString<'c>),
+        now: Timestamp,
+    ) -> Self {
         let converted = table.iter().map(|_| OnceLock::new()).collect();
-        Self {
-            table,
-            patterns,
-            language,
-            claims,
-            issuer: CelString::from(issuer),
-            now,
-            moment: OnceLock::new(),
-            converted,
-        }
+        Self { table, patterns, language, claims, own, now, moment: OnceLock::new(), converted }
     }
 
     fn claim(&self, variable: &str) -> Option<&(dyn Val + 'c)> {
@@ -76,7 +88,7 @@ impl VariableResolver for Scope<'_> {
     fn resolve<'b>(&'b self, variable: &str) -> Option<CowVal<'b, 'b>> {
         match variable {
             CLAIMS => Some(CowVal::Borrowed(&self.claims)),
-            ISSUER => Some(CowVal::Borrowed(&self.issuer)),
+            _ if variable == self.own.0 => Some(CowVal::Borrowed(&self.own.1)),
             NOW => {
                 let moment = self.moment.get_or_init(|| self.language.moment(self.now));
                 moment.as_deref().map(CowVal::Borrowed)

@@ -359,7 +359,7 @@ rules:
     #[case::not_yaml("target: vault", "target: [", "")]
     #[case::an_unknown_key("target: vault", "targets: vault", "unknown field")]
     #[case::an_unknown_key_in_a_rule("ttl: 1h", "tll: 1h", "unknown field")]
-    #[case::a_key_twice("ttl: 1h", "ttl: 1h\n      ttl: 2h", "duplicate")]
+    #[case::a_key_twice("ttl: 1h", "ttl: 1h\n      ttl: 2h", "stands twice")]
     #[case::an_anchor("target: vault", "target: &name vault", "")]
     #[case::a_target_outside_the_grammar("target: vault", "target: va ult", "not allowed")]
     #[case::an_alias_with_a_space("//cambio.example/vault", "//cambio example", "is no name of a target")]

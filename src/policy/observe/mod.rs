@@ -18,7 +18,7 @@ use super::claims::Claims;
 use super::evaluate::{Evaluation, evaluate};
 use super::fault::Fault;
 use super::language::Language;
-use super::role::{self, Program};
+use super::role::Program;
 use super::rule::{Clause, Rule, Target};
 use super::scope::Scope;
 use super::trace::{End, Part, Tried};
@@ -53,7 +53,7 @@ impl<'l> Look<'l> {
         let Ok(claims) = Claims::bounded(self.claims) else { return (evaluation, vec![]) };
         let tried = self.target.rules_of(self.issuer).zip(evaluation.trace.rules());
         let rules = tried.map(|(rule, tried)| match &rule.program {
-            Some(program) => self.program(rule, program, tried),
+            Some(program) => self.program(rule, program, tried, claims),
             None => self.rule(rule, tried.end, claims),
         });
         let rules = rules.collect();
@@ -74,8 +74,8 @@ impl<'l> Look<'l> {
 /// What OpenBao's programs do otherwise: their variables are evaluated before anything else, all of them; then questions
 /// in order, and the answer of the first that holds.
 impl<'l> Look<'l> {
-    fn program(&self, rule: &'l Rule, program: &'l Program, tried: &Tried) -> ObservedRule<'l> {
-        let scope = role::scope::Scope::new(rule, &program.language, self.claims, self.now);
+    fn program(&self, rule: &'l Rule, program: &'l Program, tried: &Tried, claims: Claims<'_>) -> ObservedRule<'l> {
+        let scope = Scope::of_program(rule, &program.language, claims, self.now);
         let mut context = program.language.context();
         context.set_variable_resolver(&scope);
         let mut watch = Watch { look: self, rule, context, ready: 0, secret: vec![], parts: vec![] };

@@ -12,7 +12,6 @@
 //! chain      an expression -> its questions and answers
 //! messages   pb.Auth, pb.LeaseOptions, logical.Alias
 //! build      documents -> a target
-//! claims     JSON as Go gives it to CEL
 //! program    a token's claims -> a grant or a refusal
 //! check      what is odd about a role
 //! denied     grants that nobody ever gets
@@ -23,7 +22,6 @@
 mod build;
 mod chain;
 mod check;
-mod claims;
 mod denied;
 mod document;
 mod documents;
@@ -35,7 +33,6 @@ mod mounts;
 pub(super) mod path;
 mod program;
 mod refusal;
-pub(super) mod scope;
 #[cfg(test)]
 mod tests;
 mod text;

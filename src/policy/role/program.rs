@@ -17,13 +17,14 @@ use super::grant::Auth;
 use super::messages::AUTH;
 use super::path::RolePath;
 use super::refusal::{Refusal, Said};
-use super::scope::Scope;
 use crate::clock::Timestamp;
 use crate::identity::PolicyName;
+use crate::policy::claims::Claims;
 use crate::policy::decision::{Grant, Reason};
 use crate::policy::fault::Fault;
 use crate::policy::language::Language;
 use crate::policy::rule::{Clause, Rule};
+use crate::policy::scope::Scope;
 use crate::policy::trace::{End, Part, Trace};
 
 /// A compiled program. Its variables, claims and patterns are those of its rule.
@@ -60,19 +61,19 @@ impl Program {
         }
     }
 
-    /// What the program of `rule` says to `claims`, which are within their bounds.
+    /// What the program of `rule` says to `claims`.
     pub(in crate::policy) fn evaluate(
         &self,
         rule: &Rule,
-        claims: &Map<String, serde_json::Value>,
+        claims: Claims<'_>,
         now: Timestamp,
         trace: &mut Trace,
     ) -> Result<Grant, Reason> {
-        if !self.is_for_us(claims) {
+        if !self.is_for_us(claims.json()) {
             trace.push(&rule.name, 0, End::Failed { at: Part::Grant });
             return Err(self.refused(rule, Refusal::Audience));
         }
-        let scope = Scope::new(rule, &self.language, claims, now);
+        let scope = Scope::of_program(rule, &self.language, claims, now);
         let mut passed = 0;
         // `cel` has a few panics of its own; a token must not be able to end a worker with one.
         let ran = catch_unwind(AssertUnwindSafe(|| self.run(rule, &scope, &mut passed)));
