@@ -11,7 +11,7 @@
 //!
 //! Modules stand in strict order and import only downwards; `tests/architecture.rs` holds it:
 //!
-//! `cli` > `app` > `config` > `telemetry` > `http` > `exchange` > `audit` > `mint` > `replay` > `policy` > `verify` >
+//! `cli` > `app` > `config` > `telemetry` > `http` > `exchange` > `audit` > `mint` > `secrets` > `replay` > `policy` > `verify` >
 //! `trust` > `jose` > `oauth` > `state` > `identity` > `clock`
 
 pub mod app;
@@ -27,6 +27,7 @@ pub mod mint;
 pub mod oauth;
 pub mod policy;
 pub mod replay;
+pub mod secrets;
 pub mod state;
 pub mod telemetry;
 pub mod trust;

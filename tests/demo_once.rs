@@ -33,7 +33,9 @@ fn a_walk_behaves_says_why_and_leaves_nothing_behind() {
     let (text, errors) = (String::from_utf8(stdout).unwrap(), String::from_utf8_lossy(&stderr));
     assert!(status.success(), "{text}{errors}");
     for line in [
-        "all 7 steps behaved",
+        "all 9 steps behaved",
+        "the password that the operator put there",
+        r#"{"errors":[]}: what it may not read"#,
         r#"["pipelines/protected/global","#,
         "pipelines/protected/env/70726f64756374696f6e",
         r#"["workloads/payments/api"]"#,

@@ -7,8 +7,10 @@ mod readiness;
 mod reload;
 mod rules;
 mod running;
+mod secrets;
 mod upkeep;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 pub use rules::{NewPolicies, RulesError, Told};
@@ -16,12 +18,18 @@ pub use running::{ListenError, Running};
 
 use crate::audit::{AuditError, Journal};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, SecretsSettings};
 use crate::exchange::{Counter, CounterParts};
-use crate::http::oauth::{Clients, OAuth};
+use crate::http::oauth::{Client, Clients, OAuth};
+use crate::http::vault::Vault;
 use crate::http::{ServerLimits, Tls, TlsError};
 use crate::mint::{KeyError, KeyRing};
 use crate::replay::{JournalError, ReplayGuard, ReplaySettings};
+use crate::secrets::kubernetes::KubernetesFault;
+use crate::secrets::local::LocalError;
+use crate::secrets::openbao::OpenBaoFault;
+use crate::secrets::{MountFault, Mounts};
+use crate::state::database::DatabaseError;
 use crate::state::{PrivateDir, Revocations, StateError};
 use crate::verify::VerifiedTokens;
 
@@ -29,11 +37,24 @@ use crate::verify::VerifiedTokens;
 pub struct App {
     pub(crate) counter: Arc<Counter>,
     pub(crate) oauth: OAuth,
+    pub(crate) vault: Vault,
     pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) limits: ServerLimits,
     pub(crate) addresses: [std::net::SocketAddr; 2],
     watched: reload::Watched,
     data: PrivateDir,
+}
+
+/// What is opened by reading files.
+struct Parts {
+    counter: CounterParts,
+    secrets: SecretsSettings,
+    data: PrivateDir,
+    clients: Vec<Client>,
+    tls: Option<Arc<Tls>>,
+    limits: ServerLimits,
+    addresses: [std::net::SocketAddr; 2],
+    watched: reload::Watched,
 }
 
 /// Why a counter cannot be put together.
@@ -57,43 +78,80 @@ pub enum AppError {
     /// The certificate.
     #[error("tls: {0}")]
     Tls(#[from] TlsError),
+    /// The store of cambio's own.
+    #[error("secrets: {0}")]
+    Local(#[from] LocalError),
+    /// The database.
+    #[error("secrets: {0}")]
+    Database(#[from] DatabaseError),
+    /// An OpenBao.
+    #[error("secrets: {0}")]
+    OpenBao(#[from] OpenBaoFault),
+    /// A cluster.
+    #[error("secrets: {0}")]
+    Kubernetes(#[from] KubernetesFault),
+    /// The mounts.
+    #[error("secrets: {0}")]
+    Mounts(#[from] MountFault),
+    /// The process is going down.
+    #[error("the start was cut off")]
+    CutOff,
 }
 
 impl App {
-    /// Opens everything that the configuration names: data directory, signing keys, policies with their cases, journals.
-    /// No issuer is asked for its keys yet, so one that is down keeps nothing from starting.
+    /// Opens everything that the configuration names: data directory, signing keys, policies with their cases, journals,
+    /// stores. No issuer is asked for its keys yet, and no other server for anything, so one that is down keeps nothing from
+    /// starting.
     ///
     /// # Errors
     /// [`AppError`]; nothing was started.
-    pub fn open(config: Config, clock: Clock) -> Result<Self, AppError> {
-        let now = clock.now();
-        let watched = reload::Watched::of(&config);
-        let policies = NewPolicies::load(&config.policies, &config.catalog())?;
-        rules::log(policies.warnings());
-        let rules = policies.into_rules(config.issuers, config.default_target, now)?;
-        let tls = config.tls.map(Tls::open).transpose()?.map(Arc::new);
-        let data = PrivateDir::open(&config.data)?;
-        archive::keep(&data, &config.policies, rules.policies.digest());
-        let keys = Arc::new(KeyRing::open(&config.keys, now)?);
-        let replay = ReplaySettings { capacity: config.replay_capacity, journal: Some(data.clone()) };
-        let counter = Arc::new(Counter::new(CounterParts {
-            rules,
-            replay: ReplayGuard::open(&replay, now)?,
-            revocations: Arc::new(Revocations::open(&data, now)?),
-            journal: Journal::open(config.audit)?,
-            seen: VerifiedTokens::new(config.verified_token_cache),
-            issuer: config.issuer,
-            keys,
-            clock,
-        }));
-        let oauth = OAuth { clients: Arc::new(Clients::new(config.clients)), counter: Arc::clone(&counter) };
-        let addresses = [config.listen, config.ops_listen];
-        Ok(Self { counter, oauth, tls, limits: config.limits, addresses, watched, data })
+    pub async fn open(config: Config, clock: Clock) -> Result<Self, AppError> {
+        // Files are read on a thread that may wait: ten thousand policies take a moment.
+        let parts = tokio::task::spawn_blocking(move || Parts::open(config, clock));
+        let Parts { mut counter, secrets, data, clients, tls, limits, addresses, watched } =
+            parts.await.map_err(|_| AppError::CutOff)??;
+        let opened = secrets::open(secrets, &data, counter.clock.now()).await?;
+        counter.mounts = opened.mounts;
+        counter.direct = opened.direct;
+        let counter = Arc::new(Counter::new(counter));
+        let oauth = OAuth { clients: Arc::new(Clients::new(clients)), counter: Arc::clone(&counter) };
+        let vault = Vault { counter: Arc::clone(&counter), wrappings: Arc::default() };
+        Ok(Self { counter, oauth, vault, tls, limits, addresses, watched, data })
     }
 
     /// The engine.
     #[must_use]
     pub fn counter(&self) -> &Arc<Counter> {
         &self.counter
+    }
+}
+
+impl Parts {
+    fn open(config: Config, clock: Clock) -> Result<Self, AppError> {
+        let now = clock.now();
+        let watched = reload::Watched::of(&config);
+        let policies = NewPolicies::load(&config.policies, &config.catalog())?;
+        rules::log(policies.warnings());
+        let rules = policies.into_rules(config.issuers, config.default_target, config.logins, now)?;
+        let tls = config.tls.map(Tls::open).transpose()?.map(Arc::new);
+        let data = PrivateDir::open(&config.data)?;
+        archive::keep(&data, &config.policies, rules.policies.digest());
+        let keys = Arc::new(KeyRing::open(&config.keys, now)?);
+        let replay = ReplaySettings { capacity: config.replay_capacity, journal: Some(data.clone()) };
+        let counter = CounterParts {
+            rules,
+            replay: ReplayGuard::open(&replay, now)?,
+            revocations: Arc::new(Revocations::open(&data, now)?),
+            journal: Journal::open(config.audit)?,
+            seen: VerifiedTokens::new(config.verified_token_cache),
+            issuer: config.issuer,
+            mounts: Mounts::default(),
+            direct: HashMap::new(),
+            keys,
+            clock,
+        };
+        let (clients, limits, secrets) = (config.clients, config.limits, config.secrets);
+        let addresses = [config.listen, config.ops_listen];
+        Ok(Self { counter, secrets, data, clients, tls, limits, addresses, watched })
     }
 }

@@ -7,9 +7,10 @@ use std::fmt;
 use std::path::Path;
 
 use crate::clock::Timestamp;
-use crate::exchange::{NoSuchDefault, Rules};
+use crate::exchange::{LoginMounts, NoSuchDefault, Rules};
 use crate::identity::TargetName;
 use crate::policy::{Catalog, Finding, LoadErrors, PolicySet, Severity};
+use crate::secrets::acl::{AclDocuments, AclErrors};
 use crate::trust::Issuers;
 
 /// How many findings are told at most; `cambio policy check` tells all.
@@ -18,6 +19,7 @@ const MOST_TOLD: usize = 20;
 /// Policies that are good, and do not decide yet.
 pub struct NewPolicies {
     set: PolicySet,
+    acl: AclDocuments,
     warnings: Vec<Finding>,
 }
 
@@ -33,6 +35,9 @@ pub enum RulesError {
     /// The target of requests that name none does not exist.
     #[error(transparent)]
     DefaultTarget(#[from] NoSuchDefault),
+    /// Errors in the access documents.
+    #[error("{0}")]
+    Acl(#[from] AclErrors),
 }
 
 impl NewPolicies {
@@ -44,7 +49,11 @@ impl NewPolicies {
         let (set, findings) = PolicySet::inspect(directory, catalog)?.into_parts();
         let of = |severity| move |finding: &Finding| finding.severity == severity && finding.counts();
         match set {
-            Some(set) => Ok(Self { set, warnings: findings.into_iter().filter(of(Severity::Warning)).collect() }),
+            Some(set) => {
+                let acl = AclDocuments::load(directory)?;
+                let warnings = findings.into_iter().filter(of(Severity::Warning)).collect();
+                Ok(Self { set, acl, warnings })
+            }
             None => Err(RulesError::Findings(findings.into_iter().filter(of(Severity::Error)).collect())),
         }
     }
@@ -63,10 +72,12 @@ impl NewPolicies {
         self,
         issuers: Issuers,
         default_target: Option<TargetName>,
+        logins: LoginMounts,
         now: Timestamp,
     ) -> Result<Rules, RulesError> {
-        let rules = Rules::new(issuers, self.set, default_target, now)?;
-        Ok(Rules { warnings: self.warnings.len(), ..rules })
+        let mut rules = Rules::new(issuers, self.set, default_target, now)?.with_acl(self.acl).with_logins(logins)?;
+        rules.warnings = self.warnings.len();
+        Ok(rules)
     }
 }
 
@@ -91,6 +102,7 @@ impl RulesError {
                 (errors.errors().len(), errors.errors().first().map(|one| place(&one.finding())))
             }
             Self::Findings(findings) => (findings.len(), findings.first().map(place)),
+            Self::Acl(errors) => (errors.errors().len(), errors.errors().first().map(|one| place(&one.finding()))),
             Self::DefaultTarget(_) => (1, None),
         }
     }

@@ -17,6 +17,7 @@ pub(super) const MAX_ISSUER: usize = 512;
 pub(super) const MAX_KEY_ID: usize = 128;
 pub(super) const MAX_SUBJECT: usize = 1024;
 pub(super) const MAX_TARGET: usize = 255;
+pub(super) const MAX_PATH: usize = 1536;
 pub(super) const MAX_DETAIL: usize = 1024;
 /// The most policies that are listed.
 pub(super) const MAX_POLICIES: usize = 64;
@@ -80,6 +81,11 @@ pub(super) struct Facts {
     pub(super) policies: Vec<PolicyName>,
     pub(super) metadata: BTreeMap<Box<str>, Box<str>>,
     pub(super) trace: Option<LateTrace>,
+    /// What was done to a secret, and which.
+    pub(super) operation: Option<&'static str>,
+    pub(super) path: Option<Box<str>>,
+    /// The `jti` of the token that a secret was asked for with.
+    pub(super) presented: Option<Box<str>>,
     pub(super) end: End,
 }
 
@@ -118,6 +124,9 @@ impl Facts {
             policies: Vec::new(),
             metadata: BTreeMap::new(),
             trace: None,
+            operation: None,
+            path: None,
+            presented: None,
             end: End { outcome: "aborted", reason: None, detail: None, issued: None, latency: None },
         }
     }

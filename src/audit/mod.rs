@@ -15,7 +15,7 @@
 //! | `time` | when the exchange began, RFC 3339 |
 //! | `surface` | `oauth`, `vault`, `rest`, `admin`, `cli` |
 //! | `remote` | the caller's address |
-//! | `outcome` | `issued`, `denied` (by a check or by policy), `failed` (our fault), `aborted` (never finished) |
+//! | `outcome` | `issued`, `served` (a secret was read or changed), `denied` (by a check or by policy), `failed` (our fault), `aborted` (never finished) |
 //! | `reason`, `detail` | a stable code, and a text for the operator |
 //! | `claimed_issuer`, `key_id` | what the token said of itself before anybody had verified it |
 //! | `token` | SHA-256 of the subject token, hex |
@@ -26,7 +26,8 @@
 //! | `rule`, `rule_digest`, `policies` | what decided, and what it granted |
 //! | `metadata` | what the rule's `metadata` came to: the operator chose which claims stand here |
 //! | `trace` | the conditions and what became of them, as the policy module writes it |
-//! | `jti`, `expires`, `lifetime_s` | the issued token |
+//! | `operation`, `path` | what was to be done to which secret: namespace, mount and path, never a value |
+//! | `jti`, `expires`, `lifetime_s` | the issued token; `jti` alone: the token that a secret was asked for with |
 //! | `latency_us` | from the first byte of the request to the decision |
 
 #[cfg(test)]

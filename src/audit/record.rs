@@ -55,6 +55,10 @@ pub struct Record {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<serde_json::Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jti: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<String>,
@@ -102,6 +106,10 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     metadata: &'a BTreeMap<Box<str>, Box<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    operation: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     jti: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     expires: Option<String>,
@@ -134,7 +142,9 @@ pub(super) fn write_line(out: &mut Vec<u8>, mut facts: Box<Facts>) -> serde_json
         rule_digest: facts.rule_digest,
         policies: facts.policies.get(..MAX_POLICIES).unwrap_or(&facts.policies),
         metadata: &facts.metadata,
-        jti: end.issued.as_ref().map(|issued| &*issued.token_id),
+        operation: facts.operation,
+        path: facts.path.as_deref(),
+        jti: end.issued.as_ref().map(|issued| &*issued.token_id).or(facts.presented.as_deref()),
         expires: end.issued.as_ref().map(|issued| issued.expires.to_string()),
         lifetime_s: end.issued.as_ref().map(|issued| issued.lifetime.as_secs()),
         latency_us: end.latency.map(|latency| u64::try_from(latency.as_micros()).unwrap_or(u64::MAX)),

@@ -80,6 +80,7 @@ pub(super) fn issued() -> IssuedToken {
             outlive_subject: true,
         },
         decision: id(),
+        revocable: false,
         now: NOW,
     };
     minter.mint_for_tests(&input).unwrap()

@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use super::escape;
 use super::facts::{
-    ClaimDetail, End, Facts, Issued, MAX_DETAIL, MAX_ISSUER, MAX_KEY_ID, MAX_POLICIES, MAX_SUBJECT, MAX_TARGET,
-    Surface, claims_json, cut,
+    ClaimDetail, End, Facts, Issued, MAX_DETAIL, MAX_ISSUER, MAX_KEY_ID, MAX_PATH, MAX_POLICIES, MAX_SUBJECT,
+    MAX_TARGET, Surface, claims_json, cut,
 };
 use super::journal::{AuditUnavailable, Journal, Slot};
 use crate::clock::Timestamp;
@@ -32,6 +32,8 @@ pub struct Trail {
 pub enum Outcome<'a> {
     /// A token was minted.
     Issued(&'a IssuedToken),
+    /// A secret was read or changed.
+    Served,
     /// A check or the policy said no.
     Denied {
         /// A stable code.
@@ -146,6 +148,24 @@ impl Trail {
         });
     }
 
+    /// What is to be done to a secret (a word of ours), and which: its namespace, mount and path.
+    pub fn secret(&mut self, operation: &'static str, path: &str) {
+        self.note(|facts| {
+            facts.operation = Some(operation);
+            facts.path = Some(cut(path, MAX_PATH));
+        });
+    }
+
+    /// The `jti` of the token that it is asked for with.
+    pub fn presented(&mut self, token_id: &str) {
+        self.note(|facts| facts.presented = Some(cut(token_id, MAX_KEY_ID)));
+    }
+
+    /// The policies of the token that it is asked for with.
+    pub fn policies(&mut self, policies: &[PolicyName]) {
+        self.note(|facts| facts.policies = policies.iter().take(MAX_POLICIES).cloned().collect());
+    }
+
     /// The conditions and what became of them. Serialised later, on the writer's thread.
     pub fn trace(&mut self, trace: impl Serialize + Send + 'static) {
         self.note(|facts| facts.trace = Some(Box::new(move |out| escape::write(out, &trace))));
@@ -162,6 +182,7 @@ impl Trail {
                 };
                 End { outcome: "issued", reason: None, detail: None, issued: Some(issued), latency: None }
             }
+            Outcome::Served => End { outcome: "served", reason: None, detail: None, issued: None, latency: None },
             Outcome::Denied { reason, detail } => End::because("denied", reason, detail),
             Outcome::Failed { reason, detail } => End::because("failed", reason, detail),
         };

@@ -6,6 +6,7 @@
 mod issuers;
 mod operator;
 mod screen;
+mod secret;
 mod stage;
 mod step;
 mod walk;
@@ -147,7 +148,7 @@ async fn counter(stage: &Stage, issuers: &Issuers) -> Result<Running, CliError> 
         stage.write("cambio.yaml", &text)?;
         let config = Config::parse(&text, stage.path()).map_err(CliError::new)?;
         start_logs(&config.log).map_err(CliError::new)?;
-        match App::open(config, Clock::System).map_err(CliError::new)?.listen().await {
+        match App::open(config, Clock::System).await.map_err(CliError::new)?.listen().await {
             Ok(running) => return Ok(running),
             Err(error) => last = CliError::new(error),
         }

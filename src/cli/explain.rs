@@ -3,6 +3,7 @@
 mod reasons;
 mod role;
 pub(super) mod rules;
+mod secret_reasons;
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -111,6 +112,8 @@ fn told(record: &Record) -> String {
     line("time", Some(&record.time));
     line("surface", surface.as_str());
     line("remote", record.remote.map(|remote| remote.to_string()).as_deref());
+    line("operation", record.operation.as_deref());
+    line("path", record.path.as_deref());
     line("target", record.target.as_deref());
     line("claimed issuer", record.claimed_issuer.as_deref());
     line("issuer", record.issuer.as_deref());

@@ -4,18 +4,24 @@
 //! token is printed, not even in a complaint about a command line that has one, unless printing it is what was asked for.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a command line is for")]
 
+mod agent;
 mod completions;
 mod demo;
 mod doctor;
 mod environment;
 mod exchange;
+mod exec;
 mod explain;
 mod keys;
+mod kubernetes;
+mod openbao;
 mod policy;
 mod private_file;
 mod recognised;
 mod schema;
+mod secret;
 mod serve;
+mod session;
 mod steps;
 mod text;
 mod token;
@@ -62,6 +68,8 @@ Examples:
   cambio serve --config cambio.yaml                run the counter
   cambio doctor --config cambio.yaml               is everything that it rests on in order?
   cambio exchange --url https://cambio.example.com --target group-pipelines
+  cambio secret get secret/app/db --field password
+  cambio exec -- ./server                          with values where its environment has references
   cambio token inspect token.jwt --config cambio.yaml
   cambio policy check policies                     what is wrong with them, or lets people in
   cambio policy test policies                      run the cases of all policy files
@@ -74,9 +82,15 @@ enum Command {
     /// Run the counter.
     Serve(serve::Serve),
     Exchange(exchange::Exchange),
+    Secret(secret::Secret),
+    Exec(Box<exec::Exec>),
+    Agent(Box<agent::Agent>),
     Token(token::Token),
     Policy(policy::Policy),
     Keys(keys::Keys),
+    Kubernetes(kubernetes::Kubernetes),
+    #[command(name = "openbao")]
+    OpenBao(openbao::OpenBao),
     Doctor(doctor::Doctor),
     Explain(explain::Explain),
     Schema(schema::Schema),
@@ -89,9 +103,14 @@ pub fn run() -> ExitCode {
         Ok(Command::Demo(demo)) => demo.run(),
         Ok(Command::Serve(serve)) => serve.run(),
         Ok(Command::Exchange(exchange)) => exchange.run(),
+        Ok(Command::Secret(secret)) => secret.run(),
+        Ok(Command::Exec(exec)) => exec.run(),
+        Ok(Command::Agent(agent)) => agent.run(),
         Ok(Command::Token(token)) => token.run(),
         Ok(Command::Policy(policy)) => policy.run(),
         Ok(Command::Keys(keys)) => keys.run(),
+        Ok(Command::Kubernetes(kubernetes)) => kubernetes.run(),
+        Ok(Command::OpenBao(openbao)) => openbao.run(),
         Ok(Command::Doctor(doctor)) => doctor.run(),
         Ok(Command::Explain(explain)) => explain.run(),
         Ok(Command::Schema(schema)) => schema.run(),

@@ -9,6 +9,11 @@ use super::CliError;
 
 /// Writes `content` to `path`, mode 0600: a reader finds the old file or the new one. Replaces regular files only.
 pub(super) fn write(path: &Path, content: &[u8]) -> Result<(), CliError> {
+    write_for(path, content, 0o600)
+}
+
+/// The same with another mode.
+pub(super) fn write_for(path: &Path, content: &[u8], mode: u32) -> Result<(), CliError> {
     let failed = |error: io::Error| CliError::new(format!("cannot write `{}`: {error}", path.display()));
     match fs::symlink_metadata(path) {
         Ok(there) if !there.is_file() => {
@@ -20,7 +25,7 @@ pub(super) fn write(path: &Path, content: &[u8]) -> Result<(), CliError> {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
         _ => {}
     }
-    place(path, content, 0o600)
+    place(path, content, mode)
 }
 
 /// Rewrites a regular file, links to it followed; who may read it stays as it is.
@@ -36,6 +41,8 @@ fn place(path: &Path, content: &[u8], mode: u32) -> Result<(), CliError> {
     let Some(name) = path.file_name() else { return Err(CliError::new("`--out` names no file")) };
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let temporary = directory.join(format!(".{}.{}.new", name.to_string_lossy(), std::process::id()));
+    // What a process of this number left behind when it was killed: in a container, every process has the same one.
+    let _ = fs::remove_file(&temporary);
     let written = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -73,6 +80,18 @@ mod tests {
         assert!(write(&home.path().join("missing/token"), b"x").is_err());
         assert_eq!(fs::read_dir(home.path()).unwrap().count(), 2);
     }
+
+    #[test]
+    fn what_a_killed_process_left_behind_stops_nothing_and_is_not_followed() {
+        let home = tempfile::tempdir().unwrap();
+        let (path, elsewhere) = (home.path().join("token"), home.path().join("elsewhere"));
+        fs::write(&elsewhere, "mine").unwrap();
+        symlink(&elsewhere, home.path().join(format!(".token.{}.new", std::process::id()))).unwrap();
+        write_for(&path, b"new", 0o640).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+        assert_eq!((fs::read(&path).unwrap(), fs::read(&elsewhere).unwrap()), (b"new".to_vec(), b"mine".to_vec()));
+    }
+
     #[test]
     fn a_file_is_rewritten_through_a_link_and_keeps_its_mode() {
         let home = tempfile::tempdir().unwrap();

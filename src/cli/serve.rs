@@ -58,7 +58,8 @@ fn check(config: Config) -> Answer {
         println!("{}", Told(policies.warnings()));
     }
     let now = Clock::System.now();
-    let rules = policies.into_rules(config.issuers, config.default_target, now).map_err(CliError::new)?;
+    let rules =
+        policies.into_rules(config.issuers, config.default_target, config.logins, now).map_err(CliError::new)?;
     if let Some(tls) = config.tls {
         Tls::open(tls).map_err(CliError::new)?;
     }
@@ -76,8 +77,7 @@ fn check(config: Config) -> Answer {
 async fn serve(config: Config) -> Answer {
     // First of all: before somebody listens to it, SIGHUP ends a process.
     let mut hangup = signal(SignalKind::hangup()).map_err(CliError::new)?;
-    let opened = tokio::task::spawn_blocking(|| App::open(config, Clock::System)).await.map_err(CliError::new)?;
-    let app = opened.map_err(CliError::new)?;
+    let app = App::open(config, Clock::System).await.map_err(CliError::new)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(CliError::new)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(CliError::new)?;
     let running = app.listen().await.map_err(CliError::new)?;

@@ -103,6 +103,9 @@ fn granted(grant: &Grant) -> String {
     if grant.outlive_subject() {
         line("", "the token may outlive the subject token");
     }
+    if grant.revocable() {
+        line("", "a Vault client revokes the token when it is done");
+    }
     let scopes: Vec<&str> = grant.scopes().collect();
     if !scopes.is_empty() {
         line("scopes", &scopes.join(" "));
@@ -187,6 +190,7 @@ pub(super) fn granted_json(grant: &Grant) -> Value {
     json!({
         "permit": true, "rule": grant.rule(), "policies": grant.policies(),
         "ttl_s": grant.ttl().map(|ttl| ttl.as_secs()), "outlive_subject": grant.outlive_subject(),
+        "revocable": grant.revocable(),
         "scopes": grant.scopes().collect::<Vec<_>>(),
     })
 }

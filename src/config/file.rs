@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::bytes::ByteSize;
+use super::secrets::{SecretsFile, VaultFile};
 use crate::audit::{ClaimDetail, OnFailure};
 use crate::clock::Span;
 use crate::http::TlsSettings;
@@ -54,6 +55,12 @@ pub(super) struct ConfigFile {
     pub(super) log: LogSettings,
     #[serde(default)]
     pub(super) limits: LimitsFile,
+    /// Where secrets live.
+    #[serde(default)]
+    pub(super) secrets: SecretsFile,
+    /// The mounts of Vault logins.
+    #[serde(default)]
+    pub(super) vault: VaultFile,
 }
 
 /// How our tokens are signed.

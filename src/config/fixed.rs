@@ -1,6 +1,6 @@
 //! What of a configuration only a restart takes up.
 //!
-//! Decides which keys those are: all but the issuers, the policies, the platforms and the default target. Every key of the
+//! Decides which keys those are: all but the issuers, the policies, the platforms, the default target and the mounts of logins. Every key of the
 //! file is named here once, so that a new one can't be forgotten.
 
 use std::fmt::Debug;
@@ -26,13 +26,15 @@ impl Fixed {
             clients,
             log,
             limits: LimitsFile { connections, connections_per_address, header_timeout, shutdown_grace },
+            secrets,
             // Taken up while cambio runs.
+            vault: _,
             policies: _,
             platforms: _,
             default_target: _,
             issuers: _,
         } = file;
-        let keys: [(&'static str, &dyn Debug); 21] = [
+        let keys: [(&'static str, &dyn Debug); 22] = [
             ("issuer", issuer),
             ("listen", listen),
             ("ops_listen", ops_listen),
@@ -54,6 +56,7 @@ impl Fixed {
             ("limits.connections_per_address", connections_per_address),
             ("limits.header_timeout", header_timeout),
             ("limits.shutdown_grace", shutdown_grace),
+            ("secrets", secrets),
         ];
         Self(keys.into_iter().map(|(key, value)| (key, format!("{value:?}"))).collect())
     }

@@ -7,7 +7,9 @@ mod bytes;
 mod file;
 mod fixed;
 mod footprint;
+mod origin;
 mod problem;
+mod secrets;
 
 use std::fs;
 use std::net::SocketAddr;
@@ -17,10 +19,13 @@ use std::time::Duration;
 use file::{AuditFile, ClientFile, ConfigFile, TokensFile};
 pub use fixed::Fixed;
 pub use footprint::Footprint;
+pub use origin::Origin;
 pub use problem::{ConfigError, Problem};
+pub use secrets::{MasterKeySource, MountSettings, SecretsSettings, StoreName};
 use zeroize::Zeroizing;
 
 use crate::audit::{JournalSettings, Sink};
+use crate::exchange::LoginMounts;
 use crate::http::oauth::Client;
 use crate::http::{ServerLimits, TlsSettings};
 use crate::identity::{IssuerUrl, TargetName};
@@ -68,6 +73,10 @@ pub struct Config {
     pub log: LogSettings,
     /// Bounds on connections.
     pub limits: ServerLimits,
+    /// Where secrets live.
+    pub secrets: SecretsSettings,
+    /// The mounts of Vault logins.
+    pub logins: LoginMounts,
     /// Where all this can be read again.
     pub origin: Origin,
     /// The files and directories that decide about exchanges.
@@ -76,28 +85,6 @@ pub struct Config {
     pub footprint: Footprint,
     /// What only a restart takes up.
     pub fixed: Fixed,
-}
-
-/// Where a configuration came from.
-#[derive(Clone, Debug)]
-pub enum Origin {
-    /// A file.
-    File(PathBuf),
-    /// A text, and the directory that its paths are relative to.
-    Text(String, PathBuf),
-}
-
-impl Origin {
-    /// Reads it again: another file may stand there now, and other platforms in their directory.
-    ///
-    /// # Errors
-    /// As [`Config::load`].
-    pub fn read(&self) -> Result<Config, ConfigError> {
-        match self {
-            Self::File(path) => Config::load(path),
-            Self::Text(text, base) => Config::parse(text, base),
-        }
-    }
 }
 
 impl Config {
@@ -145,6 +132,8 @@ impl Config {
         let data = base.join(&file.data);
         let clients =
             file.clients.into_iter().filter_map(|client| resource_server(client, base, &mut problems)).collect();
+        let secrets = SecretsSettings::of(file.secrets, base, &mut problems);
+        let logins = secrets::login_mounts(file.vault, &mut problems);
         let (Some(issuer), true) = (issuer, problems.is_empty()) else {
             return Err(ConfigError::Problems(problems));
         };
@@ -163,6 +152,8 @@ impl Config {
             data,
             clients,
             log: file.log,
+            secrets,
+            logins,
             limits: ServerLimits {
                 connections: file.limits.connections,
                 connections_per_address: file.limits.connections_per_address,

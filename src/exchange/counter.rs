@@ -1,5 +1,6 @@
 //! The engine behind every surface: what an exchange stands on.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -11,10 +12,12 @@ use super::tally::Tally;
 use super::walk::Walk;
 use crate::audit::Journal;
 use crate::clock::{Clock, Timestamp};
-use crate::identity::{DecisionId, IssuerUrl};
+use crate::identity::{DecisionId, IssuerUrl, TargetName};
 use crate::jose;
 use crate::mint::{KeyRing, Minter, OwnTokens};
 use crate::replay::ReplayGuard;
+use crate::secrets::Mounts;
+use crate::secrets::openbao::OpenBaoStore;
 use crate::state::Revocations;
 use crate::verify::VerifiedTokens;
 
@@ -36,6 +39,10 @@ pub struct CounterParts {
     pub journal: Arc<Journal>,
     /// Remembers verified tokens.
     pub seen: VerifiedTokens,
+    /// Where secrets live.
+    pub mounts: Mounts,
+    /// The OpenBao whose token an exchange for a target returns, in place of ours.
+    pub direct: HashMap<TargetName, Arc<OpenBaoStore>>,
 }
 
 /// The engine.
@@ -50,6 +57,8 @@ pub struct Counter {
     revocations: Arc<Revocations>,
     journal: Arc<Journal>,
     seen: VerifiedTokens,
+    mounts: Mounts,
+    direct: HashMap<TargetName, Arc<OpenBaoStore>>,
     tally: Tally,
     reloads: Reloads,
 }
@@ -58,13 +67,28 @@ impl Counter {
     /// Puts the parts together.
     #[must_use]
     pub fn new(parts: CounterParts) -> Self {
-        let CounterParts { rules, clock, keys, issuer, replay, revocations, journal, seen } = parts;
+        let CounterParts { rules, clock, keys, issuer, replay, revocations, journal, seen, mounts, direct } = parts;
         let minter = Minter::new(Arc::clone(&keys), issuer.as_str());
         let own = OwnTokens::new(Arc::clone(&keys), issuer.as_str());
         let tally = Tally::new(rules.issuers.iter().map(|issuer| issuer.name().clone()));
         let reloads = Reloads::new(rules.loaded);
         let rules = ArcSwap::from_pointee(rules);
-        Self { rules, clock, keys, minter, own, issuer, replay, revocations, journal, seen, tally, reloads }
+        Self {
+            rules,
+            clock,
+            keys,
+            minter,
+            own,
+            issuer,
+            replay,
+            revocations,
+            journal,
+            seen,
+            mounts,
+            direct,
+            tally,
+            reloads,
+        }
     }
 
     /// Begins an exchange. Whatever becomes of it, it leaves one record.
@@ -145,6 +169,23 @@ impl Counter {
     #[must_use]
     pub fn replay(&self) -> &ReplayGuard {
         &self.replay
+    }
+
+    /// Where secrets live.
+    #[must_use]
+    pub fn mounts(&self) -> &Mounts {
+        &self.mounts
+    }
+
+    /// A name for a request that decides nothing.
+    #[must_use]
+    pub fn request_id(&self) -> DecisionId {
+        self.decision_id(self.clock.now())
+    }
+
+    /// The OpenBao whose token an exchange for `target` returns.
+    pub(super) fn direct(&self, target: &TargetName) -> Option<&Arc<OpenBaoStore>> {
+        self.direct.get(target)
     }
 
     pub(super) fn own_tokens(&self) -> &OwnTokens {

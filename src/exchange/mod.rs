@@ -3,7 +3,9 @@
 //! Decides the order of the steps. Refuses to know any protocol. On the way nothing is written to disk, no lock is held
 //! across a wait, nothing is compiled and no key is parsed.
 
+mod access;
 mod counter;
+mod logins;
 mod outcome;
 mod reloads;
 mod rules;
@@ -12,10 +14,12 @@ mod tally;
 mod tokens;
 mod walk;
 
+pub use access::{Access, Ask, NotServed, NotServedClass, Served, ServedAnswer};
 pub use counter::{Counter, CounterParts};
-pub use outcome::{Exchanged, Presentation, Refused, RefusedClass, Source};
+pub use logins::{LoginMount, LoginMounts};
+pub use outcome::{Exchanged, LoginRole, Presentation, Refused, RefusedClass, Source, Wanted};
 pub use reloads::{FailedReload, Reloads};
 pub use rules::{NoSuchDefault, Rules};
-pub use tally::{LATENCY_BOUNDS_US, Outcome, Tally};
+pub use tally::{LATENCY_BOUNDS_US, Outcome, SECRET_OPERATIONS, SECRET_OUTCOMES, Tally};
 pub use tokens::RevokeError;
 pub use walk::Walk;

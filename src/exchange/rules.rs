@@ -1,9 +1,14 @@
 //! What an exchange is decided by. Decides which target a request means; refuses to know how rules are read.
 
+use std::collections::HashSet;
+
+use super::logins::LoginMounts;
+use super::outcome::Wanted;
 use super::stop::TargetFault;
 use crate::clock::Timestamp;
-use crate::identity::TargetName;
+use crate::identity::{IssuerName, Namespace, TargetName};
 use crate::policy::{PolicySet, Target};
+use crate::secrets::acl::AclDocuments;
 use crate::trust::Issuers;
 
 /// What changes together when the operator changes it: an exchange finishes on the rules that it began with.
@@ -16,13 +21,18 @@ pub struct Rules {
     pub default_target: Option<TargetName>,
     /// When they were read.
     pub loaded: Timestamp,
+    /// What the policies of a token allow.
+    pub acl: AclDocuments,
+    /// The mounts of Vault logins.
+    pub logins: LoginMounts,
     /// How many warnings the policies have that their files do not accept.
     pub warnings: usize,
+    namespaces: HashSet<Namespace>,
 }
 
 /// The target of requests that name none does not exist.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("default_target: there is no target `{0}` among the policies")]
+#[error("there is no target `{0}` among the policies, though the configuration names it as a default")]
 pub struct NoSuchDefault(TargetName);
 
 impl Rules {
@@ -38,15 +48,46 @@ impl Rules {
     ) -> Result<Self, NoSuchDefault> {
         match default_target.as_ref().filter(|name| policies.target(name.as_str()).is_none()) {
             Some(unknown) => Err(NoSuchDefault(unknown.clone())),
-            None => Ok(Self { issuers, policies, default_target, loaded, warnings: 0 }),
+            None => {
+                let (acl, logins) = (AclDocuments::empty(), LoginMounts::default());
+                let namespaces = policies.targets().iter().filter_map(|target| target.namespace().cloned()).collect();
+                Ok(Self { issuers, policies, default_target, loaded, acl, logins, warnings: 0, namespaces })
+            }
         }
+    }
+
+    /// The same with these mounts of Vault logins.
+    ///
+    /// # Errors
+    /// [`NoSuchDefault`] where one's default role is no target.
+    pub fn with_logins(self, logins: LoginMounts) -> Result<Self, NoSuchDefault> {
+        let is_unknown = |name: &&TargetName| self.policies.target(name.as_str()).is_none();
+        let unknown = logins.iter().filter_map(|mount| mount.default_role.as_ref()).find(is_unknown).cloned();
+        match unknown {
+            Some(unknown) => Err(NoSuchDefault(unknown)),
+            None => Ok(Self { logins, ..self }),
+        }
+    }
+
+    /// The same with these access documents.
+    #[must_use]
+    pub fn with_acl(self, acl: AclDocuments) -> Self {
+        Self { acl, ..self }
+    }
+
+    /// Whether a target has its secrets in that namespace.
+    #[must_use]
+    pub fn has_namespace(&self, namespace: &Namespace) -> bool {
+        self.namespaces.contains(namespace)
     }
 
     /// Whether both decide alike: the same files of policies, the very same issuers, the same default.
     #[must_use]
     pub fn are_those(&self, other: &Self) -> bool {
         self.policies.digest() == other.policies.digest()
+            && self.acl.digest() == other.acl.digest()
             && self.default_target == other.default_target
+            && self.logins == other.logins
             && self.issuers.are_those(&other.issuers)
     }
 
@@ -56,8 +97,24 @@ impl Rules {
         self.policies.targets().iter().map(|target| target.rules().len()).sum()
     }
 
+    /// The one target that is wanted.
+    pub(super) fn target(&self, wanted: &Wanted) -> Result<&Target, TargetFault> {
+        match wanted {
+            Wanted::Targets(asked) => self.named(asked),
+            Wanted::Role(asked) => self.logins.target(&self.policies, asked, self.default_target.as_ref()),
+        }
+    }
+
+    /// The issuer that the way of asking stands for.
+    pub(super) fn issuer(&self, wanted: &Wanted) -> Option<&IssuerName> {
+        match wanted {
+            Wanted::Targets(_) => None,
+            Wanted::Role(asked) => self.logins.of(asked)?.issuer.as_ref(),
+        }
+    }
+
     /// The one target that all of `asked` select, or the default where nothing was asked for.
-    pub(super) fn target(&self, asked: &[String]) -> Result<&Target, TargetFault> {
+    fn named(&self, asked: &[String]) -> Result<&Target, TargetFault> {
         let mut names = asked
             .iter()
             .map(String::as_str)

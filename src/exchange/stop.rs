@@ -7,7 +7,8 @@ use crate::audit::AuditUnavailable;
 use crate::mint::MintError;
 use crate::policy::{Denial, Reason};
 use crate::replay::ReplayError;
-use crate::trust::{KeysUnavailable, Untrusted};
+use crate::secrets::openbao::UpstreamError;
+use crate::trust::{KeysUnavailable, ReviewFault, Untrusted};
 use crate::verify::Refusal;
 
 /// How long a caller should wait before it tries again when cambio cannot decide.
@@ -33,6 +34,9 @@ pub(super) enum Stop {
     /// The issuer's keys are not to be had.
     #[error(transparent)]
     Keys(#[from] KeysUnavailable),
+    /// The token's cluster does not take it any more, or cannot be asked.
+    #[error(transparent)]
+    Review(#[from] ReviewFault),
     /// There is not one target that was asked for.
     #[error(transparent)]
     Target(#[from] TargetFault),
@@ -48,6 +52,9 @@ pub(super) enum Stop {
     /// Nothing could be minted.
     #[error(transparent)]
     Mint(#[from] MintError),
+    /// The OpenBao that the token is for does not take it.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
     /// What is decided could not be recorded, so nothing is decided.
     #[error(transparent)]
     Audit(#[from] AuditUnavailable),
@@ -77,6 +84,9 @@ impl Stop {
             Self::Issuer(Untrusted::Ambiguous) => "issuer_ambiguous",
             Self::Issuer(Untrusted::NameMismatch) => "issuer_not_the_named",
             Self::Keys(_) => "keys_unavailable",
+            Self::Review(ReviewFault::Gone) => "token_gone",
+            Self::Review(ReviewFault::Mismatch) => "token_review_mismatch",
+            Self::Review(_) => "token_review_unavailable",
             Self::Target(TargetFault::Missing) => "target_missing",
             Self::Target(TargetFault::Unknown) => "target_unknown",
             Self::Target(TargetFault::Several) => "target_several",
@@ -87,6 +97,7 @@ impl Stop {
             Self::Mint(MintError::Lifetime(_)) => "token_expires_too_soon",
             Self::Mint(MintError::TooLong(_)) => "claims_too_long",
             Self::Mint(_) => "mint_failed",
+            Self::Upstream(error) => error.code(),
             Self::Audit(_) => "audit_unavailable",
         }
     }
@@ -100,7 +111,12 @@ impl Stop {
             Self::Target(_) => RefusedClass::Target,
             Self::Refused(_) | Self::Issuer(_) | Self::Denied(_) => RefusedClass::Token,
             Self::Scope => RefusedClass::Scope,
-            Self::Keys(_) | Self::Audit(_) => RefusedClass::Unavailable(RETRY_AFTER),
+            Self::Upstream(error) => match error.retry_after() {
+                None => RefusedClass::Token,
+                Some((_, wait)) => RefusedClass::Unavailable(wait.unwrap_or(RETRY_AFTER)),
+            },
+            Self::Review(ReviewFault::Gone | ReviewFault::Mismatch) => RefusedClass::Token,
+            Self::Keys(_) | Self::Audit(_) | Self::Review(_) => RefusedClass::Unavailable(RETRY_AFTER),
             Self::Replay(ReplayError::Replayed) => RefusedClass::Token,
             Self::Replay(_) => RefusedClass::Unavailable(RETRY_AFTER),
             Self::Mint(MintError::Lifetime(_) | MintError::TooLong(_)) => RefusedClass::Token,

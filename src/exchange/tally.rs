@@ -48,7 +48,13 @@ pub struct Tally {
     latency_sum_us: AtomicU64,
     cache_hits: AtomicU64,
     cache_misses: AtomicU64,
+    secrets: [[AtomicU64; SECRET_OUTCOMES.len()]; SECRET_OPERATIONS.len()],
 }
+
+/// What is done with secrets, as metrics name it.
+pub const SECRET_OPERATIONS: [&str; 6] = ["read", "list", "scan", "write", "patch", "delete"];
+/// How it ends, as metrics name it.
+pub const SECRET_OUTCOMES: [&str; 3] = ["served", "denied", "failed"];
 
 impl Tally {
     /// Counters for these issuers. Tokens of no known issuer share one, so that a caller cannot grow the metrics.
@@ -64,6 +70,23 @@ impl Tally {
         let before = self.issuers.load();
         let kept = |name: &IssuerName| before.get(name).cloned().unwrap_or_default();
         self.issuers.store(Arc::new(issuers.into_iter().map(|name| (name.clone(), kept(name))).collect()));
+    }
+
+    pub(super) fn secret(&self, operation: &str, outcome: &str) {
+        let index = |names: &[&str], name: &str| names.iter().position(|known| *known == name);
+        let found = index(&SECRET_OPERATIONS, operation).zip(index(&SECRET_OUTCOMES, outcome));
+        let count = found.and_then(|(operation, outcome)| self.secrets.get(operation)?.get(outcome));
+        if let Some(count) = count {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How many requests for secrets ended how: operation, outcome, count.
+    pub fn secrets(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+        SECRET_OPERATIONS.into_iter().zip(&self.secrets).flat_map(|(operation, counts)| {
+            let counted = SECRET_OUTCOMES.into_iter().zip(counts);
+            counted.map(move |(outcome, count)| (operation, outcome, count.load(Ordering::Relaxed)))
+        })
     }
 
     pub(super) fn issued(&self, issuer: Option<&IssuerName>) {

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::Counter;
-use crate::mint::OwnToken;
+use crate::clock::Timestamp;
+use crate::mint::{AccessorClaims, OwnToken};
 use crate::state::StateError;
 
 /// Why a revocation was not recorded.
@@ -21,7 +22,7 @@ impl Counter {
     /// Our own token, if it is good now: signed by a published key, in its times, not revoked, and the rule that granted
     /// it stands unchanged. Deleting or changing a rule ends what it granted.
     #[must_use]
-    pub fn introspect(&self, token: &str) -> Option<OwnToken> {
+    pub fn introspect(&self, token: &str) -> Option<Arc<OwnToken>> {
         let token = self.own(token)?;
         let standing =
             self.rules().policies.rule_is_current(token.target().as_str(), token.rule(), token.rule_digest());
@@ -34,18 +35,37 @@ impl Counter {
     /// [`RevokeError`] where the revocation could not be recorded: the token is still good.
     pub async fn revoke(&self, token: &str) -> Result<(), RevokeError> {
         match self.own(token) {
-            // The journal is on a disk, which may be slow: no worker of the runtime waits for it.
-            Some(token) => {
-                let revocations = Arc::clone(self.revocations());
-                let now = self.clock().now();
-                let revoked = move || revocations.revoke(token.jti(), token.expires_at(), now);
-                Ok(tokio::task::spawn_blocking(revoked).await.map_err(|_| RevokeError::CutOff)??)
-            }
+            Some(token) => self.revoke_by_id(token.jti(), token.expires_at()).await,
             None => Ok(()),
         }
     }
 
-    fn own(&self, token: &str) -> Option<OwnToken> {
+    /// Ends a token by its `jti`, which expires then.
+    ///
+    /// # Errors
+    /// As [`Counter::revoke`].
+    pub async fn revoke_by_id(&self, token_id: &str, expires: Timestamp) -> Result<(), RevokeError> {
+        // The journal is on a disk, which may be slow: no worker of the runtime waits for it.
+        let (revocations, now, token_id) = (Arc::clone(self.revocations()), self.clock().now(), token_id.to_owned());
+        let revoked = move || revocations.revoke(&token_id, expires, now);
+        Ok(tokio::task::spawn_blocking(revoked).await.map_err(|_| RevokeError::CutOff)??)
+    }
+
+    /// The accessor of one of our tokens; `None` where it cannot be signed.
+    #[must_use]
+    pub fn accessor(&self, token: &OwnToken) -> Option<String> {
+        self.minter().accessor(token).ok()
+    }
+
+    /// The token that an accessor names, if it is good now, as far as can be told without it.
+    #[must_use]
+    pub fn token_of(&self, accessor: &str) -> Option<AccessorClaims> {
+        let claims = self.own_tokens().accessor(accessor).ok()?;
+        let good = claims.expires_at() > self.clock().now() && !self.revocations().is_revoked(claims.jti());
+        good.then_some(claims)
+    }
+
+    fn own(&self, token: &str) -> Option<Arc<OwnToken>> {
         let now = self.clock().now();
         let token = self.own_tokens().verify(token, now).ok()?;
         (!self.revocations().is_revoked(token.jti())).then_some(token)

@@ -10,9 +10,10 @@ use super::stop::Stop;
 use crate::audit::{Outcome, Trail};
 use crate::clock::Timestamp;
 use crate::identity::{DecisionId, IssuerName};
-use crate::mint::{IssuedToken, Wish};
+use crate::mint::{Granted, IssuedToken, Wish};
 use crate::oauth::{Scope, ScopeToken, SubjectToken};
 use crate::policy::{Permit, Target};
+use crate::secrets::openbao::{Caller, Login, UpstreamError};
 use crate::trust::{Issuer, Reason, Refresh, ReplayRule};
 use crate::verify::{ClaimsView, Refusal, SeenKey, SignedToken, UntrustedToken, VerifiedToken};
 
@@ -45,14 +46,18 @@ impl<'a> Walk<'a> {
         self.now = self.counter.clock().now();
         let rules = self.counter.rules();
         match self.steps(&rules, presented).await {
-            Ok((token, scope)) => {
+            Ok((token, granted, scope)) => {
+                let direct = match self.upstream(&token, &granted).await {
+                    Ok(direct) => direct,
+                    Err(error) => return Err(self.stop(&Stop::Upstream(error))),
+                };
                 self.counter.tally().issued(self.issuer.as_ref());
                 let took = self.took();
                 if self.trail.keeps_claims_of_issued() {
                     self.note_claims();
                 }
                 self.trail.close(Outcome::Issued(&token), took);
-                Ok(Exchanged { decision: self.id, token, scope })
+                Ok(Exchanged { decision: self.id, token, scope, granted, direct })
             }
             Err(stop) => Err(self.stop(&stop)),
         }
@@ -69,15 +74,19 @@ impl<'a> Walk<'a> {
         &mut self,
         rules: &Arc<Rules>,
         presented: Presentation,
-    ) -> Result<(IssuedToken, Option<Scope>), Stop> {
-        let Presentation { subject_token, targets, issuer, scope, lifetime } = presented;
-        if let Some(target) = targets.first() {
-            self.trail.asked(target);
+    ) -> Result<(IssuedToken, Granted, Option<Scope>), Stop> {
+        let Presentation { subject_token, wanted, issuer, scope, lifetime } = presented;
+        if let Some(words) = wanted.words() {
+            self.trail.asked(&words);
         }
         self.trail.policy_set(rules.policies.digest());
         self.trail.worthwhile()?;
-        let (token, new) = self.verified(rules, subject_token, issuer).await?;
-        let target = rules.target(&targets)?;
+        // Kept only where a cluster may have to see it.
+        let text = rules.issuers.are_reviewed().then(|| subject_token.copy_for_review());
+        let (token, new) =
+            self.verified(rules, subject_token, issuer.or_else(|| rules.issuer(&wanted).cloned())).await?;
+        let target = rules.target(&wanted)?;
+        self.reviewed(&token, text.as_deref()).await?;
         let permit = self.decided(rules, token, target)?;
         if let Some(seen) = new {
             // Only after a permit: on a public issuer anybody has tokens, and could push out those that matter.
@@ -90,7 +99,8 @@ impl<'a> Walk<'a> {
         let draft = self.counter.minter().draft(permit, wish, self.now)?;
         // Room for the record first: nothing is burnt or minted that cannot be accounted for. From here on nobody waits.
         self.trail.admit()?;
-        Ok((self.counter.replay().admit_permit(draft, self.now)?.issue()?, differs))
+        let (token, granted) = self.counter.replay().admit_permit(draft, self.now)?.issue()?;
+        Ok((token, granted, differs))
     }
 
     /// The token, verified: by its issuer's keys, or because it was verified before and everything still holds. With it,
@@ -126,6 +136,17 @@ impl<'a> Walk<'a> {
         Ok((token, comes_again.then_some(seen)))
     }
 
+    /// Where the operator wants it, the cluster is asked whether the token's pod is still there. Also for a token that was
+    /// verified before: that is what it is for.
+    async fn reviewed(&mut self, token: &VerifiedToken, text: Option<&String>) -> Result<(), Stop> {
+        let issuer = token.trusted_issuer();
+        if let Some((review, text)) = issuer.token_review().zip(text) {
+            review.check(text, token.subject(), issuer.audiences()).await?;
+            self.now = self.counter.clock().now();
+        }
+        Ok(())
+    }
+
     fn decided(&mut self, rules: &Rules, token: VerifiedToken, target: &Target) -> Result<Permit, Stop> {
         self.trail.asked(target.name().as_str());
         match rules.policies.decide(token, target, self.now) {
@@ -140,6 +161,15 @@ impl<'a> Walk<'a> {
                 Err(Stop::Denied(denial))
             }
         }
+    }
+
+    /// The token of the OpenBao that the target is for, in place of ours, where the operator says so: values never pass
+    /// through here then. It is the caller's own login, made with the token that was just minted.
+    async fn upstream(&mut self, token: &IssuedToken, granted: &Granted) -> Result<Option<Login>, UpstreamError> {
+        let Some(store) = self.counter.direct(&granted.target) else { return Ok(None) };
+        let (namespace, expires) = (granted.namespace.as_ref(), token.expires_at());
+        let caller = Caller { token: token.token(), token_id: token.jti(), expires, namespace };
+        store.login(caller, self.now).await.map(Some)
     }
 
     fn verified_as(&mut self, token: &VerifiedToken) {

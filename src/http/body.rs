@@ -33,15 +33,27 @@ pub(super) enum BodyError {
     Busy,
 }
 
+/// The largest body that holds a secret's value, in bytes: the value and what is written around it.
+pub(super) const MAX_VALUE_BODY_BYTES: usize = crate::secrets::MAX_DATA_BYTES + 4096;
+/// How many of those are waited for at once: only callers with a good token get here.
+const VALUES_AT_ONCE: usize = 64;
+
+static VALUE_PLACES: Semaphore = Semaphore::const_new(VALUES_AT_ONCE);
+
 /// Reads the whole body.
 pub(super) async fn read(body: Body) -> Result<Bytes, BodyError> {
-    read_within(body, &PLACES).await
+    read_within(body, &PLACES, MAX_BODY_BYTES).await
+}
+
+/// Reads the whole body of a request that writes a secret.
+pub(super) async fn read_value(body: Body) -> Result<Bytes, BodyError> {
+    read_within(body, &VALUE_PLACES, MAX_VALUE_BODY_BYTES).await
 }
 
 /// A body that is there as a whole needs neither place nor timer: those who hold all places by dawdling shut out nobody
 /// who does not, and the usual request pays for neither.
-async fn read_within(body: Body, places: &Semaphore) -> Result<Bytes, BodyError> {
-    let mut whole = pin!(collect(body));
+async fn read_within(body: Body, places: &Semaphore, most: usize) -> Result<Bytes, BodyError> {
+    let mut whole = pin!(collect(body, most));
     if let Poll::Ready(read) = poll_fn(|cx| Poll::Ready(whole.as_mut().poll(cx))).await {
         return read;
     }
@@ -50,8 +62,8 @@ async fn read_within(body: Body, places: &Semaphore) -> Result<Bytes, BodyError>
 }
 
 /// One piece is taken as it is, several are copied together as they come: a piece of one byte holds on to much more.
-async fn collect(mut body: Body) -> Result<Bytes, BodyError> {
-    if body.size_hint().lower() > MAX_BODY_BYTES as u64 {
+async fn collect(mut body: Body, most: usize) -> Result<Bytes, BodyError> {
+    if body.size_hint().lower() > most as u64 {
         return Err(BodyError::TooLarge);
     }
     let mut first = Bytes::new();
@@ -59,7 +71,7 @@ async fn collect(mut body: Body) -> Result<Bytes, BodyError> {
     while let Some(frame) = body.frame().await {
         // Trailers mean nothing here.
         let Ok(piece) = frame.map_err(|_| BodyError::Broken)?.into_data() else { continue };
-        if first.len().max(joined.len()).saturating_add(piece.len()) > MAX_BODY_BYTES {
+        if first.len().max(joined.len()).saturating_add(piece.len()) > most {
             return Err(BodyError::TooLarge);
         }
         if first.is_empty() && joined.is_empty() {
@@ -108,7 +120,7 @@ mod tests {
     }
 
     async fn size(body: Body, places: usize) -> Result<usize, BodyError> {
-        read_within(body, &Semaphore::new(places)).await.map(|bytes| bytes.len())
+        read_within(body, &Semaphore::new(places), MAX_BODY_BYTES).await.map(|bytes| bytes.len())
     }
 
     #[tokio::test]
@@ -124,7 +136,7 @@ mod tests {
     #[tokio::test]
     async fn pieces_are_joined_in_their_order() {
         let pieces = ["", "ab", "", "c", "de"].map(|piece| piece.as_bytes().to_vec());
-        let read = read_within(Body::new(Pieces(pieces.into(), true)), &Semaphore::new(0)).await;
+        let read = read_within(Body::new(Pieces(pieces.into(), true)), &Semaphore::new(0), MAX_BODY_BYTES).await;
         assert_eq!(read.unwrap(), "abcde");
         assert_eq!(size(Body::empty(), 0).await, Ok(0));
     }
@@ -132,18 +144,18 @@ mod tests {
     #[tokio::test]
     async fn a_body_that_has_to_be_waited_for_needs_a_place_and_one_that_is_there_needs_none() {
         let places = Semaphore::new(1);
-        let slow = read_within(body(&[10], false), &places);
+        let slow = read_within(body(&[10], false), &places, MAX_BODY_BYTES);
         let mut slow = pin!(slow);
         assert!(timeout(Duration::ZERO, slow.as_mut()).await.is_err());
-        assert_eq!(read_within(body(&[10], false), &places).await, Err(BodyError::Busy));
-        assert_eq!(read_within(body(&[10], true), &places).await.map(|bytes| bytes.len()), Ok(10));
+        assert_eq!(read_within(body(&[10], false), &places, MAX_BODY_BYTES).await, Err(BodyError::Busy));
+        assert_eq!(read_within(body(&[10], true), &places, MAX_BODY_BYTES).await.map(|bytes| bytes.len()), Ok(10));
         assert!(timeout(Duration::ZERO, slow).await.is_err());
     }
 
     #[tokio::test]
     async fn a_place_is_given_back_by_whoever_gives_up() {
         let places = Semaphore::new(1);
-        let gives_up = timeout(Duration::from_millis(5), read_within(body(&[1], false), &places));
+        let gives_up = timeout(Duration::from_millis(5), read_within(body(&[1], false), &places, MAX_BODY_BYTES));
         assert!(gives_up.await.is_err());
         assert_eq!(places.available_permits(), 1);
     }

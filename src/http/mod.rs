@@ -13,6 +13,7 @@ mod places;
 mod server;
 mod tasks;
 mod tls;
+pub mod vault;
 
 pub use server::{ServerLimits, serve};
 pub use tls::{Tls, TlsError, TlsSettings};

@@ -1,5 +1,6 @@
-//! Signatures by aws-lc-rs. The same items as `backend_ring`, which says what differs.
+//! Signatures and sealing by aws-lc-rs. The same items as `backend_ring`, which says what differs.
 
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::encoding::AsDer as _;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
@@ -98,5 +99,26 @@ impl PrivateKey {
                     .map_err(|_| SigningError::Signature)
             }
         }
+    }
+}
+
+/// An AES-256-GCM key, its schedule computed once. The library zeroes it when it is freed.
+pub(super) struct Aead(LessSafeKey);
+
+impl Aead {
+    pub(super) fn new(key: &[u8; 32]) -> Option<Self> {
+        UnboundKey::new(&AES_256_GCM, key).ok().map(|key| Self(LessSafeKey::new(key)))
+    }
+
+    /// Encrypts `text` where it stands; returns the tag.
+    pub(super) fn seal(&self, nonce: [u8; 12], aad: &[u8], text: &mut [u8]) -> Option<[u8; 16]> {
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        let tag = self.0.seal_in_place_separate_tag(nonce, Aad::from(aad), text).ok()?;
+        tag.as_ref().try_into().ok()
+    }
+
+    /// Decrypts what stands from `from` on, tag included, to the front of `buffer`.
+    pub(super) fn open(&self, nonce: [u8; 12], aad: &[u8], buffer: &mut [u8], from: usize) -> Option<()> {
+        self.0.open_within(Nonce::assume_unique_for_key(nonce), Aad::from(aad), buffer, from..).ok().map(|_| ())
     }
 }

@@ -1,11 +1,15 @@
-//! Signatures by ring. The same items as `backend_aws_lc`; what differs: ring parses a public key at each use (so
-//! points are checked here by a key agreement), has no ES512, makes no RSA keys, and asks for its random source when it reads an ECDSA key.
+//! Signatures and sealing by ring. The same items as `backend_aws_lc`; what differs: ring parses a public key at each use (so
+//! points are checked here by a key agreement), has no ES512, makes no RSA keys, asks for its random source when it reads an
+//! ECDSA key, and does not zero a sealing key (so its schedule is computed at each use, from bytes that we zero).
 
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use ring::agreement::{self, ECDH_P256, ECDH_P384, EphemeralPrivateKey};
 use ring::rand::SystemRandom;
 use ring::signature::{
     self as sig, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RsaKeyPair, UnparsedPublicKey, VerificationAlgorithm,
 };
+
+use zeroize::Zeroizing;
 
 use super::Algorithm;
 use super::signing_key::SigningError;
@@ -106,5 +110,33 @@ impl PrivateKey {
                     .map_err(|_| SigningError::Signature)
             }
         }
+    }
+}
+
+/// An AES-256-GCM key. Boxed, so that no copy is left behind where it is moved from.
+pub(super) struct Aead(Box<Zeroizing<[u8; 32]>>);
+
+impl Aead {
+    pub(super) fn new(key: &[u8; 32]) -> Option<Self> {
+        let mut own = Box::new(Zeroizing::new([0; 32]));
+        own.copy_from_slice(key);
+        Some(Self(own))
+    }
+
+    /// Encrypts `text` where it stands; returns the tag.
+    pub(super) fn seal(&self, nonce: [u8; 12], aad: &[u8], text: &mut [u8]) -> Option<[u8; 16]> {
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        let tag = self.schedule()?.seal_in_place_separate_tag(nonce, Aad::from(aad), text).ok()?;
+        tag.as_ref().try_into().ok()
+    }
+
+    /// Decrypts what stands from `from` on, tag included, to the front of `buffer`.
+    pub(super) fn open(&self, nonce: [u8; 12], aad: &[u8], buffer: &mut [u8], from: usize) -> Option<()> {
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        self.schedule()?.open_within(nonce, Aad::from(aad), buffer, from..).ok().map(|_| ())
+    }
+
+    fn schedule(&self) -> Option<LessSafeKey> {
+        UnboundKey::new(&AES_256_GCM, self.0.as_slice()).ok().map(LessSafeKey::new)
     }
 }

@@ -14,6 +14,7 @@ mod json;
 mod jwk;
 mod key_set;
 mod rsa_key;
+mod sealing;
 mod signing_key;
 
 #[cfg(feature = "aws-lc")]
@@ -32,4 +33,5 @@ pub use header::HeaderError;
 pub use json::{JsonError, MAX_ARRAY, MAX_DEPTH, MAX_VALUES, parse_object};
 pub use jwk::{KeyRules, SkipReason, VerifyingKey};
 pub use key_set::{KeySet, KeySetError, MAX_KEYS, MAX_SET_BYTES, Skipped};
+pub use sealing::{MAX_MESSAGES_PER_KEY, SEALING_KEY_BYTES, SEALING_OVERHEAD, SealingError, SealingKey};
 pub use signing_key::{SigningError, SigningKey};

@@ -27,6 +27,17 @@ pub(super) struct Claims<'a> {
     pub(super) rule_digest: Sha256,
     pub(super) policy_digest: Sha256,
     pub(super) txn: DecisionId,
+    /// `service` where the rule asks for tokens that clients revoke.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) token_type: Option<TokenKind>,
+}
+
+/// The `token_type` of a Vault login (OpenBao API), as far as the token itself has to remember it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum TokenKind {
+    /// One that clients revoke when they are done.
+    Service,
 }
 
 /// The claims as they are read back. A member that is not known here ends the reading: a later version may put a
@@ -50,6 +61,8 @@ pub(super) struct ReadClaims {
     pub(super) rule_digest: Box<str>,
     pub(super) policy_digest: Box<str>,
     pub(super) txn: Box<str>,
+    #[serde(default)]
+    pub(super) token_type: Option<TokenKind>,
 }
 
 fn as_texts<S: Serializer>(names: &[PolicyName], serializer: S) -> Result<S::Ok, S::Error> {

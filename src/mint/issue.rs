@@ -6,10 +6,10 @@ use std::time::Duration;
 use super::minter::{MintInput, Unsigned};
 use super::{IssuedToken, LifetimeInput, MintError, Minter};
 use crate::clock::Timestamp;
-use crate::identity::DecisionId;
+use crate::identity::{DecisionId, Namespace, TargetName};
 use crate::jose::Sha256;
 use crate::oauth::Scope;
-use crate::policy::Permit;
+use crate::policy::{Grant, Permit};
 use crate::replay::AdmittedPermit;
 
 /// What a token depends on beside its permit.
@@ -35,6 +35,17 @@ pub struct Wish<'a> {
 pub struct Draft {
     permit: Permit,
     unsigned: Unsigned,
+}
+
+/// What an issued token was granted.
+#[derive(Debug)]
+pub struct Granted {
+    /// What it is for.
+    pub target: TargetName,
+    /// Where the target's secrets live.
+    pub namespace: Option<Namespace>,
+    /// The policies, and what else the rule says.
+    pub grant: Grant,
 }
 
 impl Minter {
@@ -63,6 +74,7 @@ impl Minter {
                 outlive_subject: permit.outlive_subject(),
             },
             decision: wish.decision,
+            revocable: permit.grant().revocable(),
             now,
         })?;
         Ok(Draft { permit, unsigned })
@@ -76,12 +88,16 @@ impl AsRef<Permit> for Draft {
 }
 
 impl AdmittedPermit<Draft> {
-    /// Mints the token of an admitted permit, and of nothing else: signs it with the key that signs now.
+    /// Mints the token of an admitted permit, and of nothing else: signs it with the key that signs now. With it comes what
+    /// was granted, for surfaces that tell it.
     ///
     /// # Errors
     /// [`MintError::Signing`], where the cryptographic library fails: the one thing that can go wrong this late.
-    pub fn issue(self) -> Result<IssuedToken, MintError> {
-        self.into_carrier().unsigned.sign()
+    pub fn issue(self) -> Result<(IssuedToken, Granted), MintError> {
+        let Draft { permit, unsigned } = self.into_carrier();
+        let token = unsigned.sign()?;
+        let (target, namespace, grant) = permit.into_grant();
+        Ok((token, Granted { target, namespace, grant }))
     }
 }
 

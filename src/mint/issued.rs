@@ -22,6 +22,7 @@ pub struct IssuedToken {
     pub(super) scope: Box<str>,
     pub(super) lifetime: Duration,
     pub(super) expires: Timestamp,
+    pub(super) subject: Box<str>,
 }
 
 impl IssuedToken {
@@ -47,6 +48,12 @@ impl IssuedToken {
     #[must_use]
     pub fn jti(&self) -> &str {
         &self.token_id
+    }
+
+    /// The `sub`: the issuer's name, `:`, and the subject that it vouched for.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.subject
     }
 
     /// The granted scope, space-delimited; empty for none.

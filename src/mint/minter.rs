@@ -6,11 +6,11 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::claims::Claims;
+use super::claims::{Claims, TokenKind};
 use super::{IssuedToken, KeyRing, LifetimeInput, SubjectExpiresTooSoon, lifetime};
 use crate::clock::Timestamp;
 use crate::identity::{DecisionId, IssuerName, Namespace, PolicyName, TargetName};
-use crate::jose::{NoRandomness, Sha256, SigningError, random};
+use crate::jose::{NoRandomness, Sha256, SigningError, SigningKey, random};
 
 /// The longest set of claims that is signed, in bytes: the token then fits the 8 KiB that web servers give a header.
 pub const MAX_CLAIMS_BYTES: usize = 5 * 1024;
@@ -46,6 +46,8 @@ pub(crate) struct MintInput<'a> {
     pub(crate) lifetime: LifetimeInput,
     /// The id of the decision; `txn` in the token.
     pub(crate) decision: DecisionId,
+    /// Whether clients are to revoke the token when they are done.
+    pub(crate) revocable: bool,
     /// The moment of the exchange.
     pub(crate) now: Timestamp,
 }
@@ -58,6 +60,7 @@ pub(super) struct Unsigned {
     scope: Box<str>,
     lifetime: Duration,
     expires: Timestamp,
+    subject: Box<str>,
 }
 
 /// Why nothing was minted.
@@ -112,6 +115,7 @@ impl Minter {
             rule_digest: input.rule_digest,
             policy_digest: input.policy_digest,
             txn: input.decision,
+            token_type: input.revocable.then_some(TokenKind::Service),
         };
         let mut text = Vec::with_capacity(1024);
         serde_json::to_writer(&mut text, &claims).map_err(|_| MintError::Claims)?;
@@ -125,6 +129,7 @@ impl Minter {
             scope: Box::from(input.scope),
             lifetime,
             expires,
+            subject: subject.into_boxed_str(),
         })
     }
 
@@ -132,6 +137,11 @@ impl Minter {
     #[cfg(test)]
     pub(crate) fn mint_for_tests(&self, input: &MintInput<'_>) -> Result<IssuedToken, MintError> {
         self.prepare(input)?.sign()
+    }
+
+    /// The key that signs now.
+    pub(super) fn signer(&self) -> Arc<SigningKey> {
+        self.ring.signer()
     }
 
     /// The `iss` of the tokens.
@@ -150,6 +160,7 @@ impl Unsigned {
             scope: self.scope,
             lifetime: self.lifetime,
             expires: self.expires,
+            subject: self.subject,
         })
     }
 }

@@ -5,6 +5,7 @@
 //! Refuses to know why a permit was given. Minting writes nothing: a token is its signature (RFC 9068), and only its
 //! revocation is stored.
 
+mod accessor;
 mod claims;
 mod issue;
 mod issued;
@@ -20,7 +21,8 @@ mod snapshot;
 #[cfg(test)]
 mod tests;
 
-pub use issue::{Draft, Wish};
+pub use accessor::AccessorClaims;
+pub use issue::{Draft, Granted, Wish};
 pub use issued::IssuedToken;
 pub use key_ring::{KeyRing, TICK_EVERY, list, rotate};
 pub use key_settings::{KeyInfo, KeySettings, KeySource};

@@ -4,22 +4,36 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
+use quick_cache::sync::Cache;
+use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
+use super::accessor::{AccessorClaims, ReadAccessor};
 use super::claims::ReadClaims;
 use super::{KeyRing, MAX_LIFETIME, MEDIA_TYPE};
 use crate::clock::Timestamp;
 use crate::identity::{DecisionId, IssuerName, Namespace, PolicyName, TargetName};
-use crate::jose::{CompactError, CompactJws};
+use crate::jose::{CompactError, CompactJws, KeySet, MAX_TOKEN_BYTES, Sha256, sha256};
 
 /// How far ahead of this clock another replica's may be.
 const REPLICA_SKEW: Duration = Duration::from_secs(60);
+
+/// How many verified tokens are remembered, at about 1 KiB each. Whoever reads secrets presents the same token again and
+/// again, and a digest costs a thirtieth of a signature.
+const REMEMBERED: usize = 4096;
 
 /// Verifies tokens that were minted here.
 pub struct OwnTokens {
     ring: Arc<KeyRing>,
     issuer: Box<str>,
+    seen: Cache<Sha256, Seen>,
+}
+
+/// A token that was verified, and the published keys that it was verified by: once they change, it counts no more.
+#[derive(Clone)]
+struct Seen {
+    token: Arc<OwnToken>,
+    keys: Arc<KeySet>,
 }
 
 /// A token that was minted here, verified and unexpired. Whether it was revoked, or its rule deleted, is not known here.
@@ -63,20 +77,53 @@ impl OwnTokens {
     /// Accepts tokens that say `iss: issuer` and are signed by a published key of the ring.
     #[must_use]
     pub fn new(ring: Arc<KeyRing>, issuer: &str) -> Self {
-        Self { ring, issuer: Box::from(issuer) }
+        Self { ring, issuer: Box::from(issuer), seen: Cache::new(REMEMBERED) }
     }
 
     /// Verifies `token` at `now`, with no leeway on its `exp`: it was measured by our own clock.
     ///
     /// # Errors
     /// [`OwnTokenError`].
-    pub fn verify(&self, token: &str, now: Timestamp) -> Result<OwnToken, OwnTokenError> {
+    pub fn verify(&self, token: &str, now: Timestamp) -> Result<Arc<OwnToken>, OwnTokenError> {
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(OwnTokenError::Compact(CompactError::TooLong));
+        }
+        let keys = self.ring.own();
+        let digest = sha256(token.as_bytes());
+        if let Some(seen) = self.seen.get(&digest)
+            && Arc::ptr_eq(&seen.keys, &keys)
+        {
+            seen.token.check_times(now)?;
+            return Ok(seen.token);
+        }
+        let claims = Self::signed(token, &keys)?;
+        let claims: ReadClaims = serde_json::from_value(Value::Object(claims)).map_err(|_| OwnTokenError::Claims)?;
+        if *claims.iss != *self.issuer {
+            return Err(OwnTokenError::Issuer);
+        }
+        let token = Arc::new(OwnToken::new(claims).ok_or(OwnTokenError::Claims)?);
+        token.check_times(now)?;
+        self.seen.insert(digest, Seen { token: Arc::clone(&token), keys });
+        Ok(token)
+    }
+
+    /// The token that `accessor` names, whatever became of it.
+    ///
+    /// # Errors
+    /// [`OwnTokenError`].
+    pub fn accessor(&self, accessor: &str) -> Result<AccessorClaims, OwnTokenError> {
+        let claims = Self::signed(accessor, &self.ring.own())?;
+        let read: ReadAccessor = serde_json::from_value(Value::Object(claims)).map_err(|_| OwnTokenError::Claims)?;
+        Ok(read.accessor)
+    }
+
+    /// The claims of what a published key of ours has signed.
+    fn signed(token: &str, keys: &KeySet) -> Result<Map<String, Value>, OwnTokenError> {
         let jws = CompactJws::parse(Zeroizing::new(token.to_owned()))?;
         if jws.unverified_media_type() != Some(MEDIA_TYPE) || jws.has_other_header_members() {
             return Err(OwnTokenError::Header);
         }
         let key_id = jws.unverified_key_id().ok_or(OwnTokenError::Header)?;
-        let keys = self.ring.own();
         let (mut known, mut signed) = (false, false);
         for key in keys.candidates(jws.unverified_algorithm(), Some(key_id)) {
             known = true;
@@ -85,18 +132,7 @@ impl OwnTokens {
         if !signed {
             return Err(if known { OwnTokenError::Signature } else { OwnTokenError::Key });
         }
-        let claims: ReadClaims =
-            serde_json::from_value(Value::Object(jws.into_claims())).map_err(|_| OwnTokenError::Claims)?;
-        if *claims.iss != *self.issuer {
-            return Err(OwnTokenError::Issuer);
-        }
-        if now >= claims.expires() {
-            return Err(OwnTokenError::Expired);
-        }
-        if claims.issued() > now.plus(REPLICA_SKEW) {
-            return Err(OwnTokenError::Future);
-        }
-        OwnToken::new(claims).ok_or(OwnTokenError::Claims)
+        Ok(jws.into_claims())
     }
 }
 
@@ -106,6 +142,22 @@ impl OwnToken {
         let decision = DecisionId::parse(&claims.txn)?;
         let lifetime = claims.expires().since(claims.issued());
         (claims.client_id == claims.sub && lifetime <= MAX_LIFETIME).then_some(Self { issuer, claims, decision })
+    }
+
+    fn check_times(&self, now: Timestamp) -> Result<(), OwnTokenError> {
+        if now >= self.claims.expires() {
+            return Err(OwnTokenError::Expired);
+        }
+        if self.claims.issued() > now.plus(REPLICA_SKEW) {
+            return Err(OwnTokenError::Future);
+        }
+        Ok(())
+    }
+
+    /// Whether clients are to revoke it when they are done: `type: service` in OpenBao's words, else `batch`.
+    #[must_use]
+    pub fn revocable(&self) -> bool {
+        self.claims.token_type.is_some()
     }
 
     /// The operator's name of the issuer that vouched for the subject.

@@ -74,6 +74,7 @@ fn input<'a>(names: &'a Names, subject: &'a str) -> MintInput<'a> {
             outlive_subject: false,
         },
         decision: DecisionId::new(NOW, [7; 10]),
+        revocable: false,
         now: NOW,
     }
 }

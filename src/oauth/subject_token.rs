@@ -57,6 +57,12 @@ impl SubjectToken {
         self.text.as_bytes()
     }
 
+    /// A copy of the text, for an issuer that is asked about its tokens. Zeroed when dropped.
+    #[must_use]
+    pub fn copy_for_review(&self) -> Zeroizing<String> {
+        self.text.clone()
+    }
+
     /// Gives the text up to whoever parses it.
     #[must_use]
     pub fn into_text(self) -> Zeroizing<String> {

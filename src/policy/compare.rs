@@ -140,6 +140,7 @@ fn differences(before: &Grant, after: &Grant) -> Vec<String> {
     other("ttl", ttl(before), ttl(after));
     other("rule", before.rule.to_string(), after.rule.to_string());
     other("outlive_subject", before.outlive_subject.to_string(), after.outlive_subject.to_string());
+    other("revocable", before.revocable.to_string(), after.revocable.to_string());
     let scopes = |grant: &Grant| format!("{:?}", grant.scopes().collect::<BTreeSet<_>>());
     other("scopes", scopes(before), scopes(after));
     let metadata = |grant: &Grant| format!("{:?}", grant.metadata().collect::<BTreeSet<_>>());

@@ -24,6 +24,7 @@ pub struct Grant {
     pub(super) policies: Vec<PolicyName>,
     pub(super) ttl: Option<Duration>,
     pub(super) outlive_subject: bool,
+    pub(super) revocable: bool,
     pub(super) scopes: Arc<[Arc<str>]>,
     pub(super) metadata: Vec<(Arc<str>, String)>,
     /// What a role grants besides.
@@ -59,6 +60,13 @@ impl Grant {
     #[must_use]
     pub fn outlive_subject(&self) -> bool {
         self.outlive_subject
+    }
+
+    /// Whether a Vault login calls the token a `service` token, which clients revoke when they are done. Any token can be
+    /// revoked; a `batch` token is one that nobody needs to.
+    #[must_use]
+    pub fn revocable(&self) -> bool {
+        self.revocable
     }
 
     /// The scope words (RFC 6749 section 3.3) that the rule grants.
@@ -172,6 +180,11 @@ impl Permit {
     /// Names and values for the audit record and the token.
     pub fn metadata(&self) -> impl Iterator<Item = (&str, &str)> {
         self.grant.metadata()
+    }
+
+    /// Where the token leads and what was granted: the proof is used up.
+    pub(crate) fn into_grant(self) -> (TargetName, Option<Namespace>, Grant) {
+        (self.target, self.namespace, self.grant)
     }
 
     /// Which rules were tried.

@@ -25,7 +25,7 @@ pub(super) fn of_rule(document: &Document, rule: &RuleDocument) -> Sha256 {
         PolicyItem::When { when, policy } => [when.value.as_str(), policy.value.as_str()],
     }));
     fields.number(grant.ttl.as_ref().map_or(0, |ttl| ttl.value.0.as_secs()));
-    fields.number(u64::from(grant.outlive_subject));
+    fields.number(u64::from(grant.outlive_subject) | u64::from(grant.revocable) << 1);
     fields.texts(grant.scopes.iter().map(|word| word.value.as_str()));
     fields.texts(grant.metadata.0.iter().flat_map(|(name, source)| [name.value.as_str(), source.value.as_str()]));
     fields.digest()

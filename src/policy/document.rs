@@ -107,6 +107,9 @@ pub(super) struct GrantDocument {
     /// Whether it may live longer than the subject token.
     #[serde(default)]
     pub(super) outlive_subject: bool,
+    /// Whether a Vault login says `type: service`, so that clients revoke the token when they are done.
+    #[serde(default)]
+    pub(super) revocable: bool,
     /// Words of `scope` (RFC 6749 section 3.3).
     #[serde(default)]
     pub(super) scopes: Vec<Spanned<String>>,

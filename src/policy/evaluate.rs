@@ -187,6 +187,7 @@ impl<'v> Trial<'v> {
             policies,
             ttl: terms.and_then(|terms| terms.ttl),
             outlive_subject: terms.is_some_and(|terms| terms.outlive_subject),
+            revocable: terms.is_some_and(|terms| terms.revocable),
             scopes: terms.map_or_else(Arc::default, |terms| Arc::clone(&terms.scopes)),
             metadata,
             role: None,

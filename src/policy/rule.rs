@@ -57,6 +57,7 @@ pub struct Rule {
 pub(super) struct Terms {
     pub(super) ttl: Option<Duration>,
     pub(super) outlive_subject: bool,
+    pub(super) revocable: bool,
     pub(super) scopes: Arc<[Arc<str>]>,
 }
 

@@ -37,6 +37,7 @@ impl Collector for Engine {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let counter = &self.0;
         exchanges(counter, &mut encoder)?;
+        secrets(counter, &mut encoder)?;
         latency(counter, &mut encoder)?;
         cache(counter, &mut encoder)?;
         keys(counter, &mut encoder)?;
@@ -62,6 +63,15 @@ fn exchanges(counter: &Counter, encoder: &mut DescriptorEncoder<'_>) -> fmt::Res
     let mut family = encoder.encode_descriptor("cambio_refusals", help, None, MetricType::Counter)?;
     for (reason, count) in counter.tally().reasons() {
         one(&mut family, &[("reason", reason)], count)?;
+    }
+    Ok(())
+}
+
+fn secrets(counter: &Counter, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let help = "Requests for secrets by operation and outcome";
+    let mut family = encoder.encode_descriptor("cambio_secret_requests", help, None, MetricType::Counter)?;
+    for (operation, outcome, count) in counter.tally().secrets() {
+        one(&mut family, &[("operation", operation), ("outcome", outcome)], count)?;
     }
     Ok(())
 }

@@ -16,13 +16,14 @@ use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, DATE, HeaderMap, HeaderValue};
-use reqwest::{Certificate, Client, Response, redirect};
+use reqwest::{Certificate, Client, ClientBuilder, Response, redirect};
 use url::{Host, Url};
 
 use super::address::{Reach, reach};
 use super::cache_control;
 use super::fetch_error::FetchError;
 use super::local_file::{self, Bearer};
+use super::outbound::Outlets;
 use crate::clock::Timestamp;
 
 /// The most that is read of an answer or of a file, in bytes.
@@ -38,12 +39,16 @@ pub struct Fetcher(Arc<Mutex<Shared>>);
 /// One client for each kind of server that the machine's certificates (or none) suffice for. Those with a `ca_file` are
 /// made for each fetch, so that a replaced file counts at once and a thousand clusters hold no thousand clients.
 #[derive(Default)]
-struct Shared(Vec<(Kind, Client)>);
+pub(super) struct Shared {
+    clients: Vec<(Kind, Client)>,
+    /// Those that [`super::outbound`] keeps.
+    pub(super) outlets: Outlets,
+}
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Kind {
-    plain: bool,
-    private: bool,
+pub(super) struct Kind {
+    pub(super) plain: bool,
+    pub(super) private: bool,
 }
 
 /// What to fetch, and what is allowed on the way.
@@ -108,34 +113,32 @@ impl Fetcher {
     pub(super) async fn client(&self, request: &Request<'_>) -> Result<Client, FetchError> {
         let kind = Kind { plain: request.url.scheme() == "http", private: request.private_addresses };
         if let (Some(path), false) = (request.ca_file, kind.plain) {
-            let pem = local_file::read(path, MAX_CA_BYTES).await?;
-            let certificates = Certificate::from_pem_bundle(&pem).map_err(|fault| local_file::error(path, fault))?;
-            if certificates.is_empty() {
-                return Err(local_file::error(path, "it holds no certificate"));
-            }
-            return build(kind, Some(certificates)).map_err(|fault| local_file::error(path, innermost(&fault)));
+            let certificates = certificates(path).await?;
+            let built = builder(kind, Some(certificates)).build();
+            return built.map_err(|fault| local_file::error(path, innermost(&fault)));
         }
         if let Some(client) = self.shared().find(kind) {
             return Ok(client);
         }
         // A server without TLS needs no certificates: then a machine without any still serves its tests.
-        let client = build(kind, kind.plain.then(Vec::new))
+        let client = builder(kind, kind.plain.then(Vec::new))
+            .build()
             .map_err(|error| FetchError::Unreachable { host: host_text(request.url), fault: innermost(&error) })?;
         let mut shared = self.shared();
         if shared.find(kind).is_none() {
-            shared.0.push((kind, client.clone()));
+            shared.clients.push((kind, client.clone()));
         }
         Ok(client)
     }
 
-    fn shared(&self) -> MutexGuard<'_, Shared> {
+    pub(super) fn shared(&self) -> MutexGuard<'_, Shared> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Shared {
     fn find(&self, kind: Kind) -> Option<Client> {
-        self.0.iter().find(|(known, _)| *known == kind).map(|(_, client)| client.clone())
+        self.clients.iter().find(|(known, _)| *known == kind).map(|(_, client)| client.clone())
     }
 }
 
@@ -145,7 +148,18 @@ impl fmt::Debug for Fetcher {
     }
 }
 
-fn build(kind: Kind, only: Option<Vec<Certificate>>) -> Result<Client, reqwest::Error> {
+/// The certificates in the file at `path`: at least one.
+pub(super) async fn certificates(path: &Path) -> Result<Vec<Certificate>, FetchError> {
+    let pem = local_file::read(path, MAX_CA_BYTES).await?;
+    let certificates = Certificate::from_pem_bundle(&pem).map_err(|fault| local_file::error(path, fault))?;
+    if certificates.is_empty() {
+        return Err(local_file::error(path, "it holds no certificate"));
+    }
+    Ok(certificates)
+}
+
+/// A client within the bounds of this module; it trusts `only` these certificates, or those of the machine.
+pub(super) fn builder(kind: Kind, only: Option<Vec<Certificate>>) -> ClientBuilder {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| {
         // The process default: the server's own TLS takes the same. Whoever was first stays.
@@ -167,7 +181,6 @@ fn build(kind: Kind, only: Option<Vec<Certificate>>) -> Result<Client, reqwest::
         Some(certificates) => builder.tls_certs_only(certificates),
         None => builder,
     }
-    .build()
 }
 
 /// The whole body, up to the bound.
@@ -256,7 +269,7 @@ pub(super) fn describe(error: &reqwest::Error, host: &str) -> FetchError {
 }
 
 /// The last cause, which says what happened; bounded, because a server may have a say in it.
-fn innermost(error: &dyn StdError) -> String {
+pub(super) fn innermost(error: &dyn StdError) -> String {
     let mut last = error;
     while let Some(cause) = last.source() {
         last = cause;

@@ -18,6 +18,7 @@ use super::platform_file::{IdentifyBy, ReplayRule};
 use super::platforms::Platforms;
 use super::schema::ClaimSchema;
 use super::settings::{AudienceRule, IssuerSettings, KeysSettings};
+use super::token_review::TokenReview;
 
 /// A trusted issuer. Holds its own keys: no other issuer's are ever tried for its tokens (RFC 8725 section 3.8).
 #[derive(Debug)]
@@ -29,6 +30,7 @@ pub struct Issuer {
     required_claims: Vec<ClaimPath>,
     schema: Arc<ClaimSchema>,
     keys: KeyCache,
+    review: Option<TokenReview>,
 }
 
 /// What is wrong with an issuer's settings, and what to do about it.
@@ -80,12 +82,13 @@ impl Issuer {
             (Some(platform), Some(url)) => checks.keys(platform, url, rules, fetcher),
             _ => None,
         };
+        let review = checks.review(fetcher);
         let faults = checks.into_faults();
         match (platform, url, keys) {
             (Some(platform), Some(url), Some(keys)) if faults.is_empty() => {
                 let required_claims =
                     platform.required_claims().iter().chain(&settings.required_claims).cloned().collect();
-                Ok(Self { settings, platform, url, algorithms, required_claims, schema, keys })
+                Ok(Self { settings, platform, url, algorithms, required_claims, schema, keys, review })
             }
             _ => Err(faults),
         }
@@ -191,6 +194,12 @@ impl Issuer {
     #[must_use]
     pub fn keys(&self) -> &KeyCache {
         &self.keys
+    }
+
+    /// The cluster that is asked about every token of its own, where the operator says so.
+    #[must_use]
+    pub fn token_review(&self) -> Option<&TokenReview> {
+        self.review.as_ref()
     }
 
     /// Settings that are allowed and that an operator should know to be risky, one sentence each.

@@ -19,6 +19,7 @@ use super::platform_file::{DefaultKeys, IdentifyBy};
 use super::platforms::Platforms;
 use super::settings::{IssuerSettings, KeysSettings, MAX_LEEWAY};
 use super::source::{KeySource, Web};
+use super::token_review::TokenReview;
 
 /// The checks of one issuer's settings, and the faults that they have found.
 pub(super) struct Checks<'a> {
@@ -194,6 +195,24 @@ impl<'a> Checks<'a> {
         };
         let revoked = platform.empty_set_means_revoked();
         Some(KeyCache::new(settings.name.clone(), source, rules, settings.jwks, revoked))
+    }
+
+    /// The cluster that is asked about tokens, where the operator says so.
+    pub(super) fn review(&mut self, fetcher: &Fetcher) -> Option<TokenReview> {
+        if !self.settings.token_review {
+            return None;
+        }
+        let Some(KeysSettings::Cluster(cluster)) = &self.settings.keys else {
+            self.fault("`token_review` asks the API server of `keys: {cluster: ..}`; say where that is");
+            return None;
+        };
+        // Its URL was checked as the place of the keys.
+        let server = Url::parse(&cluster.server).ok()?;
+        let mut web = self.web(&server, fetcher);
+        web.private_origin = true;
+        web.ca_file = Some(cluster.ca_file.clone());
+        let bearer = Bearer { file: cluster.token_file.clone(), origin: server.origin() };
+        Some(TokenReview::new(&server, bearer, web))
     }
 
     fn web(&self, written: &Url, fetcher: &Fetcher) -> Web {

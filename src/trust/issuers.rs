@@ -17,6 +17,7 @@ pub struct Issuers {
     all: Vec<Arc<Issuer>>,
     by_name: HashMap<IssuerName, usize>,
     by_claim: HashMap<Box<str>, Vec<usize>>,
+    reviewed: bool,
 }
 
 /// Why no issuer was found. Never quotes the token.
@@ -48,6 +49,7 @@ impl Issuers {
                 faults.push(IssuerFault::new(name, "the name occurs twice; give each issuer a name of its own"));
             }
             together.by_claim.entry(Box::from(issuer.url().as_str())).or_default().push(place);
+            together.reviewed |= issuer.token_review().is_some();
             together.all.push(Arc::new(issuer));
         }
         if faults.is_empty() { Ok(together) } else { Err(faults) }
@@ -124,6 +126,12 @@ impl Issuers {
     /// All of them, in the operator's order.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Issuer>> {
         self.all.iter()
+    }
+
+    /// Whether any asks its cluster about tokens ([`Issuer::token_review`]).
+    #[must_use]
+    pub fn are_reviewed(&self) -> bool {
+        self.reviewed
     }
 
     /// How many there are.

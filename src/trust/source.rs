@@ -31,7 +31,7 @@ pub(super) enum KeySource {
 }
 
 /// What fetching over the network needs and may.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Web {
     pub(super) fetcher: Fetcher,
     pub(super) ca_file: Option<PathBuf>,

@@ -118,7 +118,7 @@ impl Place {
     pub fn counter(&self) -> Counter {
         let runtime = Runtime::new().unwrap();
         let config = Config::load(&self.path("cambio.yaml")).unwrap();
-        let app = App::open(config, Clock::System).unwrap();
+        let app = runtime.block_on(App::open(config, Clock::System)).unwrap();
         let running = runtime.block_on(app.listen()).unwrap();
         Counter { running: Some(running), runtime }
     }

@@ -11,13 +11,16 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 real=${CAMBIO_REAL_DIR:-$here/../../.real}
 cache=${CAMBIO_REAL_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/cambio-real}
-parts=(node python glewlwyd kubernetes) # the slow one last
+rust=$here/vault/rust_clients
+parts=(node python glewlwyd packaging rust kubernetes) # the slow ones last
 
 key() { # part: what its result depends on, so that a changed recipe is a new key
   case $1 in
   node) cat "$here/package.json" "$here/package-lock.json" && node --version ;;
   python) cat "$here/requirements.txt" && python3 --version ;;
   glewlwyd) echo 1 ;;
+  packaging) cat "$here/packaging.sh" && uname -m ;;
+  rust) cat "$rust"/Cargo.* "$rust"/src/*.rs "$rust"/src/bin/*.rs && rustc --version ;;
   kubernetes) cat "$here/build-apiserver.sh" && uname -m ;;
   *) echo "no part $1; there are ${parts[*]}" >&2 && exit 2 ;;
   esac | sha256sum | cut -c1-16
@@ -28,6 +31,8 @@ present() { # part: stamped with today's key, and really there
   node) [[ -d $real/node/node_modules ]] ;;
   python) [[ -x $real/venv/bin/python ]] ;;
   glewlwyd) command -v glewlwyd >/dev/null ;;
+  packaging) [[ -x $real/packaging/docker-compose && -x $real/packaging/kustomize ]] ;;
+  rust) [[ -x $real/rust/vaultrs_client ]] ;;
   kubernetes) [[ -x $real/bin/kube-apiserver ]] && command -v etcd >/dev/null ;;
   esac
 }
@@ -87,6 +92,28 @@ install_python() {
 install_glewlwyd() {
   command -v openssl >/dev/null || debian openssl
   debian glewlwyd
+}
+
+install_packaging() {
+  local to=$cache/packaging-$1
+  if [[ ! -f $to/.done ]]; then
+    rm -rf "$to" && "$here/packaging.sh" "$to"
+    touch "$to/.done"
+  fi
+  link "$to" packaging
+}
+
+install_rust() {
+  local to=$cache/rust-$1
+  if [[ ! -f $to/.done ]]; then
+    rm -rf "$to" && mkdir -p "$to"
+    # Built elsewhere, with nothing of the caller's own build: what is kept is two programs.
+    (cd "$rust" && unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS && CARGO_TARGET_DIR=$to/target cargo build -q --release --locked)
+    mv "$to/target/release/vaultrs_client" "$to/target/release/vault_client_rs" "$to/"
+    rm -rf "$to/target"
+    touch "$to/.done"
+  fi
+  link "$to" rust
 }
 
 install_kubernetes() {

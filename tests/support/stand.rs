@@ -145,7 +145,7 @@ impl Stand {
 
     pub async fn start(&mut self) {
         let config = Config::load(&self.path("cambio.yaml")).unwrap();
-        let app = App::open(config, Clock::Manual(self.clock.clone())).unwrap();
+        let app = App::open(config, Clock::Manual(self.clock.clone())).await.unwrap();
         self.running = Some(app.listen().await.unwrap());
     }
 
@@ -301,7 +301,11 @@ pub fn entry(name: &str, issuer: &str, lines: &str) -> String {
 
 /// The text of a configuration.
 pub fn configuration(entries: &str, sections: &str) -> String {
-    let issuer = if sections.contains("issuer:") { "" } else { "issuer: https://cambio.example.com\n" };
+    let issuer = if sections.lines().any(|line| line.starts_with("issuer:")) {
+        ""
+    } else {
+        "issuer: https://cambio.example.com\n"
+    };
     let listen = if sections.contains("listen:") { "" } else { "listen: 127.0.0.1:0\n" };
     format!("{issuer}{listen}ops_listen: 127.0.0.1:0\n{sections}\nissuers:\n{entries}")
 }

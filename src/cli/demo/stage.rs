@@ -17,6 +17,12 @@ const POLICIES: [(&str, &str); 4] = [
     ("kubernetes-workload.yaml", include_str!("../../../policies/kubernetes-workload.yaml")),
 ];
 
+/// The shipped access document of the pod's policy, at its place.
+const ACL: (&str, &str) = (
+    "payments/sys/policies/acl/workloads/payments/api.hcl",
+    include_str!("../../../policies/payments/sys/policies/acl/workloads/payments/api.hcl"),
+);
+
 /// The file that marks the directory of a demo, which the next demo may use again.
 const MARK: &str = ".cambio-demo";
 
@@ -66,7 +72,10 @@ impl Stage {
         for (name, text) in POLICIES {
             directory.write(name, text.as_bytes()).map_err(CliError::new)?;
         }
-        Ok(())
+        let (path, text) = ACL;
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let directory = folder.split('/').try_fold(directory, |inside, part| PrivateDir::open(&inside.join(part)));
+        directory.and_then(|folder| folder.write(name, text.as_bytes())).map_err(CliError::new)
     }
 
     /// The words of a `cambio` command line with the demo's configuration, by the name that this program was started by.

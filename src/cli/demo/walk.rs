@@ -5,6 +5,7 @@ use zeroize::Zeroizing;
 
 use super::operator::Operator;
 use super::screen::Screen;
+use super::secret;
 use super::stage::Stage;
 use super::step::{Faults, shown, with_other_policies};
 use super::wire::Call;
@@ -45,11 +46,14 @@ impl<'a> Walk<'a> {
 
     /// All steps; answers how many there were, and which of them did not behave.
     pub(super) async fn run(mut self) -> Result<(usize, Vec<usize>), CliError> {
+        let password = secret::put(&self.operator.counter).await?;
         let issued = self.pod().await?;
         let job = self.job().await?;
         self.sibling().await?;
         self.replay(&job).await?;
         self.stranger().await?;
+        self.reads(&password).await?;
+        self.executes(&password).await?;
         self.verified_by_keys(&issued).await?;
         self.revoked(&issued).await?;
         Ok((self.steps, self.misbehaved))

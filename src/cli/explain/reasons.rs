@@ -1,5 +1,7 @@
 //! What each reason means, in plain words, and what to look at next. `docs/audit.md` lists the reasons; a test walks them.
 
+use super::secret_reasons;
+
 /// What a reason means.
 pub(super) struct Meaning {
     /// What happened.
@@ -10,8 +12,8 @@ pub(super) struct Meaning {
 
 /// What `reason` means, if it is one that this version knows.
 pub(super) fn meaning(reason: &str) -> Option<Meaning> {
-    let (says, next) =
-        requests(reason).or_else(|| tokens(reason)).or_else(|| policies(reason)).or_else(|| ours(reason))?;
+    let words = requests(reason).or_else(|| tokens(reason)).or_else(|| policies(reason)).or_else(|| ours(reason));
+    let (says, next) = words.or_else(|| secret_reasons::meaning(reason))?;
     Some(Meaning { says, next })
 }
 
@@ -258,11 +260,11 @@ mod tests {
 
     use super::*;
 
-    /// The words in backticks in the first column of the table.
+    /// The words in backticks in the first column of the tables of reasons.
     fn documented() -> BTreeSet<String> {
         let page = include_str!("../../../docs/audit.md");
-        let rows = page.lines().skip_while(|line| !line.starts_with("| reason |")).skip(2);
-        let rows = rows.take_while(|line| line.starts_with('|'));
+        let tables = page.split("| reason |").skip(1);
+        let rows = tables.flat_map(|table| table.lines().skip(2).take_while(|line| line.starts_with('|')));
         let cells = rows.filter_map(|row| row.split('|').nth(1).map(str::to_owned));
         cells.flat_map(|cell| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>()).collect()
     }

@@ -15,11 +15,12 @@ const DECISION: HeaderName = HeaderName::from_static("cambio-decision");
 /// A token response (RFC 8693 section 2.2.1). Written by hand into one buffer: this is the hot path, and every field is
 /// of an alphabet that needs no escaping.
 pub(super) fn exchanged(outcome: &Exchanged, issued_token_type: IssuedTokenType) -> Response<Body> {
-    let token = &outcome.token;
-    let expires_in = token.expires_in().as_secs();
-    let mut body = String::with_capacity(token.token().len() + 256);
+    let (token, expires_in) = (outcome.bearer(), outcome.expires_in().as_secs());
+    // The token of an OpenBao is no JWT.
+    let issued_token_type = if outcome.direct.is_some() { IssuedTokenType::AccessToken } else { issued_token_type };
+    let mut body = String::with_capacity(token.len() + 256);
     body.push_str(r#"{"access_token":""#);
-    body.push_str(token.token());
+    body.push_str(token);
     body.push_str(r#"","issued_token_type":""#);
     body.push_str(issued_token_type.urn());
     body.push_str(r#"","token_type":"Bearer","expires_in":"#);

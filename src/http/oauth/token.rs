@@ -9,7 +9,7 @@ use axum::http::Response;
 use super::form::{FORM, is_media_type};
 use super::{OAuth, answer};
 use crate::audit::Surface;
-use crate::exchange::{Presentation, Source, Walk};
+use crate::exchange::{Presentation, Source, Walk, Wanted};
 use crate::http::body;
 use crate::identity::IssuerName;
 use crate::jose;
@@ -65,7 +65,7 @@ fn presentation(request: GrantRequest, named: Option<IssuerName>) -> Presentatio
     }
     Presentation {
         subject_token: request.subject_token,
-        targets: request.targets,
+        wanted: Wanted::Targets(request.targets),
         issuer: request.subject_issuer.or(named),
         scope: request.scope,
         lifetime: request.lifetime,

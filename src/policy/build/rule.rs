@@ -162,8 +162,9 @@ impl<'d> RuleBuilder<'_, '_, 'd> {
             self.faults.add(place(ttl), Problem::Ttl);
         }
         let ttl = grant.ttl.as_ref().map(|ttl| ttl.value.0);
-        let says = ttl.is_some() || grant.outlive_subject || !scopes.is_empty();
-        says.then(|| Box::new(Terms { ttl, outlive_subject: grant.outlive_subject, scopes: scopes.into() }))
+        let says = ttl.is_some() || grant.outlive_subject || grant.revocable || !scopes.is_empty();
+        let (outlive_subject, revocable) = (grant.outlive_subject, grant.revocable);
+        says.then(|| Box::new(Terms { ttl, outlive_subject, revocable, scopes: scopes.into() }))
     }
 
     /// Compiles one expression, and adds what it needs to `sight`.

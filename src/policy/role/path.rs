@@ -120,7 +120,8 @@ pub(in crate::policy) fn cases_of(file: &str) -> Option<String> {
 fn below_auth(file: &str) -> Option<(&str, &str)> {
     match file.strip_prefix("auth/") {
         Some(rest) => Some(("", rest)),
-        None => file.split_once("/auth/"),
+        // An access document, below `sys`, may have such a segment in its policy's name.
+        None => file.split_once("/auth/").filter(|(namespace, _)| !namespace.split('/').any(|part| part == "sys")),
     }
 }
 
@@ -164,6 +165,7 @@ mod tests {
     #[case("auth/jwt/cel/r.json", JsonFile::Stray)]
     #[case("schema/policy.json", JsonFile::Other)]
     #[case("config.json", JsonFile::Other)]
+    #[case("ns/sys/policies/acl/auth/x.json", JsonFile::Other)]
     #[case("auth/jwt/cel/role/r.yaml", JsonFile::Other)]
     fn a_json_file_is_what_its_path_says(#[case] file: &str, #[case] expected: JsonFile) {
         assert_eq!(kind(file), expected);

@@ -13,7 +13,7 @@ use cel::common::value::{CowVal, Val};
 use cel::{Context, Value};
 use serde_json::Map;
 
-use super::grant::Auth;
+use super::grant::{Auth, TokenType};
 use super::messages::AUTH;
 use super::path::RolePath;
 use super::refusal::{Refusal, Said};
@@ -168,6 +168,7 @@ impl Program {
             // What the program says of the lifetime is what the operator wrote; a program that says nothing gets no more
             // than a policy that says nothing.
             outlive_subject: auth.outlives,
+            revocable: auth.rest.token_type == TokenType::Service,
             ttl: auth.ttl,
             scopes: Arc::default(),
             metadata: auth.metadata,

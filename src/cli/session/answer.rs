@@ -1,28 +1,28 @@
 //! What cambio answered: a token, or a refusal with what the caller can do next.
 
-use std::fmt;
-use std::process::ExitCode;
+use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
+use super::Stop;
+use crate::cli::CliError;
 use crate::cli::text::{relative, shown, span};
 use crate::cli::token_search::Found;
-use crate::cli::{Answer, CliError, NO};
 use crate::clock::{Clock, Timestamp};
 use crate::jose::CompactJws;
 use crate::trust::Reply;
 
 /// A token that was issued.
-pub(super) struct Granted {
-    pub(super) token: Zeroizing<String>,
+pub(in crate::cli) struct Granted {
+    pub(in crate::cli) token: Zeroizing<String>,
     answer: Map<String, Value>,
 }
 
 impl Granted {
     /// Reads a token response (RFC 6749 section 5.1).
-    pub(super) fn read(reply: &Reply) -> Result<Self, CliError> {
+    pub(in crate::cli) fn read(reply: &Reply) -> Result<Self, CliError> {
         let odd = |what: &str| CliError::new(format!("the answer {what}; is this URL cambio's?"));
         let Ok(Value::Object(mut answer)) = serde_json::from_slice(&reply.body) else {
             return Err(odd("is not a JSON object"));
@@ -37,51 +37,55 @@ impl Granted {
     }
 
     /// The answer as it came, with the decision's id.
-    pub(super) fn json(&self) -> Zeroizing<String> {
+    pub(in crate::cli) fn json(&self) -> Zeroizing<String> {
         let text = serde_json::to_string_pretty(&self.answer).unwrap_or_default();
         Zeroizing::new(format!("{text}\n"))
+    }
+
+    /// How long the token is good, as cambio says.
+    pub(in crate::cli) fn lifetime(&self) -> Option<Duration> {
+        self.answer.get("expires_in").and_then(Value::as_u64).map(Duration::from_secs)
     }
 }
 
 impl fmt::Display for Granted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lifetime = self.answer.get("expires_in").and_then(Value::as_u64).map(Duration::from_secs);
         let decision = self.answer.get("decision_id").and_then(Value::as_str).unwrap_or("unknown");
-        let lifetime = lifetime.map_or_else(|| "an unknown time".to_owned(), span);
+        let lifetime = self.lifetime().map_or_else(|| "an unknown time".to_owned(), span);
         write!(f, "issued for {lifetime}, decision {}", shown(decision))
     }
 }
 
-/// Says why no token was issued, as far as cambio tells, and what to do.
-pub(super) fn refused(reply: &Reply, found: &Found, target: &str) -> Answer {
+/// Why no token was issued, as far as cambio tells, and what to do. A refusal is [`Stop::No`].
+pub(in crate::cli) fn refused(reply: &Reply, found: &Found, target: &str) -> Stop {
     let body: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
     let member = |name: &str| body.get(name).and_then(Value::as_str).map(shown);
     let Some(error) = member("error") else {
-        let text = format!(
+        return Stop::Failed(format!(
             "status {} without an OAuth error: this URL is not cambio's, or something stands in between",
             reply.status
-        );
-        return Err(CliError::new(text));
+        ));
     };
     let decision = member("decision_id").or(reply.decision.as_deref().map(shown));
     let description = member("error_description").unwrap_or_default();
     let no = (400..=499).contains(&reply.status);
-    eprintln!("cambio: {}: {error}: {description}", if no { "refused" } else { "no decision" });
+    let mut text = format!("{}: {error}: {description}", if no { "refused" } else { "no decision" });
     if let Some(decision) = &decision {
-        eprintln!("  decision  {decision}");
+        let _ = write!(text, "\n  decision  {decision}");
     }
-    eprintln!("  token     {}", described(found, Clock::System.now()));
+    let _ = write!(text, "\n  token     {}", described(found, Clock::System.now()));
     let tell = decision.map_or_else(
         || "the operator finds the reason in the audit journal".to_owned(),
         |id| format!("the operator finds the reason with `cambio explain {id} --config cambio.yaml`"),
     );
-    match error.as_str() {
-        "invalid_target" => eprintln!("  next      is there a target `{}`? {tell}", shown(target)),
-        "invalid_scope" => eprintln!("  next      leave out `--scope`, or ask for fewer words; {tell}"),
-        _ if no => eprintln!("  next      `cambio token inspect` shows what is wrong with the token itself; {tell}"),
-        _ => eprintln!("  next      try again later; {tell}"),
-    }
-    Ok(ExitCode::from(if no { NO } else { super::super::FAILED }))
+    let next = match error.as_str() {
+        "invalid_target" => format!("is there a target `{}`? {tell}", shown(target)),
+        "invalid_scope" => format!("leave out `--scope`, or ask for fewer words; {tell}"),
+        _ if no => format!("`cambio token inspect` shows what is wrong with the token itself; {tell}"),
+        _ => format!("try again later; {tell}"),
+    };
+    let _ = write!(text, "\n  next      {next}");
+    if no { Stop::No(text) } else { Stop::Failed(text) }
 }
 
 /// What the token says of itself: enough to see that it is the wrong one, or old.

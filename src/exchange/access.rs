@@ -1,0 +1,315 @@
+//! One request for a secret, step by step; the second use case of the engine.
+//!
+//! Decides in this order: is the token good, is the path in its namespace, which mount, is it allowed, can it be recorded.
+//! A read that is refused and one of what is not there end alike, after the same work: whoever asks learns nothing about
+//! access documents, and whoever operates finds the reason in the record.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::counter::Counter;
+use super::outcome::Source;
+use super::rules::Rules;
+use crate::audit::{AuditUnavailable, Outcome, Trail};
+use crate::clock::Timestamp;
+use crate::identity::{DecisionId, Namespace};
+use crate::mint::OwnToken;
+use crate::secrets::openbao::{Caller, Upstream, UpstreamAnswer, UpstreamError};
+use crate::secrets::{ApiCall, ApiFault, Authorized, KvAnswer, KvCall, KvError, Mount, Shape, Store, Verb, pretend};
+
+/// A request for a secret that has begun: it has an id and a trail, and ends as exactly one record.
+pub struct Access<'a> {
+    counter: &'a Counter,
+    trail: Trail,
+    id: DecisionId,
+    now: Timestamp,
+    began: Instant,
+}
+
+/// What is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// The caller's secrets token, as it came.
+    pub token: &'a str,
+    /// The namespace that the request names beside its path, without slashes at its ends; empty for none.
+    pub namespace: &'a str,
+    /// The path, decoded once: namespace, mount and the path in the mount. A namespace may be left out here and there:
+    /// a token opens no other than its own.
+    pub path: &'a str,
+    /// What is to be done, its query and body; its `path` counts for nothing.
+    pub call: ApiCall<'a>,
+    /// The query as it came, for an upstream.
+    pub query: &'a str,
+}
+
+/// A request that was served.
+#[derive(Debug)]
+pub struct Served {
+    /// The decision's id.
+    pub decision: DecisionId,
+    /// The answer.
+    pub answer: ServedAnswer,
+    /// Members of the body that were ignored.
+    pub ignored: Vec<String>,
+}
+
+/// What a store answered.
+#[derive(Debug)]
+pub enum ServedAnswer {
+    /// A store of ours.
+    Kv(KvAnswer, Shape),
+    /// An OpenBao, to the caller.
+    Upstream(UpstreamAnswer),
+}
+
+/// A request that was not served. The reason is in the audit record; the caller learns the class.
+#[derive(Debug)]
+pub struct NotServed {
+    /// The decision's id.
+    pub decision: DecisionId,
+    /// The class.
+    pub class: NotServedClass,
+}
+
+/// As much of a refusal as a caller may learn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotServedClass {
+    /// The token is not good.
+    Token,
+    /// A read of what is not there, or not for this caller.
+    NotThere,
+    /// A change that is not for this caller.
+    Denied,
+    /// The request can't be done, whoever asks.
+    Request(String),
+    /// There is no such path in the API.
+    UnsupportedPath,
+    /// The path does not do that.
+    UnsupportedOperation,
+    /// An upstream has had enough for now. Worth another try after that time.
+    TooMany(Duration),
+    /// The store can't answer now. Worth another try after that time.
+    Unavailable(Duration),
+    /// A fault of cambio's own, or of what is stored.
+    Fault,
+}
+
+/// How long a caller should wait before it tries again when a store is not available.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// Why a request stopped.
+#[derive(Debug, thiserror::Error)]
+enum Stop {
+    #[error("the token is not one of ours, has ended, was revoked, or its rule is gone")]
+    Token,
+    #[error("the path is in another namespace than the token")]
+    Namespace,
+    #[error("no mount has that path")]
+    NoMount,
+    #[error("{0}")]
+    NotAllowed(String),
+    #[error(transparent)]
+    Api(#[from] ApiFault),
+    #[error(transparent)]
+    Kv(#[from] KvError),
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+    #[error(transparent)]
+    Audit(#[from] AuditUnavailable),
+}
+
+impl Counter {
+    /// Begins a request for a secret. Whatever becomes of it, it leaves one record.
+    #[must_use]
+    #[allow(clippy::disallowed_methods, reason = "measures latency; decides nothing")]
+    pub fn access(&self, source: Source) -> Access<'_> {
+        let now = self.clock().now();
+        let id = self.decision_id(now);
+        let trail = Trail::begin(self.journal(), id, now, source.surface, Some(source.address));
+        Access { counter: self, trail, id, now, began: Instant::now() }
+    }
+}
+
+impl Access<'_> {
+    /// Serves what is asked, or not.
+    ///
+    /// # Errors
+    /// [`NotServed`] says as much as the caller may learn.
+    pub async fn serve(mut self, ask: Ask<'_>) -> Result<Served, NotServed> {
+        let reads = matches!(ask.call.verb, Verb::Read | Verb::List | Verb::Scan);
+        self.trail.secret(word(ask.call.verb), &joined(ask.namespace, ask.path));
+        let rules = self.counter.rules();
+        let ended = match self.counter.introspect(ask.token) {
+            Some(token) => self.steps(&rules, &token, ask).await,
+            None => Err(Stop::Token),
+        };
+        let took = self.began.elapsed();
+        match ended {
+            Ok((answer, ignored)) => {
+                self.counter.tally().secret(word(ask.call.verb), "served");
+                self.trail.close(Outcome::Served, took);
+                Ok(Served { decision: self.id, answer, ignored })
+            }
+            Err(stop) => {
+                let (reason, detail, class) = (stop.code(), Some(stop.to_string()), stop.class(reads));
+                let failed = matches!(class, NotServedClass::Unavailable(_) | NotServedClass::Fault);
+                self.counter.tally().secret(word(ask.call.verb), if failed { "failed" } else { "denied" });
+                let outcome =
+                    if failed { Outcome::Failed { reason, detail } } else { Outcome::Denied { reason, detail } };
+                self.trail.close(outcome, took);
+                Err(NotServed { decision: self.id, class })
+            }
+        }
+    }
+
+    async fn steps(
+        &mut self,
+        rules: &Arc<Rules>,
+        token: &OwnToken,
+        ask: Ask<'_>,
+    ) -> Result<(ServedAnswer, Vec<String>), Stop> {
+        self.trail.issuer(token.issuer());
+        self.trail.subject(token.subject());
+        self.trail.asked(token.target().as_str());
+        self.trail.presented(token.jti());
+        self.trail.policies(token.policies());
+        let namespace = token.namespace();
+        let path = within(namespace, ask.namespace, ask.path).ok_or(Stop::Namespace)?;
+        let (mount, rest) = self.counter.mounts().find(namespace, &path).ok_or(Stop::NoMount)?;
+        let call = ApiCall { path: rest, ..ask.call };
+        if let Store::OpenBao(store) = &mount.store {
+            // Room for the record first, here and below: nothing is read that cannot be accounted for.
+            self.trail.admit()?;
+            let caller = Caller { token: ask.token, token_id: token.jti(), expires: token.expires_at(), namespace };
+            let upstream =
+                Upstream { verb: call.verb, mount: mount.path.as_str(), path: rest, query: ask.query, body: call.body };
+            let answer = store.forward(caller, upstream, self.now).await?;
+            return Ok((ServedAnswer::Upstream(answer), vec![]));
+        }
+        let call_of_api = KvCall::read(mount.version, call)?;
+        self.trail.secret(call_of_api.operation(), &joined(namespace.map_or("", Namespace::as_str), &path));
+        let acl = rules.acl.of(namespace, token.policies());
+        let allowed = match Authorized::check(&acl, mount, call_of_api, call.body, self.now) {
+            Ok(allowed) => allowed,
+            Err(refused) => {
+                let (denied, call) = *refused;
+                return Err(self.refused(mount, namespace, denied.to_string(), &call).await);
+            }
+        };
+        self.trail.admit()?;
+        let answer = allowed.run(mount, namespace, self.now).await?;
+        let call = allowed.into_call();
+        Ok((ServedAnswer::Kv(answer, call.shape), call.ignored))
+    }
+
+    /// A refused read does the work of another.
+    async fn refused(&mut self, mount: &Mount, namespace: Option<&Namespace>, denied: String, call: &KvCall) -> Stop {
+        pretend(mount, namespace, call, self.now).await;
+        Stop::NotAllowed(denied)
+    }
+}
+
+impl Stop {
+    /// A stable name of the reason.
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Token => "token_not_good",
+            Self::Namespace => "namespace_not_the_tokens",
+            Self::NoMount => "mount_unknown",
+            Self::NotAllowed(_) => "acl_denied",
+            Self::Api(_) => "call_malformed",
+            Self::Kv(KvError::NotFound) => "secret_missing",
+            Self::Kv(KvError::CasMismatch | KvError::CasRequired) => "secret_changed",
+            Self::Kv(KvError::Invalid(_)) => "call_malformed",
+            Self::Kv(KvError::Unsupported) => "operation_unsupported",
+            Self::Kv(KvError::Refused(_)) => "store_refused",
+            Self::Kv(KvError::Unavailable(_)) => "store_unavailable",
+            Self::Kv(KvError::Damaged(_)) => "store_damaged",
+            Self::Upstream(error) => error.code(),
+            Self::Audit(_) => "audit_unavailable",
+        }
+    }
+
+    /// What the caller learns.
+    fn class(&self, reads: bool) -> NotServedClass {
+        let refused = || if reads { NotServedClass::NotThere } else { NotServedClass::Denied };
+        match self {
+            Self::Token => NotServedClass::Token,
+            Self::Namespace | Self::NoMount | Self::NotAllowed(_) => refused(),
+            Self::Api(ApiFault::Path) => NotServedClass::UnsupportedPath,
+            Self::Api(ApiFault::Operation) => NotServedClass::UnsupportedOperation,
+            Self::Api(fault) => NotServedClass::Request(fault.to_string()),
+            Self::Kv(error) => match error {
+                KvError::NotFound => NotServedClass::NotThere,
+                KvError::CasMismatch | KvError::CasRequired | KvError::Invalid(_) => {
+                    NotServedClass::Request(error.to_string())
+                }
+                KvError::Unsupported => NotServedClass::UnsupportedOperation,
+                KvError::Refused(_) => refused(),
+                KvError::Unavailable(_) => NotServedClass::Unavailable(RETRY_AFTER),
+                KvError::Damaged(_) => NotServedClass::Fault,
+            },
+            Self::Upstream(error) => match error.retry_after() {
+                None => refused(),
+                Some((true, wait)) => NotServedClass::TooMany(wait.unwrap_or(RETRY_AFTER)),
+                Some((false, wait)) => NotServedClass::Unavailable(wait.unwrap_or(RETRY_AFTER)),
+            },
+            Self::Audit(_) => NotServedClass::Unavailable(RETRY_AFTER),
+        }
+    }
+}
+
+/// What is asked, as a word for records and metrics, before it is known more exactly.
+fn word(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Read => "read",
+        Verb::List => "list",
+        Verb::Scan => "scan",
+        Verb::Write => "write",
+        Verb::Patch => "patch",
+        Verb::Delete => "delete",
+    }
+}
+
+fn joined(namespace: &str, path: &str) -> String {
+    if namespace.is_empty() { path.to_owned() } else { [namespace, "/", path].concat() }
+}
+
+/// The path within the token's namespace: of a request that names this namespace, beside the path, in it, or half here and
+/// half there; or that names none at all.
+fn within(own: Option<&Namespace>, named: &str, path: &str) -> Option<String> {
+    let whole = joined(named, path);
+    let Some(own) = own else { return named.is_empty().then_some(whole) };
+    match whole.strip_prefix(own.as_str()).and_then(|rest| rest.strip_prefix('/')) {
+        Some(rest) => Some(rest.to_owned()),
+        None => named.is_empty().then_some(whole),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case(None, "", "secret/data/a", Some("secret/data/a"))]
+    #[case(None, "n", "secret/data/a", None)]
+    #[case(Some("n/m"), "", "secret/data/a", Some("secret/data/a"))]
+    #[case(Some("n/m"), "n/m", "secret/data/a", Some("secret/data/a"))]
+    #[case(Some("n/m"), "n", "m/secret/data/a", Some("secret/data/a"))]
+    #[case(Some("n/m"), "", "n/m/secret/data/a", Some("secret/data/a"))]
+    #[case(Some("n/m"), "n", "secret/data/a", None)]
+    #[case(Some("n/m"), "n/o", "secret/data/a", None)]
+    #[case(Some("n/m"), "n/mm", "secret/data/a", None)]
+    #[case(Some("n/m"), "n/m/o", "secret/data/a", Some("o/secret/data/a"))]
+    #[case(Some("n/m"), "N/M", "secret/data/a", None)]
+    fn a_token_opens_no_namespace_but_its_own(
+        #[case] own: Option<&str>,
+        #[case] named: &str,
+        #[case] path: &str,
+        #[case] expected: Option<&str>,
+    ) {
+        let own = own.map(|own| Namespace::new(own).unwrap());
+        assert_eq!(within(own.as_ref(), named, path).as_deref(), expected);
+    }
+}

@@ -1,0 +1,80 @@
+//! Secrets: read, listed, written.
+
+use axum::body::Body;
+use axum::http::{HeaderMap, Response, StatusCode};
+use zeroize::Zeroizing;
+
+use super::Vault;
+use super::bodies::unread;
+use super::envelope::{self, Refusal};
+use super::request::VaultRequest;
+use super::{inline, kv_answer};
+use crate::audit::Surface;
+use crate::exchange::{Ask, NotServed, NotServedClass, Source};
+use crate::http::body;
+use crate::secrets::{ApiCall, Verb};
+
+pub(super) async fn answer(vault: &Vault, request: &VaultRequest, headers: &HeaderMap, body: Body) -> Response<Body> {
+    match serve(vault, request, headers, body).await {
+        Ok(response) => response,
+        Err(refusal) => envelope::refused(&refusal),
+    }
+}
+
+async fn serve(
+    vault: &Vault,
+    request: &VaultRequest,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Response<Body>, Refusal> {
+    let token = match &request.token {
+        _ if inline::is_asked(headers) => inline::authenticate(vault, request, headers).await?,
+        Some(token) => token.clone(),
+        None => Zeroizing::new(String::new()),
+    };
+    if request.wrap.is_some() {
+        return Err(Refusal::bad_request("only the answer to a login can be wrapped here"));
+    }
+    // A large body only for whoever has a token that is good: anybody can send one.
+    let writes = matches!(request.verb, Verb::Write | Verb::Patch);
+    let bytes = if writes && vault.counter.introspect(&token).is_some() {
+        Zeroizing::new(body::read_value(body).await.map_err(unread)?.to_vec())
+    } else {
+        Zeroizing::new(Vec::new())
+    };
+    let (version, depth) = (request.parameter("version"), request.parameter("depth"));
+    let call = ApiCall {
+        verb: request.verb,
+        path: &request.path,
+        version: version.as_deref(),
+        depth: depth.as_deref(),
+        body: &bytes,
+    };
+    let ask = Ask { token: &token, namespace: &request.named, path: &request.path, call, query: &request.query };
+    let access = vault.counter.access(Source { surface: Surface::Vault, address: request.peer });
+    let served = access.serve(ask).await.map_err(refusal)?;
+    kv_answer::response(served)
+}
+
+fn refusal(not_served: NotServed) -> Refusal {
+    let NotServed { decision, class } = not_served;
+    let refusal = match class {
+        NotServedClass::Token | NotServedClass::Denied => Refusal::denied(),
+        NotServedClass::NotThere => Refusal::not_there(),
+        NotServedClass::Request(text) => Refusal::bad_request(text),
+        NotServedClass::UnsupportedPath => Refusal::unsupported_path(),
+        NotServedClass::UnsupportedOperation => Refusal::unsupported_operation(),
+        NotServedClass::TooMany(wait) => {
+            Refusal::later(StatusCode::TOO_MANY_REQUESTS, "request path is over its quota", wait.as_secs())
+        }
+        NotServedClass::Unavailable(wait) => Refusal::later(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the store is not available; try again later",
+            wait.as_secs(),
+        ),
+        NotServedClass::Fault => {
+            Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, format!("something went wrong here; decision {decision}"))
+        }
+    };
+    Refusal { decision: Some(decision), ..refusal }
+}

@@ -1,0 +1,104 @@
+//! Logins: an exchange, in the words of OpenBao's JWT and Kubernetes methods.
+
+use axum::body::Body;
+use axum::http::{Response, StatusCode};
+use serde_json::{Map, Value, json};
+use zeroize::Zeroizing;
+
+use super::Vault;
+use super::bodies::Members;
+use super::envelope::{Envelope, Refusal};
+use super::request::{Place, VaultRequest};
+use crate::audit::Surface;
+use crate::exchange::{Counter, Exchanged, LoginRole, Presentation, Source, Walk, Wanted};
+use crate::identity::Namespace;
+use crate::oauth::{DeclaredType, SubjectToken};
+use crate::secrets::Verb;
+
+/// `POST|PUT auth/<mount>/login`, `auth/<mount>/cel/login`.
+pub(super) async fn login(vault: &Vault, request: &VaultRequest, body: Body) -> Result<Response<Body>, Refusal> {
+    let Place::Login { mount, cel } = &request.place else { return Err(Refusal::unsupported_path()) };
+    if request.verb != Verb::Write {
+        return Err(Refusal::unsupported_operation());
+    }
+    let walk = vault.counter.begin(Source { surface: Surface::Vault, address: request.peer });
+    let asked = Asked { namespace: request.namespace.clone(), mount: mount.clone(), cel: *cel };
+    let members = match Members::read(body).await {
+        Ok(members) => members,
+        Err(refusal) => return Err(malformed(walk, "body_unreadable", refusal)),
+    };
+    let exchanged = log_in(walk, asked, members).await?;
+    let auth = auth(&vault.counter, &exchanged);
+    let mut envelope = Envelope::of(exchanged.decision, b"null");
+    envelope.auth = Some(auth);
+    let Some(span) = request.wrap else { return Ok(envelope.response(StatusCode::OK)) };
+    let wrapped = vault.wrappings.wrap(envelope.text(), &request.path, span, vault.counter.clock().now());
+    let info = wrapped.ok_or_else(|| {
+        Refusal::later(StatusCode::SERVICE_UNAVAILABLE, "too many answers wait to be unwrapped; try again later", 5)
+    })?;
+    envelope.auth = None;
+    envelope.wrap_info = Some(info);
+    Ok(envelope.response(StatusCode::OK))
+}
+
+/// Where a login is made.
+pub(super) struct Asked {
+    pub(super) namespace: Option<Namespace>,
+    pub(super) mount: String,
+    pub(super) cel: bool,
+}
+
+/// The login with `members`: `role`, `jwt`.
+pub(super) async fn log_in(walk: Walk<'_>, asked: Asked, mut members: Members) -> Result<Exchanged, Refusal> {
+    let (role, subject_token) = match role_and_token(&mut members) {
+        Ok(read) => read,
+        Err(refusal) => return Err(malformed(walk, "login_malformed", refusal)),
+    };
+    let Asked { namespace, mount, cel } = asked;
+    let wanted = Wanted::Role(LoginRole { namespace, mount, cel, role });
+    let presented = Presentation { subject_token, wanted, issuer: None, scope: None, lifetime: None };
+    walk.exchange(presented).await.map_err(|refused| Refusal::of_login(refused.class, refused.decision))
+}
+
+fn role_and_token(members: &mut Members) -> Result<(Option<String>, SubjectToken), Refusal> {
+    let role = members.text("role")?.map(|role| role.trim().to_owned());
+    let jwt = Zeroizing::new(members.text("jwt")?.unwrap_or_default());
+    if jwt.trim().is_empty() {
+        return Err(Refusal::bad_request("missing token"));
+    }
+    Ok((role, SubjectToken::new(jwt.trim(), DeclaredType::Jwt)))
+}
+
+fn malformed(walk: Walk<'_>, code: &'static str, refusal: Refusal) -> Refusal {
+    let refused = walk.malformed(code, refusal.errors.join("; "));
+    Refusal { decision: Some(refused.decision), ..refusal }
+}
+
+/// The `auth` of a login's answer: every member that any client looks for.
+fn auth(counter: &Counter, exchanged: &Exchanged) -> Value {
+    let (token, granted) = (&exchanged.token, &exchanged.granted);
+    let revocable = granted.grant.revocable();
+    if let Some(login) = &exchanged.direct {
+        return login.auth.clone();
+    }
+    let own = revocable.then(|| counter.introspect(token.token())).flatten();
+    let accessor = own.and_then(|own| counter.accessor(&own)).unwrap_or_default();
+    let mut metadata: Map<String, Value> =
+        granted.grant.metadata().map(|(name, value)| (name.to_owned(), Value::from(value))).collect();
+    metadata.entry("role").or_insert_with(|| Value::from(granted.target.as_str()));
+    json!({
+        "client_token": exchanged.bearer(),
+        "accessor": accessor,
+        "policies": granted.grant.policies(),
+        "token_policies": granted.grant.policies(),
+        "identity_policies": null,
+        "metadata": metadata,
+        "lease_duration": exchanged.expires_in().as_secs(),
+        "renewable": false,
+        "entity_id": "",
+        "token_type": if revocable { "service" } else { "batch" },
+        "orphan": true,
+        "mfa_requirement": null,
+        "num_uses": 0,
+    })
+}

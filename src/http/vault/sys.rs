@@ -1,0 +1,132 @@
+//! What clients ask of the server itself (OpenBao API, `sys/`): is it well, what is mounted, what may I do.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::{Response, StatusCode};
+use serde_json::{Value, json};
+
+use super::Vault;
+use super::bodies::Members;
+use super::envelope::{Envelope, Refusal, json_response};
+use super::request::VaultRequest;
+use super::{capabilities, mounts};
+use crate::mint::OwnToken;
+use crate::secrets::Verb;
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+pub(super) async fn answer(
+    vault: &Vault,
+    request: &VaultRequest,
+    path: &str,
+    body: Body,
+) -> Result<Response<Body>, Refusal> {
+    match (path, request.verb) {
+        ("health", Verb::Read) => Ok(health(vault)),
+        ("seal-status", Verb::Read) => Ok(json_response(StatusCode::OK, seal_status().to_string().into_bytes())),
+        ("internal/ui/mounts", Verb::Read) => {
+            let token = own_token(vault, request)?;
+            let told = json!({ "auth": {}, "secret": mounts::all(vault, &token) });
+            Ok(enveloped(vault, &told))
+        }
+        ("mounts", Verb::Read) => {
+            let token = own_token(vault, request)?;
+            Ok(enveloped(vault, &Value::Object(mounts::all(vault, &token))))
+        }
+        ("capabilities-self", Verb::Write) => {
+            let token = own_token(vault, request)?;
+            let told = capabilities::of(vault, &token, Members::read(body).await?)?;
+            Ok(enveloped(vault, &told))
+        }
+        ("wrapping/unwrap", Verb::Write) => unwrap(vault, request, body).await,
+        ("wrapping/lookup", Verb::Write | Verb::Read) => lookup(vault, request, body).await,
+        (path, Verb::Read) => {
+            let mount = path.strip_prefix("internal/ui/mounts/").or_else(|| path.strip_prefix("mounts/"));
+            let mount = mount.ok_or_else(Refusal::unsupported_path)?;
+            let token = own_token(vault, request)?;
+            Ok(enveloped(vault, &mounts::one(vault, &token, mount)?))
+        }
+        ("health" | "seal-status" | "internal/ui/mounts" | "mounts", _)
+        | ("capabilities-self" | "wrapping/unwrap" | "wrapping/lookup", _) => Err(Refusal::unsupported_operation()),
+        _ => Err(Refusal::unsupported_path()),
+    }
+}
+
+/// The token of the request, if it is good.
+pub(super) fn own_token(vault: &Vault, request: &VaultRequest) -> Result<Arc<OwnToken>, Refusal> {
+    let token = request.token.as_ref().and_then(|token| vault.counter.introspect(token));
+    let token = token.ok_or_else(Refusal::denied)?;
+    // A request that names a namespace means that one: another's token has no say there.
+    match &request.namespace {
+        Some(named) if token.namespace() != Some(named) => Err(Refusal::denied()),
+        _ => Ok(token),
+    }
+}
+
+pub(super) fn enveloped(vault: &Vault, data: &Value) -> Response<Body> {
+    let text = data.to_string();
+    Envelope::of(vault.counter.request_id(), text.as_bytes()).response(StatusCode::OK)
+}
+
+/// Well while records can be kept: see `/readyz`.
+fn health(vault: &Vault) -> Response<Body> {
+    let well = vault.counter.journal().healthy();
+    let told = json!({
+        "initialized": true,
+        "sealed": !well,
+        "standby": false,
+        "performance_standby": false,
+        "replication_performance_mode": "disabled",
+        "replication_dr_mode": "disabled",
+        "server_time_utc": vault.counter.clock().now().as_secs(),
+        "version": VERSION,
+        "cluster_name": "cambio",
+        "cluster_id": "",
+    });
+    let status = if well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    json_response(status, told.to_string().into_bytes())
+}
+
+fn seal_status() -> Value {
+    json!({
+        "type": "shamir",
+        "initialized": true,
+        "sealed": false,
+        "t": 1,
+        "n": 1,
+        "progress": 0,
+        "nonce": "",
+        "version": VERSION,
+        "build_date": "",
+        "migration": false,
+        "cluster_name": "cambio",
+        "cluster_id": "",
+        "recovery_seal": false,
+        "storage_type": "cambio",
+    })
+}
+
+/// The token that holds an answer: in the body, or as the token of the request.
+async fn wrapping_token(request: &VaultRequest, body: Body) -> Result<String, Refusal> {
+    let given = Members::read(body).await?.text("token")?.filter(|token| !token.is_empty());
+    let token = given.or_else(|| request.token.as_ref().map(|token| token.as_str().to_owned()));
+    token.ok_or_else(|| Refusal::bad_request("missing token"))
+}
+
+async fn unwrap(vault: &Vault, request: &VaultRequest, body: Body) -> Result<Response<Body>, Refusal> {
+    let token = wrapping_token(request, body).await?;
+    let answer = vault.wrappings.unwrap(&token, vault.counter.clock().now());
+    let answer = answer.ok_or_else(no_such_wrapping)?;
+    Ok(json_response(StatusCode::OK, answer.to_vec()))
+}
+
+async fn lookup(vault: &Vault, request: &VaultRequest, body: Body) -> Result<Response<Body>, Refusal> {
+    let token = wrapping_token(request, body).await?;
+    let told = vault.wrappings.lookup(&token, vault.counter.clock().now()).ok_or_else(no_such_wrapping)?;
+    Ok(enveloped(vault, &told))
+}
+
+fn no_such_wrapping() -> Refusal {
+    Refusal::bad_request("wrapping token is not valid or does not exist")
+}
