@@ -41,7 +41,7 @@ cases: ## the shipped policies and roles: checked, their cases run, their layout
 
 .PHONY: bench
 bench: ## the numbers, with their bounds beside them; also as JSON under target/
-	cargo bench $(LOCKED) --bench exchange --bench policy
+	cargo bench $(LOCKED) --bench exchange --bench policy --bench secrets
 
 # Needs cargo-fuzz (`cargo install cargo-fuzz`). Stable Rust with RUSTC_BOOTSTRAP=1 and no sanitizer is enough: the crate
 # forbids unsafe code, so what fuzzing looks for is panics, hangs and wrong answers. One target: FUZZ=name make fuzz.

@@ -170,3 +170,32 @@ async fn a_real_api_server_takes_our_token_for_who_it_says() {
     assert_ne!(cluster.command("review", &json!({"token": deploy}))["authenticated"], true, "it is for another");
     stand.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deleted_pod_loses_access_where_the_cluster_is_asked() {
+    let Some((mut cluster, stand)) = cluster(&["--issuer", ISSUER], "\ntoken_review: true", "").await else {
+        return;
+    };
+    let (kept, deleted) = (pod_token(&mut cluster, &stand, "kept"), pod_token(&mut cluster, &stand, "deleted"));
+    for token in [&kept, &deleted] {
+        stand.permitted(&stand.exchange(token).await);
+    }
+    cluster.command("delete_pod", &json!({"pod": "deleted"}));
+    // The token verifies, was verified before, and has most of its life before it. An API server remembers for ten seconds
+    // what it said of a token.
+    let mut answer = stand.exchange(&deleted).await;
+    for _ in 0..150 {
+        if answer.status != 200 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        answer = stand.exchange(&deleted).await;
+    }
+    stand.refused(&answer, 400, "invalid_request", "token_gone");
+    stand.permitted(&stand.exchange(&kept).await);
+    cluster.command("pause", &json!({}));
+    stand.refused(&stand.exchange(&kept).await, 503, "temporarily_unavailable", "token_review_unavailable");
+    cluster.command("resume", &json!({}));
+    let answer = stand.exchange(&kept).await;
+    stand.permitted(&answer);
+}

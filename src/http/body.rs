@@ -50,6 +50,21 @@ pub(super) async fn read_value(body: Body) -> Result<Bytes, BodyError> {
     read_within(body, &VALUE_PLACES, MAX_VALUE_BODY_BYTES).await
 }
 
+/// Reads on what is not wanted, up to the largest body that could have been, and keeps nothing of it: a client that still
+/// sends would find its connection closed, and never see why it was refused.
+pub(super) async fn discard(mut body: Body) {
+    let Ok(_place) = PLACES.try_acquire() else { return };
+    let rest = async {
+        let mut left = MAX_VALUE_BODY_BYTES * 2;
+        while let Some(Ok(frame)) = body.frame().await {
+            let read = frame.data_ref().map_or(0, Bytes::len);
+            let Some(after) = left.checked_sub(read) else { return };
+            left = after;
+        }
+    };
+    let _ = timeout(BODY_PATIENCE, rest).await;
+}
+
 /// A body that is there as a whole needs neither place nor timer: those who hold all places by dawdling shut out nobody
 /// who does not, and the usual request pays for neither.
 async fn read_within(body: Body, places: &Semaphore, most: usize) -> Result<Bytes, BodyError> {

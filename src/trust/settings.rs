@@ -84,7 +84,7 @@ pub struct IssuerSettings {
     /// Claims of its tokens beside those that the platform's file describes, or instead of them; in the same words.
     #[serde(default)]
     pub claims: BTreeMap<Box<str>, Claim>,
-    /// Whether the cluster is asked about every token, so that a deleted pod loses access at once; for `keys: {cluster: ..}`.
+    /// Whether the cluster is asked about every token, so that a deleted pod loses access within ten seconds; for `keys: {cluster: ..}`.
     #[serde(default)]
     pub token_review: bool,
     /// When keys are fetched.

@@ -2,6 +2,7 @@
 //! account is gone verifies until it expires, and this is how it is known to be gone.
 //!
 //! Decides what an answer means. Refuses to remember one: whoever turns this on wants a deleted pod to lose access at once.
+//! An API server itself remembers for ten seconds what it said of a token.
 
 use std::time::Duration;
 

@@ -40,6 +40,7 @@ async fn serve(
     let bytes = if writes && vault.counter.introspect(&token).is_some() {
         Zeroizing::new(body::read_value(body).await.map_err(unread)?.to_vec())
     } else {
+        body::discard(body).await;
         Zeroizing::new(Vec::new())
     };
     let (version, depth) = (request.parameter("version"), request.parameter("depth"));
