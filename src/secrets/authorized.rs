@@ -17,9 +17,9 @@ const TRIES: usize = 8;
 
 /// A call that the caller's access documents allow. Only [`Authorized::check`] makes one, and a store does nothing without:
 ///
-/// ```compile_fail,E0451
-/// fn forge(call: cambio::secrets::KvCall) -> cambio::secrets::Authorized {
-///     cambio::secrets::Authorized { call, only: cambio::secrets::Only::Any }
+/// ```compile_fail
+/// fn forge(call: cambio::secrets::KvCall, one: cambio::secrets::Authorized) -> cambio::secrets::Authorized {
+///     cambio::secrets::Authorized { call, ..one }
 /// }
 /// ```
 #[derive(Debug)]

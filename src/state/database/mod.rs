@@ -11,7 +11,7 @@
 //! compared byte by byte, `COLLATE "C"` in PostgreSQL). The one other difference is how a writer begins: here
 //! `BEGIN IMMEDIATE`, as SQLite has one writer anyway; there `BEGIN` and `FOR UPDATE` on the namespace's row, which every
 //! write reads first ([`WriteTransaction::namespace`]) for this reason. The functions that run statements name their
-//! database in one alias, [`Engine`]; a second one makes that a macro's parameter, not a second text.
+//! database in one alias, `Engine`; a second one makes that a macro's parameter, not a second text.
 //!
 //! # What an acknowledgement means
 //! `journal_mode = WAL` with `synchronous = FULL`: a commit returns after the write-ahead log was synced. With `NORMAL`, which

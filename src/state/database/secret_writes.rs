@@ -24,7 +24,7 @@ const DESTROY: &str =
 const PRUNE: &str = "DELETE FROM secret_versions WHERE secret = $1 AND version < $2";
 
 impl WriteTransaction {
-    /// As [`Database::value`].
+    /// As [`super::Database::value`].
     ///
     /// # Errors
     /// [`DatabaseError`].
