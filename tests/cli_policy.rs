@@ -161,3 +161,29 @@ fn what_is_no_token_makes_no_policy_and_is_not_quoted() {
         assert!(!said.err.contains("very-private"), "{said:?}");
     }
 }
+
+#[test]
+fn access_documents_are_checked_with_the_policies_beside_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let policies = directory.path().join("policies");
+    let acl = policies.join("payments/sys/policies/acl/workloads/payments");
+    std::fs::create_dir_all(&acl).unwrap();
+    let shipped = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("policies/kubernetes-workload.yaml");
+    std::fs::copy(shipped, policies.join("kubernetes-workload.yaml")).unwrap();
+    let check = || {
+        let out = std::process::Command::new(env!("CARGO_BIN_EXE_cambio"))
+            .args(["policy", "check", "--allow-warnings"])
+            .arg(&policies)
+            .output()
+            .unwrap();
+        (out.status.code(), String::from_utf8(out.stdout).unwrap() + &String::from_utf8(out.stderr).unwrap())
+    };
+    let good = "path \"secret/data/api/*\" {\n  capabilities = [\"read\"]\n}\n";
+    std::fs::write(acl.join("api.hcl"), good).unwrap();
+    let (code, text) = check();
+    assert_eq!(code, Some(0), "{text}");
+    std::fs::write(acl.join("api.hcl"), good.replace("read", "raed")).unwrap();
+    let (code, text) = check();
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("acl/workloads/payments/api.hcl:2:") && text.contains("raed"), "{text}");
+}

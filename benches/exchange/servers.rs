@@ -112,7 +112,7 @@ rules:
     let:
       level: 'claims.ref_protected == "true" ? "protected" : "unprotected"'
     require:
-      - that: 'claims.project_group_ids.exists(id, id == "200")'
+      - that: 'has(claims.project_group_ids) && claims.project_group_ids.exists(id, id == "200")'
         message: the project does not belong to group 200
     grant:
       policies:

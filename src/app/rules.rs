@@ -51,6 +51,7 @@ impl NewPolicies {
         match set {
             Some(set) => {
                 let acl = AclDocuments::load(directory)?;
+                acl.warnings().iter().for_each(|warning| tracing::warn!(%warning, "access document"));
                 let warnings = findings.into_iter().filter(of(Severity::Warning)).collect();
                 Ok(Self { set, acl, warnings })
             }

@@ -11,10 +11,11 @@ use super::super::text::{count, shown};
 use super::super::{Answer, CliError, NO, pretty, print};
 use super::files::{Files, Found};
 use super::report::Report;
-use crate::policy::{Code, Finding, Inspection, Rule, Severity, Target, limits};
+use crate::policy::{Code, Finding, Inspection, LoadError, Rule, Severity, Target, limits};
+use crate::secrets::acl::{AclDocuments, AclErrors};
 
 /// Check all policy files: their shape, their expressions against the claims of their issuers, and habits that let people
-/// in; and run their cases.
+/// in; run their cases; and check the access documents beside them.
 #[derive(Debug, Args)]
 #[command(after_help = "A warning counts, unless the file accepts it with a reason:
   accept: [{finding: P0305, because: \"the group's name is reserved\"}]
@@ -52,8 +53,13 @@ impl Check {
     pub(super) fn run(self) -> Answer {
         let found = self.files.find()?;
         let inspection = found.inspect()?;
-        let findings: Vec<Finding> =
-            inspection.findings().iter().filter(|finding| found.is_meant(&finding.file)).cloned().collect();
+        let acl = AclDocuments::load(&found.directory);
+        let faults = acl.as_ref().err().map(AclErrors::errors).unwrap_or_default();
+        let all = inspection.findings().iter().cloned().chain(faults.iter().map(LoadError::finding));
+        let findings: Vec<Finding> = all.filter(|finding| found.is_meant(&finding.file)).collect();
+        for warning in acl.iter().flat_map(AclDocuments::warnings).filter(|odd| found.is_meant(&odd.file)) {
+            eprintln!("{}", shown(&warning.to_string()));
+        }
         let unreadable = |finding: &Finding| matches!(finding.code, Code::Unreadable | Code::Internal);
         if !findings.is_empty() && findings.iter().all(unreadable) {
             let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
