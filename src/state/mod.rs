@@ -6,6 +6,10 @@
 
 pub mod database;
 mod private_dir;
+#[cfg(test)]
+#[path = "../../tests/support/postgres.rs"]
+#[allow(dead_code, unreachable_pub, reason = "shared with the tests of the whole")]
+pub(crate) mod real_postgres;
 mod revocations;
 #[cfg(test)]
 pub(crate) mod small_disk;

@@ -16,6 +16,7 @@ pub mod answer;
 pub mod http;
 pub mod issuer;
 pub mod key;
+pub mod postgres;
 pub mod real_part;
 pub mod stand;
 

@@ -11,7 +11,7 @@ use super::master_key::{MasterKey, MasterKeyId, MasterKeys};
 use super::place;
 use crate::clock::Timestamp;
 use crate::jose::{MAX_MESSAGES_PER_KEY, SEALING_KEY_BYTES, SealingError, SealingKey, random};
-use crate::state::database::{DataKeyRow, Database, NamespaceRow};
+use crate::state::database::{DataKeyRow, Database, NamespaceRow, Scope};
 
 /// A data key seals no more once this many messages are counted in the database: half of what it may, so that what was
 /// sealed and never committed, and so not counted, does not matter.
@@ -79,7 +79,7 @@ impl DataKeys {
         let wrapped = wrap(master.first(), namespace, generation, raw.as_slice()).await?;
         let row =
             DataKeyRow { generation, master: master.first().id().bytes().to_vec(), wrapped, created: now, sealed: 0 };
-        let mut transaction = self.database.write().await?;
+        let mut transaction = self.database.write(Scope::Secrets(namespace)).await?;
         let found = transaction.namespace(namespace).await?;
         if found.map(|row| row.current_key) != before {
             return Ok(());
@@ -114,7 +114,7 @@ impl DataKeys {
             for (namespace, row) in rows {
                 let raw = unwrap(&master, &namespace, row.clone()).await?;
                 let wrapped = wrap(first, &namespace, row.generation, raw.as_slice()).await?;
-                let mut transaction = self.database.write().await?;
+                let mut transaction = self.database.write(Scope::Secrets(&namespace)).await?;
                 let replaced = transaction.rewrap_data_key(&namespace, &row, first.id().bytes(), &wrapped).await?;
                 transaction.commit().await?;
                 done += u64::from(replaced);

@@ -72,6 +72,7 @@ impl From<DatabaseError> for KvError {
             DatabaseError::Full => Self::Unavailable("the disk of the database is full"),
             DatabaseError::ReadOnly => Self::Unavailable("the database's file or disk is read-only"),
             DatabaseError::Busy => Self::Unavailable("the database is busy"),
+            DatabaseError::Unavailable(_) => Self::Unavailable("the database cannot be reached"),
             DatabaseError::Damaged(_) => Self::Damaged("the database"),
             DatabaseError::State(_) | DatabaseError::Newer { .. } | DatabaseError::Failed(_) => {
                 Self::Unavailable("the database failed")

@@ -24,8 +24,8 @@ impl LocalStore {
             let full = u32::try_from(paths.len()).is_ok_and(|count| count >= BATCH);
             from = match (paths.last(), names.last()) {
                 (Some(_), Some(name)) if full && name.ends_with('/') => end_of(&[folder, name].concat()),
-                // The next possible path.
-                (Some(path), _) if full => [path, "\0"].concat(),
+                // The next possible path: none has a control character.
+                (Some(path), _) if full => [path, "\u{1}"].concat(),
                 _ => break,
             };
         }

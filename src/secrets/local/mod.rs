@@ -22,6 +22,9 @@ mod metadata;
 mod place;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests_on_postgres;
 mod versions;
 mod writing;
 

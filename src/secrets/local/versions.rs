@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::{KvAnswer, KvError, LocalStore, is_gone};
 use crate::clock::Timestamp;
-use crate::state::database::{Place, VersionRow, WriteTransaction};
+use crate::state::database::{Place, Scope, VersionRow, WriteTransaction};
 
 const NO_VERSIONS: KvError = KvError::Invalid("no version number provided");
 
@@ -35,7 +35,7 @@ impl LocalStore {
     }
 
     pub(super) async fn delete_all(&self, place: Place<'_>) -> Result<KvAnswer, KvError> {
-        let mut transaction = self.database.write().await?;
+        let mut transaction = self.database.write(Scope::Secrets(place.namespace)).await?;
         transaction.namespace(place.namespace).await?;
         if let Some(secret) = transaction.secret(place).await? {
             transaction.delete_secret(secret.id).await?;
@@ -49,7 +49,7 @@ impl LocalStore {
         if versions.is_some_and(<[u64]>::is_empty) {
             return Err(NO_VERSIONS);
         }
-        let mut transaction = self.database.write().await?;
+        let mut transaction = self.database.write(Scope::Secrets(place.namespace)).await?;
         transaction.namespace(place.namespace).await?;
         let Some(secret) = transaction.secret(place).await? else { return Ok(KvAnswer::Done) };
         let asked: BTreeSet<u64> =

@@ -7,7 +7,7 @@ use super::{KvAnswer, KvError, KvVersion, LocalStore, SecretData, data_keys, is_
 use crate::clock::Timestamp;
 use crate::jose::SealingKey;
 use crate::secrets::BadData;
-use crate::state::database::{Place, Sealed, SecretRow, ValueRow, VersionRow, WriteTransaction};
+use crate::state::database::{Place, Scope, Sealed, SecretRow, ValueRow, VersionRow, WriteTransaction};
 
 /// A transaction that has a data key to seal with, and the secret as it is.
 pub(super) struct Writing<'a> {
@@ -75,7 +75,7 @@ impl LocalStore {
         for _ in 0..TRIES {
             // Outside of the transaction: to unwrap a key may take a question to somebody else.
             let (generation, key) = self.keys.current(place.namespace, now).await?;
-            let mut transaction = self.database.write().await?;
+            let mut transaction = self.database.write(Scope::Secrets(place.namespace)).await?;
             let Some(namespace) = transaction.namespace(place.namespace).await? else { continue };
             if namespace.current_key == generation && namespace.sealed < data_keys::MAX_COUNTED {
                 let secret = transaction.secret(place).await?;

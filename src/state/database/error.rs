@@ -1,6 +1,7 @@
 //! What a database answers instead of rows.
 
 use sqlx::Error;
+use sqlx::postgres::PgDatabaseError;
 
 use crate::state::StateError;
 
@@ -27,6 +28,9 @@ pub enum DatabaseError {
     /// The file or the disk is read-only.
     #[error("the database cannot be written: its file or its disk is read-only")]
     ReadOnly,
+    /// A server that cannot be reached, does not answer, or does not let us in.
+    #[error("the database is not available: {0}")]
+    Unavailable(String),
     /// Another writer did not finish in time.
     #[error("the database is busy")]
     Busy,
@@ -45,26 +49,54 @@ impl DatabaseError {
     }
 }
 
-/// Result codes (<https://www.sqlite.org/rescode.html>); the lowest byte is the kind.
 impl From<Error> for DatabaseError {
     fn from(error: Error) -> Self {
-        const IO_ERROR_OF_SHARED_MEMORY_SIZE: i32 = 4874;
-        let code = match &error {
-            Error::PoolTimedOut => return Self::Busy,
-            Error::ColumnDecode { .. } => return Self::Damaged(error.to_string()),
-            Error::Database(database) => database.code().and_then(|code| code.parse::<i32>().ok()),
-            _ => None,
-        };
-        match code {
-            Some(IO_ERROR_OF_SHARED_MEMORY_SIZE) => Self::Full,
-            Some(code) => match code & 0xff {
-                5 | 6 => Self::Busy,
-                8 => Self::ReadOnly,
-                11 | 26 => Self::Damaged(error.to_string()),
-                13 => Self::Full,
-                _ => Self::Failed(error.to_string()),
+        match &error {
+            Error::PoolTimedOut => Self::Busy,
+            Error::ColumnDecode { .. } => Self::Damaged(error.to_string()),
+            // A server's words about a connection may name hosts and users: only the kind is told.
+            Error::Io(error) => Self::Unavailable(error.kind().to_string()),
+            Error::Tls(_) => Self::Unavailable("no TLS with it".to_owned()),
+            Error::Protocol(_) => Self::Unavailable("it does not speak PostgreSQL".to_owned()),
+            Error::Database(database) => match database.try_downcast_ref::<PgDatabaseError>() {
+                Some(server) => of_server(server.code(), &error),
+                None => of_file(database.code().as_deref(), &error),
             },
-            None => Self::Failed(error.to_string()),
+            _ => Self::Failed(error.to_string()),
         }
+    }
+}
+
+/// SQLite's result codes (<https://www.sqlite.org/rescode.html>); the lowest byte is the kind.
+fn of_file(code: Option<&str>, error: &Error) -> DatabaseError {
+    const IO_ERROR_OF_SHARED_MEMORY_SIZE: i32 = 4874;
+    match code.and_then(|code| code.parse::<i32>().ok()) {
+        Some(IO_ERROR_OF_SHARED_MEMORY_SIZE) => DatabaseError::Full,
+        Some(code) => match code & 0xff {
+            5 | 6 => DatabaseError::Busy,
+            8 => DatabaseError::ReadOnly,
+            11 | 26 => DatabaseError::Damaged(error.to_string()),
+            13 => DatabaseError::Full,
+            _ => DatabaseError::Failed(error.to_string()),
+        },
+        None => DatabaseError::Failed(error.to_string()),
+    }
+}
+
+/// PostgreSQL's SQLSTATE codes (its manual, appendix A).
+fn of_server(code: &str, error: &Error) -> DatabaseError {
+    match code {
+        "53100" => DatabaseError::Full,
+        // Serialization, deadlock, lock not to be had, statement too slow.
+        "40001" | "40P01" | "55P03" | "57014" | "25P03" => DatabaseError::Busy,
+        "25006" => DatabaseError::ReadOnly,
+        "28000" | "28P01" => DatabaseError::Unavailable("it does not let us in".to_owned()),
+        "3D000" => DatabaseError::Unavailable("there is no database of that name".to_owned()),
+        _ => match code.get(..2) {
+            // Connections, resources, an operator's doing, the server's own disk.
+            Some("08" | "53" | "57" | "58") => DatabaseError::Unavailable(format!("SQLSTATE {code}")),
+            Some("XX") => DatabaseError::Damaged(format!("SQLSTATE {code}")),
+            _ => DatabaseError::Failed(error.to_string()),
+        },
     }
 }

@@ -1,8 +1,6 @@
 //! Rows about namespaces and their data keys. The keys are wrapped; by what, this file does not know.
 
-use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
-
+use super::engine::{Row, query};
 use super::{Database, DatabaseError, WriteTransaction};
 use crate::clock::Timestamp;
 
@@ -53,7 +51,7 @@ impl Database {
     /// # Errors
     /// [`DatabaseError`].
     pub async fn namespace(&self, namespace: &str) -> Result<Option<NamespaceRow>, DatabaseError> {
-        let row = sqlx::query(NAMESPACE).bind(namespace).fetch_optional(&mut *self.reader().await?).await?;
+        let row = query(NAMESPACE).bind(namespace).fetch_optional(self.reader().await?.connection()).await?;
         row.as_ref().map(read_namespace).transpose()
     }
 
@@ -62,8 +60,13 @@ impl Database {
     /// # Errors
     /// [`DatabaseError`].
     pub async fn data_key(&self, namespace: &str, generation: u64) -> Result<Option<DataKeyRow>, DatabaseError> {
-        let query = sqlx::query(DATA_KEY).bind(namespace).bind(whole(generation)?);
-        query.fetch_optional(&mut *self.reader().await?).await?.as_ref().map(|row| read_data_key(row, 0)).transpose()
+        let query = query(DATA_KEY).bind(namespace).bind(whole(generation)?);
+        query
+            .fetch_optional(self.reader().await?.connection())
+            .await?
+            .as_ref()
+            .map(|row| read_data_key(row, 0))
+            .transpose()
     }
 
     /// Which master keys wrap data keys, and how many each.
@@ -71,8 +74,8 @@ impl Database {
     /// # Errors
     /// [`DatabaseError`].
     pub async fn masters(&self) -> Result<Vec<(Vec<u8>, u64)>, DatabaseError> {
-        let rows = sqlx::query(MASTERS).fetch_all(&mut *self.reader().await?).await?;
-        rows.iter().map(|row| Ok((row.try_get(0)?, count(row, 1)?))).collect()
+        let rows = query(MASTERS).fetch_all(self.reader().await?.connection()).await?;
+        rows.iter().map(|row| Ok((row.read(0)?, count(row, 1)?))).collect()
     }
 
     /// At most `limit` data keys, with their namespaces, that another master key than `master` wraps.
@@ -85,8 +88,8 @@ impl Database {
         limit: u32,
     ) -> Result<Vec<(String, DataKeyRow)>, DatabaseError> {
         let rows =
-            sqlx::query(NOT_UNDER).bind(master).bind(i64::from(limit)).fetch_all(&mut *self.reader().await?).await?;
-        rows.iter().map(|row| Ok((row.try_get(0)?, read_data_key(row, 1)?))).collect()
+            query(NOT_UNDER).bind(master).bind(i64::from(limit)).fetch_all(self.reader().await?.connection()).await?;
+        rows.iter().map(|row| Ok((row.read(0)?, read_data_key(row, 1)?))).collect()
     }
 }
 
@@ -96,7 +99,7 @@ impl WriteTransaction {
     /// # Errors
     /// [`DatabaseError`].
     pub async fn namespace(&mut self, namespace: &str) -> Result<Option<NamespaceRow>, DatabaseError> {
-        let row = sqlx::query(NAMESPACE).bind(namespace).fetch_optional(&mut *self.0).await?;
+        let row = query(NAMESPACE).bind(namespace).fetch_optional(self.connection()).await?;
         row.as_ref().map(read_namespace).transpose()
     }
 
@@ -105,7 +108,7 @@ impl WriteTransaction {
     /// # Errors
     /// [`DatabaseError`].
     pub async fn insert_namespace(&mut self, namespace: &str, current_key: u64) -> Result<(), DatabaseError> {
-        sqlx::query(INSERT_NAMESPACE).bind(namespace).bind(whole(current_key)?).execute(&mut *self.0).await?;
+        query(INSERT_NAMESPACE).bind(namespace).bind(whole(current_key)?).execute(self.connection()).await?;
         Ok(())
     }
 
@@ -114,7 +117,7 @@ impl WriteTransaction {
     /// # Errors
     /// [`DatabaseError`].
     pub async fn use_data_key(&mut self, namespace: &str, generation: u64) -> Result<(), DatabaseError> {
-        sqlx::query(USE_KEY).bind(namespace).bind(whole(generation)?).execute(&mut *self.0).await?;
+        query(USE_KEY).bind(namespace).bind(whole(generation)?).execute(self.connection()).await?;
         Ok(())
     }
 
@@ -123,14 +126,14 @@ impl WriteTransaction {
     /// # Errors
     /// [`DatabaseError`], also where the generation exists.
     pub async fn insert_data_key(&mut self, namespace: &str, key: &DataKeyRow) -> Result<(), DatabaseError> {
-        sqlx::query(INSERT_KEY)
+        query(INSERT_KEY)
             .bind(namespace)
             .bind(whole(key.generation)?)
             .bind(key.created.as_millis())
             .bind(whole(key.sealed)?)
             .bind(key.master.as_slice())
             .bind(key.wrapped.as_slice())
-            .execute(&mut *self.0)
+            .execute(self.connection())
             .await?;
         Ok(())
     }
@@ -146,8 +149,8 @@ impl WriteTransaction {
         master: &[u8],
         wrapped: &[u8],
     ) -> Result<bool, DatabaseError> {
-        let query = sqlx::query(REWRAP).bind(namespace).bind(whole(old.generation)?).bind(master).bind(wrapped);
-        Ok(query.bind(old.wrapped.as_slice()).execute(&mut *self.0).await?.rows_affected() == 1)
+        let query = query(REWRAP).bind(namespace).bind(whole(old.generation)?).bind(master).bind(wrapped);
+        Ok(query.bind(old.wrapped.as_slice()).execute(self.connection()).await? == 1)
     }
 
     /// Counts messages that were sealed under a key.
@@ -155,33 +158,33 @@ impl WriteTransaction {
     /// # Errors
     /// [`DatabaseError`].
     pub async fn count_sealed(&mut self, namespace: &str, generation: u64, messages: u64) -> Result<(), DatabaseError> {
-        let query = sqlx::query(COUNT_SEALED).bind(namespace).bind(whole(generation)?).bind(whole(messages)?);
-        query.execute(&mut *self.0).await?;
+        let query = query(COUNT_SEALED).bind(namespace).bind(whole(generation)?).bind(whole(messages)?);
+        query.execute(self.connection()).await?;
         Ok(())
     }
 }
 
-fn read_namespace(row: &SqliteRow) -> Result<NamespaceRow, DatabaseError> {
+fn read_namespace(row: &Row) -> Result<NamespaceRow, DatabaseError> {
     Ok(NamespaceRow { current_key: count(row, 0)?, sealed: count(row, 1)?, secrets: count(row, 2)? })
 }
 
-fn read_data_key(row: &SqliteRow, from: usize) -> Result<DataKeyRow, DatabaseError> {
+fn read_data_key(row: &Row, from: usize) -> Result<DataKeyRow, DatabaseError> {
     Ok(DataKeyRow {
         generation: count(row, from)?,
-        master: row.try_get(from + 1)?,
-        wrapped: row.try_get(from + 2)?,
+        master: row.read(from + 1)?,
+        wrapped: row.read(from + 2)?,
         created: moment(row, from + 3)?,
         sealed: count(row, from + 4)?,
     })
 }
 
 /// A number that is never negative.
-pub(super) fn count(row: &SqliteRow, column: usize) -> Result<u64, DatabaseError> {
-    u64::try_from(row.try_get::<i64, _>(column)?).map_err(|_| DatabaseError::row("a number is negative"))
+pub(super) fn count(row: &Row, column: usize) -> Result<u64, DatabaseError> {
+    u64::try_from(row.read::<i64>(column)?).map_err(|_| DatabaseError::row("a number is negative"))
 }
 
-pub(super) fn moment(row: &SqliteRow, column: usize) -> Result<Timestamp, DatabaseError> {
-    Ok(Timestamp::from_millis(row.try_get(column)?))
+pub(super) fn moment(row: &Row, column: usize) -> Result<Timestamp, DatabaseError> {
+    Ok(Timestamp::from_millis(row.read(column)?))
 }
 
 /// As the database keeps a number.

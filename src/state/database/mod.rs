@@ -1,74 +1,114 @@
 //! The database: what must outlive the process and be found again by more than a name.
 //!
-//! Decides when something counts as written (once the disk has it), that one process owns the file, and which layout a file
-//! must have. Refuses to know what a secret is, how a value is encrypted, and who may read it: rows go in and come out as
-//! plain Rust values, and no type of sqlx leaves this directory, which is the only one that knows sqlx.
+//! Decides when something counts as written (once the disk has it), that one process owns an embedded file, and which layout a
+//! database must have. Refuses to know what a secret or an account is, how a value is encrypted, and who may read it: rows go
+//! in and come out as plain Rust values, and no type of sqlx leaves this directory, which is the only one that knows sqlx.
 //!
-//! # SQLite now, PostgreSQL beside it
+//! # SQLite or PostgreSQL, by one text
 //! Every statement is written once, in what both speak: `$1` placeholders, `ON CONFLICT`, `RETURNING`, `BIGINT` milliseconds
-//! and 0/1 instead of dates and booleans, no function that only one of them has. Where they differ, `schema.rs` has a word
-//! that is filled in when a migration runs (`{bytes}`: `BLOB` or `BYTEA`; `{id}`: a key that counts up; `{text}`: text that is
-//! compared byte by byte, `COLLATE "C"` in PostgreSQL). The one other difference is how a writer begins: here
-//! `BEGIN IMMEDIATE`, as SQLite has one writer anyway; there `BEGIN` and `FOR UPDATE` on the namespace's row, which every
-//! write reads first ([`WriteTransaction::namespace`]) for this reason. The functions that run statements name their
-//! database in one alias, `Engine`; a second one makes that a macro's parameter, not a second text.
+//! and 0/1 instead of dates and booleans, no function that only one of them has. A file with rows looks like this:
+//!
+//! ```ignore
+//! pub(super) const TABLES: &str = "CREATE TABLE things (name {text} NOT NULL PRIMARY KEY, n BIGINT NOT NULL);";
+//! let row = query("SELECT n FROM things WHERE name = $1").bind(name).fetch_optional(self.reader().await?.connection()).await?;
+//! let changed = query("UPDATE things SET n = $2 WHERE name = $1").bind(name).bind(7_i64).execute(self.connection()).await?;
+//! row.map(|row| row.read::<i64>(0)).transpose()
+//! ```
+//!
+//! Values are `i64`, `&str`, `&[u8]` and `Option`s of them; columns are read as `i64`, `String`, `Vec<u8>` and `Option`s.
+//! `TABLES` stand in `schema.rs`, where `{bytes}` (`BLOB` or `BYTEA`), `{id}` (a key that counts up) and `{text}` (text that is
+//! compared byte by byte) are filled in. Sums of `BIGINT` are no `BIGINT` in PostgreSQL: `CAST(... AS BIGINT)`.
+//!
+//! # Writers
+//! Whoever writes names a [`Scope`], such as the secrets of a namespace: writers of one scope wait for each other, in this process and in
+//! every replica, so that what a transaction has read stays as it is until it commits. SQLite has one writer anyway
+//! (`BEGIN IMMEDIATE`); PostgreSQL takes an advisory lock that ends with the transaction. Rows that two scopes change are to be
+//! changed by one statement that says in its `WHERE` what it replaces.
 //!
 //! # What an acknowledgement means
-//! `journal_mode = WAL` with `synchronous = FULL`: a commit returns after the write-ahead log was synced. With `NORMAL`, which
-//! is faster and often recommended for WAL, power loss takes the last commits with it.
+//! SQLite: `journal_mode = WAL` with `synchronous = FULL`: a commit returns after the write-ahead log was synced. With `NORMAL`,
+//! which is faster and often recommended for WAL, power loss takes the last commits with it. PostgreSQL: `synchronous_commit =
+//! on`, whatever the server's default is.
 
+mod engine;
 mod error;
 mod keys;
+mod postgres;
 mod readers;
 mod schema;
 mod secret_writes;
 mod secrets;
+mod sqlite;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
-use sqlx::{ConnectOptions as _, Connection as _};
-
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgPool, Postgres};
+use sqlx::sqlite::{Sqlite, SqliteConnection};
 use tokio::sync::MappedMutexGuard;
 
 pub use error::DatabaseError;
 pub use keys::{DataKeyRow, NamespaceRow};
+pub use postgres::{DatabaseUrl, DatabaseUrlFault};
 pub use schema::SCHEMA_VERSION;
 pub use secrets::{Place, Sealed, SecretRow, ValueRow, VersionRow};
 
-use super::{DirLock, PrivateDir};
+use super::PrivateDir;
 use crate::clock::Timestamp;
-use readers::Readers;
-
-/// The database that statements run on.
-type Engine = sqlx::Sqlite;
+use engine::{Connection, in_time};
+use sqlite::{Opened, SqliteDatabase};
 
 /// The file in the data directory; SQLite keeps `-wal` and `-shm` beside it, with the same mode.
 pub const DATABASE_FILE: &str = "cambio.db";
 const LOCK: &str = ".cambio.db.lock";
-/// How many reads run at the same time; further ones wait.
+/// How many reads of a file run at the same time; further ones wait.
 const READERS: usize = 4;
-/// How long a statement waits for a connection, and SQLite for a lock, before it fails as busy.
+/// How long a statement waits for a connection to a file, and SQLite for a lock, before it fails as busy.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The embedded database. Cheap to clone; one process at a time has it open.
+/// The durable store. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Database(Arc<Pools>);
+pub struct Database(Arc<Engine>);
 
 #[derive(Debug)]
-struct Pools {
-    /// One connection: SQLite has one writer, and waiting for a connection is fair, waiting for its lock is not.
-    writer: SqlitePool,
-    readers: Readers,
-    _lock: DirLock,
+enum Engine {
+    /// A file; one process at a time has it open.
+    Sqlite(SqliteDatabase),
+    /// A server that replicas share.
+    Postgres(PgPool),
 }
 
 /// Writes that are all done, or none of them. Dropped without [`commit`](Self::commit), nothing was done.
 #[derive(Debug)]
-pub struct WriteTransaction(sqlx::Transaction<'static, Engine>);
+pub struct WriteTransaction(Transaction);
+
+#[derive(Debug)]
+enum Transaction {
+    Sqlite(sqlx::Transaction<'static, Sqlite>),
+    Postgres(sqlx::Transaction<'static, Postgres>),
+}
+
+/// Whose writers wait for each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope<'a> {
+    /// The secrets of a namespace; the root's name is empty.
+    Secrets(&'a str),
+    /// Service accounts and their tokens.
+    Accounts,
+    /// Signing keys and other keys that replicas share.
+    Keys,
+    /// Revoked tokens.
+    Revocations,
+    /// Records of decisions.
+    Decisions,
+}
+
+/// A connection that only reads.
+enum Reader<'a> {
+    Sqlite(MappedMutexGuard<'a, SqliteConnection>),
+    Postgres(PoolConnection<Postgres>),
+}
 
 impl Database {
     /// Opens `cambio.db` in `dir`, made with mode 0600 if it is missing, and brings its layout up to date in one transaction.
@@ -79,93 +119,114 @@ impl Database {
     /// later cambio wrote it, and nothing was changed then; [`DatabaseError::Damaged`], [`DatabaseError::ReadOnly`],
     /// [`DatabaseError::Full`], [`DatabaseError::Failed`].
     pub async fn open(dir: &PrivateDir, now: Timestamp) -> Result<Self, DatabaseError> {
-        let held = dir.clone();
-        let lock = tokio::task::spawn_blocking(move || {
-            let lock = held.lock(LOCK, PATIENCE)?;
-            // Made here, so that it never has a wider mode, not for a moment, and its name is on the disk.
-            held.append(DATABASE_FILE).map(|_| lock)
-        });
-        let lock = lock.await.map_err(|_| DatabaseError::Failed("the thread that opens it stopped".to_owned()))??;
-        let options = SqliteConnectOptions::new()
-            .filename(dir.join(DATABASE_FILE))
-            .create_if_missing(false)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(PATIENCE)
-            // What is removed for good is overwritten, not only unlinked.
-            .pragma("secure_delete", "ON")
-            // Nothing about secrets in files under /tmp.
-            .pragma("temp_store", "MEMORY")
-            // A file that somebody prepared runs no function of ours from a view or a trigger, and an odd page is noticed.
-            .pragma("trusted_schema", "OFF")
-            .pragma("cell_size_check", "ON")
-            .disable_statement_logging();
-        let writer = SqlitePoolOptions::new()
-            .max_connections(1)
-            .acquire_timeout(PATIENCE)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            // It is a file: a connection does not die of silence.
-            .test_before_acquire(false)
-            .after_release(|connection, _| Box::pin(is_done(connection)))
-            .connect_with(options.clone())
-            .await?;
-        schema::bring_up_to_date(&writer, now).await?;
-        let readers = Readers::open(&options.pragma("query_only", "ON"), READERS).await?;
-        Ok(Self(Arc::new(Pools { writer, readers, _lock: lock })))
+        let opened = Opened::file(dir).await?;
+        let mut migration = opened.writer.begin_with("BEGIN IMMEDIATE").await?;
+        schema::bring_up_to_date(Connection::Sqlite(&mut migration), schema::SQLITE, now).await?;
+        migration.commit().await?;
+        Ok(Self(Arc::new(Engine::Sqlite(opened.with_readers().await?))))
     }
 
-    /// Begins to write; waits for other writers.
+    /// Connects to a PostgreSQL, for which it waits up to 15 seconds, and brings its layout up to date in one transaction; of
+    /// replicas that start at once, one does that and the others wait for it.
     ///
     /// # Errors
-    /// [`DatabaseError::Busy`] after five seconds, [`DatabaseError::ReadOnly`], [`DatabaseError::Failed`].
-    pub async fn write(&self) -> Result<WriteTransaction, DatabaseError> {
-        Ok(WriteTransaction(self.0.writer.begin_with("BEGIN IMMEDIATE").await?))
+    /// [`DatabaseError::Unavailable`] where it cannot be reached or does not let us in; [`DatabaseError::Newer`] as for a file;
+    /// others. None names the URL, the user or the password.
+    pub async fn connect(url: &DatabaseUrl, now: Timestamp) -> Result<Self, DatabaseError> {
+        let pool = postgres::connect(url).await?;
+        let mut migration = postgres::begin(&pool, "layout").await?;
+        schema::bring_up_to_date(Connection::Postgres(&mut migration), schema::POSTGRES, now).await?;
+        in_time(migration.commit()).await?;
+        Ok(Self(Arc::new(Engine::Postgres(pool))))
     }
 
-    /// Reads every page and every index, and looks for rows that refer to nothing. Takes seconds for a large file.
+    /// Whether replicas can share it.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        matches!(&*self.0, Engine::Postgres(_))
+    }
+
+    /// Begins to write; waits for other writers of the scope.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Busy`] after five seconds, [`DatabaseError::ReadOnly`], [`DatabaseError::Unavailable`],
+    /// [`DatabaseError::Failed`].
+    pub async fn write(&self, scope: Scope<'_>) -> Result<WriteTransaction, DatabaseError> {
+        Ok(WriteTransaction(match &*self.0 {
+            Engine::Sqlite(file) => Transaction::Sqlite(file.begin().await?),
+            Engine::Postgres(pool) => Transaction::Postgres(postgres::begin(pool, &scope.text()).await?),
+        }))
+    }
+
+    /// Whether it answers.
+    ///
+    /// # Errors
+    /// [`DatabaseError`].
+    pub async fn ping(&self) -> Result<(), DatabaseError> {
+        let mut reader = self.reader().await?;
+        engine::query("SELECT 1").execute(reader.connection()).await.map(|_| ())
+    }
+
+    /// Of a file: reads every page and every index, and looks for rows that refer to nothing, which takes seconds for a large
+    /// one. A server looks after its own.
     ///
     /// # Errors
     /// [`DatabaseError::Damaged`] with the first fault; it names tables and pages, no content.
     pub async fn check(&self) -> Result<(), DatabaseError> {
-        let mut reader = self.reader().await?;
-        let found: String = sqlx::query_scalar("PRAGMA integrity_check(1)").fetch_one(&mut *reader).await?;
-        if found != "ok" {
-            return Err(DatabaseError::Damaged(found));
-        }
-        match sqlx::query("PRAGMA foreign_key_check").fetch_optional(&mut *reader).await? {
-            Some(_) => Err(DatabaseError::Damaged("a row refers to nothing".to_owned())),
-            None => Ok(()),
+        match &*self.0 {
+            Engine::Sqlite(file) => file.check().await,
+            Engine::Postgres(_) => self.ping().await,
         }
     }
 
-    /// Closes the file once everybody is done with it, and writes the log back into it. Without it nothing is lost: the
+    /// Closes it once everybody is done with it; a file's log is written back into it. Without it nothing is lost: the
     /// next one who opens the file does that.
     pub async fn close(&self) {
-        self.0.readers.close().await;
-        self.0.writer.close().await;
+        match &*self.0 {
+            Engine::Sqlite(file) => {
+                file.readers.close().await;
+                file.writer.close().await;
+            }
+            Engine::Postgres(pool) => pool.close().await,
+        }
     }
 
     /// Runs statements that no code of ours would: how many rows they changed.
     #[cfg(test)]
     pub(crate) async fn tamper(&self, sql: &'static str) -> u64 {
-        sqlx::raw_sql(sql).execute(&self.0.writer).await.unwrap().rows_affected()
+        match &*self.0 {
+            Engine::Sqlite(file) => sqlx::raw_sql(sql).execute(&file.writer).await.unwrap().rows_affected(),
+            Engine::Postgres(pool) => sqlx::raw_sql(sql).execute(pool).await.unwrap().rows_affected(),
+        }
     }
 
-    async fn reader(&self) -> Result<MappedMutexGuard<'_, SqliteConnection>, DatabaseError> {
-        self.0.readers.take().await
+    async fn reader(&self) -> Result<Reader<'_>, DatabaseError> {
+        Ok(match &*self.0 {
+            Engine::Sqlite(file) => Reader::Sqlite(file.readers.take().await?),
+            Engine::Postgres(pool) => Reader::Postgres(in_time(pool.acquire()).await?),
+        })
     }
 }
 
-/// Whether a connection that was given back can be used again. On some errors, a full disk among them, SQLite rolls back of
-/// itself; sqlx then counts a transaction that does not exist, and would never begin another one on this connection.
-async fn is_done(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
-    if connection.is_in_transaction() {
-        // A rollback may be on its way; this comes after it.
-        connection.ping().await?;
+impl Scope<'_> {
+    fn text(self) -> String {
+        match self {
+            Self::Secrets(namespace) => format!("secrets/{namespace}"),
+            Self::Accounts => "accounts".to_owned(),
+            Self::Keys => "keys".to_owned(),
+            Self::Revocations => "revocations".to_owned(),
+            Self::Decisions => "decisions".to_owned(),
+        }
     }
-    Ok(!connection.is_in_transaction())
+}
+
+impl Reader<'_> {
+    fn connection(&mut self) -> Connection<'_> {
+        match self {
+            Self::Sqlite(connection) => Connection::Sqlite(connection),
+            Self::Postgres(connection) => Connection::Postgres(connection),
+        }
+    }
 }
 
 impl WriteTransaction {
@@ -173,9 +234,26 @@ impl WriteTransaction {
     ///
     /// # Errors
     /// [`DatabaseError::Full`] and others; then nothing of it happened, unless the disk itself failed
-    /// ([`DatabaseError::Failed`]), when it is unknown.
+    /// ([`DatabaseError::Failed`]) or the server went away meanwhile ([`DatabaseError::Unavailable`]), when it is unknown.
     pub async fn commit(self) -> Result<(), DatabaseError> {
-        Ok(self.0.commit().await?)
+        match self.0 {
+            Transaction::Sqlite(transaction) => Ok(transaction.commit().await?),
+            Transaction::Postgres(transaction) => in_time(transaction.commit()).await,
+        }
+    }
+
+    fn connection(&mut self) -> Connection<'_> {
+        match &mut self.0 {
+            Transaction::Sqlite(transaction) => Connection::Sqlite(transaction),
+            Transaction::Postgres(transaction) => Connection::Postgres(transaction),
+        }
+    }
+}
+
+#[cfg(test)]
+impl super::real_postgres::Postgres {
+    pub(crate) fn database_url(&self) -> DatabaseUrl {
+        DatabaseUrl::new(zeroize::Zeroizing::new(self.url())).unwrap()
     }
 }
 
@@ -186,6 +264,15 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
 
+    impl Database {
+        fn file_writer(&self) -> &sqlx::SqlitePool {
+            match &*self.0 {
+                Engine::Sqlite(file) => &file.writer,
+                Engine::Postgres(_) => panic!("not a file"),
+            }
+        }
+    }
+
     const NOW: Timestamp = Timestamp::from_secs(1_795_000_000);
 
     fn home() -> (tempfile::TempDir, PrivateDir) {
@@ -194,13 +281,13 @@ mod tests {
         (home, dir)
     }
 
-    async fn pragma(pool: &SqlitePool, name: &str) -> String {
+    async fn pragma(pool: &sqlx::SqlitePool, name: &str) -> String {
         let text = sqlx::AssertSqlSafe(format!("SELECT CAST({name} AS TEXT) FROM pragma_{name}"));
         sqlx::query_scalar(text).fetch_one(pool).await.unwrap()
     }
 
     async fn fill_a_secret(database: &Database, path: &str, bytes: usize) -> Result<(), DatabaseError> {
-        let mut write = database.write().await?;
+        let mut write = database.write(Scope::Secrets("")).await?;
         if write.namespace("").await?.is_none() {
             let key = DataKeyRow { generation: 1, master: vec![1; 8], wrapped: vec![2; 60], created: NOW, sealed: 0 };
             write.insert_data_key("", &key).await?;
@@ -221,10 +308,10 @@ mod tests {
         for (name, value) in
             [("journal_mode", "wal"), ("synchronous", "2"), ("foreign_keys", "1"), ("secure_delete", "1")]
         {
-            assert_eq!(pragma(&database.0.writer, name).await, value, "{name}");
+            assert_eq!(pragma(database.file_writer(), name).await, value, "{name}");
         }
         let mut reader = database.reader().await.unwrap();
-        assert!(sqlx::query("DELETE FROM secrets").execute(&mut *reader).await.is_err(), "readers only read");
+        assert!(engine::query("DELETE FROM secrets").execute(reader.connection()).await.is_err(), "readers only read");
         drop(reader);
         for name in dir.names().unwrap() {
             let mode = fs::metadata(dir.join(&name)).unwrap().permissions().mode() & 0o777;
@@ -257,7 +344,7 @@ mod tests {
         let (_home, dir) = home();
         let database = Database::open(&dir, NOW).await.unwrap();
         let later = "INSERT INTO schema_versions (version, applied_ms) VALUES (99, 0)";
-        sqlx::query(later).execute(&database.0.writer).await.unwrap();
+        sqlx::query(later).execute(database.file_writer()).await.unwrap();
         database.close().await;
         drop(database);
         let before = fs::read(dir.join(DATABASE_FILE)).unwrap();
@@ -343,7 +430,7 @@ mod tests {
             let writing = fill_a_secret(&database, "given-up", 1000);
             // Cut off at another moment each time, also in the middle of a statement.
             let _ = tokio::time::timeout(Duration::from_micros(round * 20), writing).await;
-            let mut write = database.write().await.unwrap();
+            let mut write = database.write(Scope::Secrets("")).await.unwrap();
             if let Some(row) = write.secret(Place { namespace: "", mount: "kv", path: "given-up" }).await.unwrap() {
                 write.delete_secret(row.id).await.unwrap();
             }

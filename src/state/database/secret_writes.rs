@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::engine::query;
 use super::keys::whole;
 use super::secrets::{Place, Sealed, SecretRow, ValueRow, VersionRow, secret, value, versions};
 use super::{DatabaseError, WriteTransaction};
@@ -29,7 +30,7 @@ impl WriteTransaction {
     /// # Errors
     /// [`DatabaseError`].
     pub async fn value(&mut self, place: Place<'_>, version: Option<u64>) -> Result<Option<ValueRow>, DatabaseError> {
-        value(&mut *self.0, place, version).await
+        value(self.connection(), place, version).await
     }
 
     /// A secret without its versions.
@@ -37,7 +38,7 @@ impl WriteTransaction {
     /// # Errors
     /// [`DatabaseError`].
     pub async fn secret(&mut self, place: Place<'_>) -> Result<Option<SecretRow>, DatabaseError> {
-        secret(&mut *self.0, place).await
+        secret(self.connection(), place).await
     }
 
     /// The versions of a secret, in their order.
@@ -45,7 +46,7 @@ impl WriteTransaction {
     /// # Errors
     /// [`DatabaseError`].
     pub async fn versions(&mut self, id: i64) -> Result<Vec<VersionRow>, DatabaseError> {
-        versions(&mut *self.0, id).await
+        versions(self.connection(), id).await
     }
 
     /// Inserts a secret, counts it, and returns its number.
@@ -53,7 +54,7 @@ impl WriteTransaction {
     /// # Errors
     /// [`DatabaseError`], also where it exists.
     pub async fn insert_secret(&mut self, place: Place<'_>, row: &SecretRow) -> Result<i64, DatabaseError> {
-        let id: i64 = sqlx::query_scalar(INSERT)
+        let row = query(INSERT)
             .bind(place.namespace)
             .bind(place.mount)
             .bind(place.path)
@@ -66,9 +67,10 @@ impl WriteTransaction {
             .bind(span(row.delete_after))
             .bind(row.custom.as_ref().map(|custom| whole(custom.key)).transpose()?)
             .bind(row.custom.as_ref().map(|custom| custom.bytes.as_slice()))
-            .fetch_one(&mut *self.0)
+            .fetch_one(self.connection())
             .await?;
-        sqlx::query(ONE_MORE).bind(place.namespace).execute(&mut *self.0).await?;
+        let id: i64 = row.read(0)?;
+        query(ONE_MORE).bind(place.namespace).execute(self.connection()).await?;
         Ok(id)
     }
 
@@ -77,7 +79,7 @@ impl WriteTransaction {
     /// # Errors
     /// [`DatabaseError`].
     pub async fn update_secret(&mut self, row: &SecretRow) -> Result<(), DatabaseError> {
-        sqlx::query(UPDATE)
+        query(UPDATE)
             .bind(row.id)
             .bind(row.updated.as_millis())
             .bind(whole(row.current)?)
@@ -87,7 +89,7 @@ impl WriteTransaction {
             .bind(span(row.delete_after))
             .bind(row.custom.as_ref().map(|custom| whole(custom.key)).transpose()?)
             .bind(row.custom.as_ref().map(|custom| custom.bytes.as_slice()))
-            .execute(&mut *self.0)
+            .execute(self.connection())
             .await?;
         Ok(())
     }
@@ -97,8 +99,8 @@ impl WriteTransaction {
     /// # Errors
     /// [`DatabaseError`].
     pub async fn delete_secret(&mut self, id: i64) -> Result<(), DatabaseError> {
-        sqlx::query(ONE_LESS).bind(id).execute(&mut *self.0).await?;
-        sqlx::query(DELETE).bind(id).execute(&mut *self.0).await?;
+        query(ONE_LESS).bind(id).execute(self.connection()).await?;
+        query(DELETE).bind(id).execute(self.connection()).await?;
         Ok(())
     }
 
@@ -107,14 +109,14 @@ impl WriteTransaction {
     /// # Errors
     /// [`DatabaseError`], also where it exists.
     pub async fn insert_version(&mut self, id: i64, row: &VersionRow, value: &Sealed) -> Result<(), DatabaseError> {
-        sqlx::query(INSERT_VERSION)
+        query(INSERT_VERSION)
             .bind(id)
             .bind(whole(row.version)?)
             .bind(row.created.as_millis())
             .bind(row.deletion.map(Timestamp::as_millis))
             .bind(whole(value.key)?)
             .bind(value.bytes.as_slice())
-            .execute(&mut *self.0)
+            .execute(self.connection())
             .await?;
         Ok(())
     }
@@ -124,8 +126,8 @@ impl WriteTransaction {
     /// # Errors
     /// [`DatabaseError`].
     pub async fn set_deletion(&mut self, id: i64, version: u64, at: Option<Timestamp>) -> Result<(), DatabaseError> {
-        let query = sqlx::query(SET_DELETION).bind(id).bind(whole(version)?).bind(at.map(Timestamp::as_millis));
-        query.execute(&mut *self.0).await?;
+        let query = query(SET_DELETION).bind(id).bind(whole(version)?).bind(at.map(Timestamp::as_millis));
+        query.execute(self.connection()).await?;
         Ok(())
     }
 
@@ -134,7 +136,7 @@ impl WriteTransaction {
     /// # Errors
     /// [`DatabaseError`].
     pub async fn destroy(&mut self, id: i64, version: u64) -> Result<(), DatabaseError> {
-        sqlx::query(DESTROY).bind(id).bind(whole(version)?).execute(&mut *self.0).await?;
+        query(DESTROY).bind(id).bind(whole(version)?).execute(self.connection()).await?;
         Ok(())
     }
 
@@ -143,7 +145,7 @@ impl WriteTransaction {
     /// # Errors
     /// [`DatabaseError`].
     pub async fn prune(&mut self, id: i64, oldest: u64) -> Result<(), DatabaseError> {
-        sqlx::query(PRUNE).bind(id).bind(whole(oldest)?).execute(&mut *self.0).await?;
+        query(PRUNE).bind(id).bind(whole(oldest)?).execute(self.connection()).await?;
         Ok(())
     }
 }

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use sqlx::Row as _;
-use sqlx::sqlite::{SqliteExecutor, SqliteRow};
-
+use super::engine::{Connection, Row, query};
 use super::keys::{count, moment};
 use super::{Database, DatabaseError};
 use crate::clock::Timestamp;
@@ -122,7 +120,7 @@ impl Database {
     /// # Errors
     /// [`DatabaseError`].
     pub async fn value(&self, place: Place<'_>, version: Option<u64>) -> Result<Option<ValueRow>, DatabaseError> {
-        value(&mut *self.reader().await?, place, version).await
+        value(self.reader().await?.connection(), place, version).await
     }
 
     /// A secret and its versions, in their order, as they are at one moment.
@@ -130,10 +128,10 @@ impl Database {
     /// # Errors
     /// [`DatabaseError`].
     pub async fn secret(&self, place: Place<'_>) -> Result<Option<(SecretRow, Vec<VersionRow>)>, DatabaseError> {
-        let query = sqlx::query(SECRET_AND_VERSIONS).bind(place.namespace).bind(place.mount).bind(place.path);
-        let rows = query.fetch_all(&mut *self.reader().await?).await?;
+        let query = query(SECRET_AND_VERSIONS).bind(place.namespace).bind(place.mount).bind(place.path);
+        let rows = query.fetch_all(self.reader().await?.connection()).await?;
         let Some(last) = rows.last() else { return Ok(None) };
-        let versions = rows.iter().filter(|row| !matches!(row.try_get::<Option<i64>, _>(VERSION_COLUMN), Ok(None)));
+        let versions = rows.iter().filter(|row| !matches!(row.read::<Option<i64>>(VERSION_COLUMN), Ok(None)));
         let versions = versions.map(|row| read_version(row, VERSION_COLUMN)).collect::<Result<_, _>>()?;
         Ok(Some((read_secret(last)?, versions)))
     }
@@ -150,35 +148,32 @@ impl Database {
         end: &str,
         limit: u32,
     ) -> Result<Vec<String>, DatabaseError> {
-        let query = sqlx::query_scalar(PATHS).bind(namespace).bind(mount).bind(from).bind(end).bind(i64::from(limit));
-        Ok(query.fetch_all(&mut *self.reader().await?).await?)
+        let query = query(PATHS).bind(namespace).bind(mount).bind(from).bind(end).bind(i64::from(limit));
+        query.fetch_all(self.reader().await?.connection()).await?.iter().map(|row| row.read(0)).collect()
     }
 }
 
-pub(super) async fn value<'e>(
-    executor: impl SqliteExecutor<'e>,
+pub(super) async fn value(
+    connection: Connection<'_>,
     place: Place<'_>,
     version: Option<u64>,
 ) -> Result<Option<ValueRow>, DatabaseError> {
     // A version beyond what the database can count does not exist.
     let Ok(version) = i64::try_from(version.unwrap_or(0)) else { return Ok(None) };
-    let query = sqlx::query(VALUE).bind(place.namespace).bind(place.mount).bind(place.path).bind(version);
-    let Some(row) = query.fetch_optional(executor).await? else { return Ok(None) };
+    let query = query(VALUE).bind(place.namespace).bind(place.mount).bind(place.path).bind(version);
+    let Some(row) = query.fetch_optional(connection).await? else { return Ok(None) };
     Ok(Some(ValueRow { version: read_version(&row, 0)?, custom: read_sealed(&row, 4)?, value: read_sealed(&row, 6)? }))
 }
 
-pub(super) async fn secret<'e>(
-    executor: impl SqliteExecutor<'e>,
-    place: Place<'_>,
-) -> Result<Option<SecretRow>, DatabaseError> {
-    let query = sqlx::query(SECRET).bind(place.namespace).bind(place.mount).bind(place.path);
-    let Some(row) = query.fetch_optional(executor).await? else { return Ok(None) };
+pub(super) async fn secret(connection: Connection<'_>, place: Place<'_>) -> Result<Option<SecretRow>, DatabaseError> {
+    let query = query(SECRET).bind(place.namespace).bind(place.mount).bind(place.path);
+    let Some(row) = query.fetch_optional(connection).await? else { return Ok(None) };
     read_secret(&row).map(Some)
 }
 
-fn read_secret(row: &SqliteRow) -> Result<SecretRow, DatabaseError> {
+fn read_secret(row: &Row) -> Result<SecretRow, DatabaseError> {
     Ok(SecretRow {
-        id: row.try_get(0)?,
+        id: row.read(0)?,
         created: moment(row, 1)?,
         updated: moment(row, 2)?,
         current: count(row, 3)?,
@@ -190,21 +185,21 @@ fn read_secret(row: &SqliteRow) -> Result<SecretRow, DatabaseError> {
     })
 }
 
-pub(super) async fn versions<'e>(executor: impl SqliteExecutor<'e>, id: i64) -> Result<Vec<VersionRow>, DatabaseError> {
-    sqlx::query(VERSIONS).bind(id).fetch_all(executor).await?.iter().map(|row| read_version(row, 0)).collect()
+pub(super) async fn versions(connection: Connection<'_>, id: i64) -> Result<Vec<VersionRow>, DatabaseError> {
+    query(VERSIONS).bind(id).fetch_all(connection).await?.iter().map(|row| read_version(row, 0)).collect()
 }
 
-fn read_version(row: &SqliteRow, from: usize) -> Result<VersionRow, DatabaseError> {
+fn read_version(row: &Row, from: usize) -> Result<VersionRow, DatabaseError> {
     Ok(VersionRow {
         version: count(row, from)?,
         created: moment(row, from + 1)?,
-        deletion: row.try_get::<Option<i64>, _>(from + 2)?.map(Timestamp::from_millis),
+        deletion: row.read::<Option<i64>>(from + 2)?.map(Timestamp::from_millis),
         destroyed: count(row, from + 3)? != 0,
     })
 }
 
-fn read_sealed(row: &SqliteRow, from: usize) -> Result<Option<Sealed>, DatabaseError> {
-    let (key, bytes): (Option<i64>, Option<Vec<u8>>) = (row.try_get(from)?, row.try_get(from + 1)?);
+fn read_sealed(row: &Row, from: usize) -> Result<Option<Sealed>, DatabaseError> {
+    let (key, bytes): (Option<i64>, Option<Vec<u8>>) = (row.read(from)?, row.read(from + 1)?);
     match (key, bytes) {
         (Some(_), Some(bytes)) => Ok(Some(Sealed { key: count(row, from)?, bytes })),
         (None, None) => Ok(None),

@@ -1,0 +1,173 @@
+//! The engine that replicas share: a PostgreSQL, reached by a URL.
+
+use std::fmt;
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode, Postgres};
+use sqlx::{ConnectOptions as _, Connection as _, Transaction};
+use tokio::time::{Instant, sleep};
+use zeroize::Zeroizing;
+
+use super::DatabaseError;
+use super::engine::in_time;
+
+/// Connections of one replica at most; further statements wait.
+const CONNECTIONS: u32 = 16;
+/// How long a statement waits for a connection.
+const ACQUIRE: Duration = Duration::from_secs(2);
+/// How long a start waits for a server that is not there yet.
+const START: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 15 });
+/// A connection that was idle for longer is asked how it is before it is used.
+const FRESH: Duration = Duration::from_secs(1);
+/// What the server itself bounds, in milliseconds: a replica that stops in the middle of a transaction keeps its locks no
+/// longer than this.
+const SESSION: [(&str, &str); 4] = [
+    ("statement_timeout", "10000"),
+    ("lock_timeout", "5000"),
+    ("idle_in_transaction_session_timeout", "10000"),
+    ("synchronous_commit", "on"),
+];
+
+/// Where a PostgreSQL is, and with which user and password it is reached: `postgres://user:password@host:port/name?sslmode=..`.
+/// Prints as `[redacted]`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DatabaseUrl(Zeroizing<String>);
+
+/// Why a URL is none of a PostgreSQL. Quotes nothing of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DatabaseUrlFault {
+    /// Another scheme.
+    #[error("it does not begin with `postgres://`")]
+    Scheme,
+    /// It cannot be read as one.
+    #[error("it is no URL of a PostgreSQL")]
+    Malformed,
+}
+
+impl DatabaseUrl {
+    /// Checks its form.
+    ///
+    /// # Errors
+    /// [`DatabaseUrlFault`].
+    pub fn new(text: Zeroizing<String>) -> Result<Self, DatabaseUrlFault> {
+        if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
+            return Err(DatabaseUrlFault::Scheme);
+        }
+        PgConnectOptions::from_str(&text).map_err(|_| DatabaseUrlFault::Malformed)?;
+        Ok(Self(text))
+    }
+
+    /// Whether it holds a password.
+    #[must_use]
+    pub fn has_password(&self) -> bool {
+        url::Url::parse(&self.0)
+            .is_ok_and(|url| url.password().is_some() || url.query_pairs().any(|(name, _)| name == "password"))
+    }
+
+    /// What the driver takes. Where the URL does not say how to encrypt, a server beyond this machine must prove who it is:
+    /// the driver's own default would go on in the clear with whoever answers.
+    fn options(&self) -> Result<PgConnectOptions, DatabaseError> {
+        let malformed = |_| DatabaseError::Unavailable(DatabaseUrlFault::Malformed.to_string());
+        let options = PgConnectOptions::from_str(&self.0).map_err(malformed)?;
+        let says = url::Url::parse(&self.0)
+            .is_ok_and(|url| url.query_pairs().any(|(name, _)| name == "sslmode" || name == "ssl-mode"));
+        let host = options.get_host();
+        let here = host.starts_with('/') || matches!(host, "localhost" | "127.0.0.1" | "::1" | "[::1]");
+        let options = if says || here || options.get_socket().is_some() {
+            options
+        } else {
+            options.ssl_mode(PgSslMode::VerifyFull)
+        };
+        Ok(options.application_name("cambio").options(SESSION).disable_statement_logging())
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// Connects; waits some seconds for a server that is only just starting.
+pub(super) async fn connect(url: &DatabaseUrl) -> Result<PgPool, DatabaseError> {
+    let options = url.options()?;
+    let pool = PgPoolOptions::new()
+        .max_connections(CONNECTIONS)
+        .acquire_timeout(ACQUIRE)
+        .test_before_acquire(false)
+        .before_acquire(|connection, about| {
+            Box::pin(async move {
+                if about.idle_for > FRESH {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+        .connect_lazy_with(options);
+    #[allow(clippy::disallowed_methods, reason = "measures how long a server is waited for")]
+    let until = Instant::now() + START;
+    loop {
+        let answer = in_time(async { pool.acquire().await?.ping().await }).await;
+        match answer {
+            Err(DatabaseError::Unavailable(_) | DatabaseError::Busy) if Instant::now() < until => {
+                sleep(Duration::from_millis(250)).await;
+            }
+            other => return other.map(|()| pool),
+        }
+    }
+}
+
+/// Begins to write. Writers of one scope wait for each other, in all replicas, as SQLite's writers do: what one reads in its
+/// transaction, no other changes.
+pub(super) async fn begin(pool: &PgPool, scope: &str) -> Result<Transaction<'static, Postgres>, DatabaseError> {
+    let mut transaction = in_time(pool.begin()).await?;
+    let lock = sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))").bind(scope);
+    in_time(lock.execute(&mut *transaction)).await?;
+    Ok(transaction)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    fn url(text: &str) -> Result<DatabaseUrl, DatabaseUrlFault> {
+        DatabaseUrl::new(Zeroizing::new(text.to_owned()))
+    }
+
+    #[rstest]
+    #[case("postgres://cambio@127.0.0.1/cambio", false)]
+    #[case("postgresql://cambio:hunter2hunter2@db.example/cambio?sslmode=require", true)]
+    #[case("postgres://cambio@db.example/cambio?password=hunter2hunter2", true)]
+    fn a_url_is_read_and_never_printed(#[case] text: &str, #[case] password: bool) {
+        let url = url(text).unwrap();
+        assert_eq!(url.has_password(), password);
+        assert_eq!(format!("{url:?}"), "[redacted]");
+    }
+
+    #[rstest]
+    #[case("mysql://a@b/c", DatabaseUrlFault::Scheme)]
+    #[case("", DatabaseUrlFault::Scheme)]
+    #[case("postgres://a@b:notaport/c", DatabaseUrlFault::Malformed)]
+    fn what_is_no_such_url_is_refused(#[case] text: &str, #[case] fault: DatabaseUrlFault) {
+        assert_eq!(url(text).unwrap_err(), fault);
+    }
+
+    #[rstest]
+    #[case("postgres://cambio@db.example/cambio", "VerifyFull")]
+    #[case("postgres://cambio@db.example/cambio?sslmode=disable", "Disable")]
+    #[case("postgres://cambio@127.0.0.1/cambio", "Prefer")]
+    #[case("postgres://cambio@localhost/cambio?sslmode=require", "Require")]
+    fn a_server_beyond_this_machine_must_prove_who_it_is(#[case] text: &str, #[case] mode: &str) {
+        let options = url(text).unwrap().options().unwrap();
+        assert_eq!(format!("{:?}", options.get_ssl_mode()), mode);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_not_there_is_waited_for_and_then_told_without_its_url() {
+        let error = connect(&url("postgres://cambio:hunter2hunter2@127.0.0.1:9/cambio").unwrap()).await.unwrap_err();
+        assert!(matches!(error, DatabaseError::Unavailable(_) | DatabaseError::Busy), "{error}");
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+}
