@@ -4,6 +4,7 @@
 //! nobody else's to read, and that nothing is forgotten on the word of a clock that may be wrong. Refuses to know what a key, a token or a decision is. Revocations are the seam at which a
 //! database replaces the file: open, revoke, ask.
 
+pub mod counters;
 pub mod database;
 mod private_dir;
 mod revocations;
