@@ -20,7 +20,7 @@ pub const MAX_WINDOW: Duration = Duration::from_hours(24);
 /// What a bucket is asked.
 #[derive(Clone, Copy, Debug)]
 pub struct BucketAsk<'a> {
-    /// Whose bucket: any bytes, at most 512; not secret, as it may be seen in Redis.
+    /// Whose bucket: any bytes, and few of them; nothing secret, as it can be seen in Redis.
     pub key: &'a [u8],
     /// Requests per window, which is also how many may come at once. 0 refuses everything; at most [`MAX_LIMIT`].
     pub limit: u64,
@@ -68,24 +68,28 @@ impl Bucket {
 /// as the clock was ahead.
 #[must_use]
 pub fn take(kept: Option<Bucket>, ask: &BucketAsk<'_>, now: Timestamp) -> (BucketAnswer, Option<Bucket>) {
-    let window = millis(ask.window.clamp(Duration::from_millis(1), MAX_WINDOW));
-    let limit = ask.limit.min(MAX_LIMIT);
-    let full = limit.saturating_mul(window);
+    let Sizes { limit, window, full } = ask.sizes();
     let Bucket { debt, at } = kept.unwrap_or(Bucket { debt: 0, at: now });
     let set_back = millis(at.since(now)) > window;
     let at = if set_back { now } else { at };
     let passed = millis(now.since(at)).min(window);
     let debt = debt.min(full).saturating_sub(passed.saturating_mul(limit));
-    let at = at.max(now);
+    let (answer, owed) = settle(ask, debt);
+    (answer, (owed != debt || set_back).then_some(Bucket { debt: owed, at: at.max(now) }))
+}
 
-    let wanted = ask.cost.max(1).saturating_mul(window);
-    let allowed = ask.cost.max(1) <= limit && debt.saturating_add(wanted) <= full;
-    let charged = allowed && ask.cost > 0;
-    let owed = if charged { debt.saturating_add(wanted) } else { debt };
-    let retry_after = match debt.saturating_add(wanted).saturating_sub(full) {
+/// Answers `ask` where `debt` has not leaked yet by now, and says what is owed afterwards.
+pub(super) fn settle(ask: &BucketAsk<'_>, debt: u64) -> (BucketAnswer, u64) {
+    let Sizes { limit, window, full } = ask.sizes();
+    let cost = ask.cost.max(1);
+    let wanted = cost.saturating_mul(window);
+    let over = debt.saturating_add(wanted).saturating_sub(full);
+    let allowed = cost <= limit && over == 0;
+    let owed = if allowed && ask.cost > 0 { debt.saturating_add(wanted) } else { debt };
+    let retry_after = match over {
         _ if allowed => 0,
         // It never fits; a window is as good an answer as any.
-        _ if ask.cost.max(1) > limit => window,
+        _ if cost > limit => window,
         over => over.div_ceil(limit),
     };
     let answer = BucketAnswer {
@@ -94,7 +98,25 @@ pub fn take(kept: Option<Bucket>, ask: &BucketAsk<'_>, now: Timestamp) -> (Bucke
         reset: Duration::from_millis(owed.div_ceil(limit.max(1))),
         retry_after: Duration::from_millis(retry_after),
     };
-    (answer, (charged || set_back).then_some(Bucket { debt: owed, at }))
+    (answer, owed)
+}
+
+/// An ask within its bounds, in milliseconds.
+#[derive(Clone, Copy)]
+pub(super) struct Sizes {
+    pub(super) limit: u64,
+    /// What a request is worth.
+    pub(super) window: u64,
+    /// The most that a bucket may owe.
+    pub(super) full: u64,
+}
+
+impl BucketAsk<'_> {
+    pub(super) fn sizes(&self) -> Sizes {
+        let window = millis(self.window.clamp(Duration::from_millis(1), MAX_WINDOW));
+        let limit = self.limit.min(MAX_LIMIT);
+        Sizes { limit, window, full: limit.saturating_mul(window) }
+    }
 }
 
 fn millis(span: Duration) -> u64 {
