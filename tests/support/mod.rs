@@ -17,6 +17,7 @@ pub mod http;
 pub mod issuer;
 pub mod key;
 pub mod real_part;
+pub mod redis;
 pub mod stand;
 
 pub use answer::Answer;

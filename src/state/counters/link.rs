@@ -188,18 +188,21 @@ impl Link {
     /// Asks who the server is, whether it may forget, and since when it has not.
     ///
     /// A server that was started again is another one, whatever it read from its disk: the last second of an append-only file may be
-    /// missing, and after a failover whatever was not copied yet. So is one that has evicted something.
+    /// missing, and after a failover whatever was not copied yet. So is one that has evicted something. Only where the operator
+    /// vouches for the disk, and there is an append-only file, is it enough that the memory is still there.
     async fn greet(&self, mut connection: MultiplexedConnection) -> Result<Live, CountersError> {
         let mut questions = redis::pipe();
-        for section in ["server", "memory", "stats"] {
+        for section in ["server", "memory", "stats", "persistence"] {
             questions.cmd("INFO").arg(section);
         }
         for script in self.scripts.all() {
             questions.cmd("SCRIPT").arg("LOAD").arg(script).ignore();
         }
-        let [server, memory, stats]: [InfoDict; 3] = questions.query_async(&mut connection).await?;
+        let [server, memory, stats, persistence]: [InfoDict; 4] = questions.query_async(&mut connection).await?;
         let run = server.get::<String>("run_id").filter(|run| is_word(run)).ok_or(CountersError::Nonsense)?;
         let evicted = stats.get::<u64>("evicted_keys").ok_or(CountersError::Nonsense)?;
+        let kept = self.settings.durable && persistence.get::<u8>("aof_enabled") == Some(1);
+        let run = if kept { "durable".to_owned() } else { run };
         // A server that does not say may do anything.
         let policy = memory.get::<String>("maxmemory_policy").filter(|policy| is_word(policy));
         let policy = policy.unwrap_or_else(|| "unknown".to_owned());

@@ -21,6 +21,7 @@ pub struct CountersSettings {
     pub(super) client: Client,
     pub(super) timeout: Duration,
     pub(super) prefix: Box<str>,
+    pub(super) durable: bool,
 }
 
 /// What is wrong with the settings. Quotes nothing of the URL.
@@ -77,7 +78,7 @@ impl CountersSettings {
             }
             None => Client::open(info).map_err(|_| CountersFault::Url)?,
         };
-        Ok(Self { client, timeout: DEFAULT_TIMEOUT, prefix: Box::from(DEFAULT_PREFIX) })
+        Ok(Self { client, timeout: DEFAULT_TIMEOUT, prefix: Box::from(DEFAULT_PREFIX), durable: false })
     }
 
     /// The same with another timeout per command, 10 ms to 5 s.
@@ -101,6 +102,13 @@ impl CountersSettings {
         }
     }
 
+    /// The same for a server that writes each command to its disk before it answers (`appendonly yes`, `appendfsync always`) and
+    /// that no copy ever takes over from: one that starts again has lost nothing that it said, if what it was told is still there.
+    #[must_use]
+    pub fn durable(self) -> Self {
+        Self { durable: true, ..self }
+    }
+
     /// Whether `url` holds a password, so that it belongs into no file that others read.
     #[must_use]
     pub fn holds_password(url: &str) -> bool {
@@ -114,7 +122,8 @@ impl CountersSettings {
 
 impl fmt::Debug for CountersSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "CountersSettings({}, {}ms, [url redacted])", self.prefix, self.timeout.as_millis())
+        let durable = if self.durable { "durable, " } else { "" };
+        write!(f, "CountersSettings({}, {}ms, {durable}[url redacted])", self.prefix, self.timeout.as_millis())
     }
 }
 
