@@ -7,7 +7,7 @@ mod support;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cambio::clock::Clock;
 use rstest::rstest;
@@ -18,6 +18,7 @@ use support::stand::{entry, eventually};
 use support::{Answer, Issuer, Stand, exchange};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 
 /// A replica that trusts `issuer` for tokens of one use.
 async fn replica(issuer: &Issuer, url: &str) -> Stand {

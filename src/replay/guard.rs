@@ -75,6 +75,10 @@ pub struct ReplayGuard {
 
 /// Where admissions are remembered: here, or where all replicas look.
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there is one, and it is the large one where nobody may wait for a pointer"
+)]
 enum Store {
     Local { memory: Memory, journal: Option<Journal> },
     Shared(Arc<Counters>),

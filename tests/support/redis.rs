@@ -1,4 +1,5 @@
 //! A real Redis, started in some 30 ms on a port of its own, that can be stopped, paused, filled and started again.
+#![allow(dead_code, unreachable_pub, missing_docs, clippy::print_stderr, reason = "each user needs a part")]
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};

@@ -1,10 +1,11 @@
 //! Against a real Redis: equal to the arithmetic, once for all, in bounded time, and what each way of its going away means.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use rstest::rstest;
+use tokio::time::Instant;
 
 use super::gcra::{self, Bucket};
 use super::real::Redis;
@@ -227,6 +228,29 @@ async fn a_server_that_may_forget_what_lives_remembers_no_token(#[case] policy: 
 }
 
 #[tokio::test]
+async fn a_server_that_has_evicted_is_not_believed_about_what_was_before() {
+    let Some(redis) = Redis::start() else { return };
+    let counters = over(&redis).await;
+    let since = counters.status().since.unwrap();
+    assert!(counters.remember_once(&token(1), now()).await.unwrap());
+    for (name, value) in [("maxmemory-policy", "volatile-ttl"), ("maxmemory", "2mb")] {
+        redis.ask(&["CONFIG", "SET", name, value]);
+    }
+    let junk = "for i = 1, 4000 do redis.call('SET', 'junk' .. i, string.rep('x', 1000), 'PX', 9000000) end";
+    redis.ask(&["EVAL", junk, "0"]);
+    for n in 0..100 {
+        redis.ask(&["SET", &format!("more{n}"), "x", "PX", "9000000"]);
+    }
+    for (name, value) in [("maxmemory", "0"), ("maxmemory-policy", "noeviction")] {
+        redis.ask(&["CONFIG", "SET", name, value]);
+    }
+    assert!(redis.ask(&["GET", "cambio:memory"]).contains(":0 "), "what has no end is not evicted");
+    eventually("it was noticed", async || counters.status().since > Some(since)).await;
+    let answer = counters.remember_once(&OnceAsk { earliest: since.plus(CLOCKS_DIFFER * 2), ..token(1) }, now()).await;
+    assert!(matches!(answer, Err(CountersError::Forgotten(_))), "{answer:?}");
+}
+
+#[tokio::test]
 async fn a_full_server_remembers_nothing_forgets_nothing_and_heals() {
     let Some(redis) = Redis::start() else { return };
     let counters = over(&redis).await;
@@ -279,4 +303,25 @@ async fn another_prefix_is_another_memory() {
     assert_eq!(counters.remember_once(&token(1), now()).await, Ok(true));
     assert_eq!(team.remember_once(&token(1), now()).await, Ok(true));
     assert_eq!(team.remember_once(&token(1), now()).await, Ok(false));
+}
+
+#[tokio::test]
+async fn over_tls_the_server_is_verified_and_by_nobody_but_who_was_named() {
+    let file = |name| format!("{}/tests/cli_support/test-only-tls/{name}", env!("CARGO_MANIFEST_DIR"));
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let (certificate, key, ca) = (file("leaf.crt"), file("leaf.key"), file("ca.crt"));
+    let tls = ["--tls-port", &port, "--tls-cert-file", &certificate, "--tls-key-file", &key];
+    let Some(redis) = Redis::start_with(&[&tls[..], &["--tls-ca-cert-file", &ca, "--tls-auth-clients", "no"]].concat())
+    else {
+        return;
+    };
+    redis.has_been_there("cambio:");
+    let url = format!("rediss://127.0.0.1:{port}");
+    let pem = std::fs::read(&ca).unwrap();
+    let counters = Counters::open(CountersSettings::new(&url, Some(&pem)).unwrap()).await;
+    assert_eq!(counters.remember_once(&token(1), now()).await, Ok(true), "{:?}", counters.status());
+    let unknown = Counters::open(CountersSettings::new(&url, None).unwrap()).await;
+    assert!(matches!(unknown.status().error, Some(CountersError::Connection(_))), "{:?}", unknown.status());
+    let plain = Counters::open(CountersSettings::new(&url.replace("rediss", "redis"), None).unwrap()).await;
+    assert!(!plain.status().up);
 }
