@@ -20,10 +20,14 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
-/// A replica that trusts `issuer` for tokens of one use.
+/// A replica that trusts `issuer` for tokens of one use, and waits for Redis longer than a busy machine can take.
 async fn replica(issuer: &Issuer, url: &str) -> Stand {
+    replica_with(issuer, &format!("{{url: '{url}', timeout: 3s}}")).await
+}
+
+async fn replica_with(issuer: &Issuer, counters: &str) -> Stand {
     let entries = entry("workloads", issuer.name(), "replay: single_use");
-    Stand::open_for(issuer.clone(), &entries, &format!("state: {{counters: {{url: '{url}'}}}}")).await
+    Stand::open_for(issuer.clone(), &entries, &format!("state: {{counters: {counters}}}")).await
 }
 
 fn unavailable(stand: &Stand, answer: &Answer) {
@@ -98,7 +102,7 @@ impl Process {
     async fn start(issuer: &Issuer, redis: &Redis, client: &reqwest::Client) -> Self {
         let (port, directory) = (free_port(), tempfile::tempdir().unwrap());
         let entries = entry("workloads", issuer.name(), "replay: single_use");
-        let sections = format!("listen: 127.0.0.1:{port}\nstate: {{counters: {{prefix: 'cambio:'}}}}");
+        let sections = format!("listen: 127.0.0.1:{port}\nstate: {{counters: {{timeout: 3s}}}}");
         let config = directory.path().join("cambio.yaml");
         std::fs::write(&config, support::stand::configuration(&entries, &sections)).unwrap();
         std::fs::create_dir(directory.path().join("policies")).unwrap();
@@ -218,10 +222,8 @@ async fn a_redis_that_is_started_again_admits_nothing_twice(
     if remembers {
         redis.vouched_for_since("cambio:", redis.now() - 3_600_000);
     }
-    let issuer = Issuer::start().await;
-    let sections = format!("state: {{counters: {{url: '{}', durable: {durable}}}}}", redis.url());
-    let entries = entry("workloads", issuer.name(), "replay: single_use");
-    let stand = Stand::open_for(issuer, &entries, &sections).await;
+    let counters = format!("{{url: '{}', timeout: 3s, durable: {durable}}}", redis.url());
+    let stand = replica_with(&Issuer::start().await, &counters).await;
     stand.settled().await;
     let [spent, unspent] = [stand.token().sign(), stand.token().sign()];
     let answer = stand.exchange(&spent).await;
@@ -324,7 +326,7 @@ impl Relay {
 async fn a_slow_redis_is_waited_for_until_the_timeout_and_a_lost_answer_admits_nobody() {
     let Some(redis) = Redis::start() else { return };
     let name = Relay::start(redis.port()).await;
-    let stand = replica(&Issuer::start().await, &name.url()).await;
+    let stand = replica_with(&Issuer::start().await, &format!("{{url: '{}'}}", name.url())).await;
     stand.settled().await;
     name.answers_after(60);
     let token = stand.token().sign();

@@ -14,8 +14,13 @@ use crate::clock::Clock;
 
 const PATIENCE: Duration = Duration::from_millis(250);
 
+/// Counters that wait longer than a busy machine can take.
 async fn over(redis: &Redis) -> Counters {
-    Counters::open(CountersSettings::new(&redis.url(), None).unwrap()).await
+    patient(redis, Duration::from_secs(3)).await
+}
+
+async fn patient(redis: &Redis, timeout: Duration) -> Counters {
+    Counters::open(CountersSettings::new(&redis.url(), None).unwrap().with_timeout(timeout).unwrap()).await
 }
 
 fn now() -> Timestamp {
@@ -123,7 +128,7 @@ async fn a_budget_is_one_for_all_and_is_not_kept_longer_than_it_matters() {
 #[tokio::test]
 async fn a_paused_server_costs_one_timeout_and_nobody_after_it_waits() {
     let Some(redis) = Redis::start() else { return };
-    let counters = Arc::new(over(&redis).await);
+    let counters = Arc::new(patient(&redis, PATIENCE).await);
     assert!(counters.remember_once(&token(1), now()).await.unwrap());
     redis.pause();
     let began = Instant::now();
@@ -133,12 +138,12 @@ async fn a_paused_server_costs_one_timeout_and_nobody_after_it_waits() {
         waiting.spawn(async move { counters.remember_once(&token(n), now()).await });
     }
     assert!(waiting.join_all().await.iter().all(Result::is_err));
-    assert!((PATIENCE..PATIENCE * 3).contains(&began.elapsed()), "{:?}", began.elapsed());
+    assert!((PATIENCE..PATIENCE * 4).contains(&began.elapsed()), "{:?}", began.elapsed());
     let began = Instant::now();
     for n in 30..130 {
         assert_eq!(counters.remember_once(&token(n), now()).await, Err(CountersError::Down));
     }
-    assert!(began.elapsed() < Duration::from_millis(50), "{:?}", began.elapsed());
+    assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
     let status = counters.status();
     assert!(!status.up && status.error.is_some() && status.tally.results[2] >= 100, "{status:?}");
 
