@@ -29,7 +29,7 @@ const ORDER: [&str; 18] = [
 ];
 
 /// Which modules may use a crate that is not everybody's.
-const OWNERS: [(&str, &[&str]); 30] = [
+const OWNERS: [(&str, &[&str]); 31] = [
     ("axum", &["http"]),
     ("hyper", &["http"]),
     ("hyper_util", &["http"]),
@@ -47,6 +47,7 @@ const OWNERS: [(&str, &[&str]); 30] = [
     ("regex_syntax", &["policy"]),   // what a pattern begins with, and what is loose about it
     ("reqwest", &["trust"]),
     ("sqlx", &["state"]),
+    ("redis", &["state"]),
     ("kube", &["secrets"]),
     ("quick_cache", &["verify", "mint", "secrets"]), // tokens that were verified before, logins at an OpenBao
     ("prometheus_client", &["telemetry"]),

@@ -336,6 +336,8 @@ audit: {file: '-', on_failure: drop, claims: values, rotate_at: 64MiB, keep: 10}
 clients: []
 log: {level: info, format: json}
 limits: {connections: 10, connections_per_address: 5, header_timeout: 10s, shutdown_grace: 20s}
+state:
+  counters: {url: 'redis://redis:6379/1', timeout: 100ms, prefix: 'cambio:', durable: true}
 ";
 
 #[test]
@@ -388,6 +390,10 @@ fn a_configuration_with_everything_fits_both() {
 #[case::client_without_targets("clients: []", "clients: [{id: a}]")]
 #[case::unknown_format("format: json", "format: yaml")]
 #[case::unknown_limit("{connections: 10", "{conections: 10")]
+#[case::unknown_key_of_the_state("  counters: {url", "  counter: {url")]
+#[case::counters_elsewhere("url: 'redis://", "url: 'http://")]
+#[case::counters_with_a_password("url: 'redis://redis", "url: 'redis://:hunter2@redis")]
+#[case::counters_with_a_pattern("prefix: 'cambio:'", "prefix: 'cambio*'")]
 fn a_mistake_in_a_configuration_is_refused_by_both(#[case] right: &str, #[case] wrong: &str) {
     assert!(CONFIG.contains(right), "{right}");
     let text = CONFIG.replacen(right, wrong, 1);
@@ -407,6 +413,8 @@ fn a_mistake_in_a_configuration_is_refused_by_both(#[case] right: &str, #[case] 
 #[case("/properties/clients/items", "clients: []", "clients: [{zzz: 1}]")]
 #[case("/properties/log", "{level:", "{zzz: 1, level:")]
 #[case("/properties/limits", "{connections:", "{zzz: 1, connections:")]
+#[case("/properties/state", "  counters: {url", "  zzz: 1\n  counters: {url")]
+#[case("/properties/state/properties/counters", "{url: 'redis", "{zzz: 1, url: 'redis")]
 fn the_keys_of_a_configuration_are_those_of_the_parser(#[case] pointer: &str, #[case] at: &str, #[case] with: &str) {
     assert!(CONFIG.contains(at));
     let fault = config_fault(&CONFIG.replacen(at, with, 1)).unwrap();

@@ -29,6 +29,7 @@ use crate::secrets::kubernetes::KubernetesFault;
 use crate::secrets::local::LocalError;
 use crate::secrets::openbao::OpenBaoFault;
 use crate::secrets::{MountFault, Mounts};
+use crate::state::counters::Counters;
 use crate::state::database::DatabaseError;
 use crate::state::{PrivateDir, Revocations, StateError};
 use crate::verify::VerifiedTokens;
@@ -100,14 +101,18 @@ pub enum AppError {
 
 impl App {
     /// Opens everything that the configuration names: data directory, signing keys, policies with their cases, journals,
-    /// stores. No issuer is asked for its keys yet, and no other server for anything, so one that is down keeps nothing from
-    /// starting.
+    /// stores. No issuer is asked for its keys yet, and of other servers only the shared counters are looked for, for a second at
+    /// most: one that is down keeps nothing from starting.
     ///
     /// # Errors
     /// [`AppError`]; nothing was started.
     pub async fn open(config: Config, clock: Clock) -> Result<Self, AppError> {
+        let counters = match config.counters.clone() {
+            Some(settings) => Some(Arc::new(Counters::open(settings).await)),
+            None => None,
+        };
         // Files are read on a thread that may wait: ten thousand policies take a moment.
-        let parts = tokio::task::spawn_blocking(move || Parts::open(config, clock));
+        let parts = tokio::task::spawn_blocking(move || Parts::open(config, counters, clock));
         let Parts { mut counter, secrets, data, clients, tls, limits, addresses, watched } =
             parts.await.map_err(|_| AppError::CutOff)??;
         let opened = secrets::open(secrets, &data, counter.clock.now()).await?;
@@ -127,7 +132,7 @@ impl App {
 }
 
 impl Parts {
-    fn open(config: Config, clock: Clock) -> Result<Self, AppError> {
+    fn open(config: Config, counters: Option<Arc<Counters>>, clock: Clock) -> Result<Self, AppError> {
         let now = clock.now();
         let watched = reload::Watched::of(&config);
         let policies = NewPolicies::load(&config.policies, &config.catalog())?;
@@ -137,16 +142,24 @@ impl Parts {
         let data = PrivateDir::open(&config.data)?;
         archive::keep(&data, &config.policies, rules.policies.digest());
         let keys = Arc::new(KeyRing::open(&config.keys, now)?);
-        let replay = ReplaySettings { capacity: config.replay_capacity, journal: Some(data.clone()) };
+        let replay = match &counters {
+            // Replicas that each remembered on their own as well would refuse nothing more, and disagree.
+            Some(counters) => ReplayGuard::shared(Arc::clone(counters)),
+            None => {
+                let settings = ReplaySettings { capacity: config.replay_capacity, journal: Some(data.clone()) };
+                ReplayGuard::open(&settings, now)?
+            }
+        };
         let counter = CounterParts {
             rules,
-            replay: ReplayGuard::open(&replay, now)?,
+            replay,
             revocations: Arc::new(Revocations::open(&data, now)?),
             journal: Journal::open(config.audit)?,
             seen: VerifiedTokens::new(config.verified_token_cache),
             issuer: config.issuer,
             mounts: Mounts::default(),
             direct: HashMap::new(),
+            counters,
             keys,
             clock,
         };

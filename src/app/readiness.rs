@@ -2,8 +2,13 @@
 
 use crate::exchange::{Counter, Rules};
 use crate::http::ops::{Check, Readiness};
+use crate::state::counters::CountersStatus;
 
-/// Ready: records can be kept. An issuer without keys denies its own tokens and no others, so it is told and not fatal.
+/// By how much the clock of the shared counters may differ from ours before that is told.
+const CLOCKS_MAY_DIFFER_MS: i64 = 1000;
+
+/// Ready: records can be kept. An issuer without keys denies its own tokens and no others, so it is told and not fatal. So are
+/// shared counters that are down: single-use tokens are denied, on every replica alike, so that taking one out helps nobody.
 pub(super) fn of(counter: &Counter) -> Readiness {
     let audit = counter.journal().healthy();
     let rules = counter.rules();
@@ -24,7 +29,18 @@ pub(super) fn of(counter: &Counter) -> Readiness {
         };
         checks.push(part(&format!("issuer {}", issuer.name()), usable, detail));
     }
+    checks.extend(counter.counters().map(|counters| shared(&counters.status())));
     Readiness { ready: audit, checks }
+}
+
+/// Whether the counters that replicas share are there, and remember.
+fn shared(status: &CountersStatus) -> Check {
+    let since = status.since.map(|since| format!("no token is forgotten since {since}"));
+    let error = status.error.as_ref().map(|error| format!("single-use tokens are denied: {error}"));
+    let ahead = status.clock_ahead_ms;
+    let clock = (ahead.abs() > CLOCKS_MAY_DIFFER_MS).then(|| format!("its clock is ahead of ours by {ahead}ms"));
+    let detail = [since, error, clock].into_iter().flatten().collect::<Vec<_>>().join("; ");
+    Check { name: "shared counters".to_owned(), ok: status.up && status.error.is_none(), detail }
 }
 
 /// Which policies decide, and whether they are those that are written: if not, the ones from before still decide.

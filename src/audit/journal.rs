@@ -56,7 +56,7 @@ pub struct Counters {
 const STALLED: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 5 });
 
 /// Room for one record: held from admission, or from the end of an exchange that minted nothing, until it is written.
-/// Never held while waiting for the network: else whoever sends slowly would take everybody's room.
+/// Never held while waiting for callers or issuers: else whoever sends slowly would take everybody's room.
 #[derive(Debug)]
 pub(super) struct Slot(());
 

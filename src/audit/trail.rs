@@ -78,7 +78,7 @@ impl Trail {
     }
 
     /// Takes room for the record of this exchange; to be asked right before the token is admitted and minted, and not
-    /// across a wait for the network, so that nothing is minted that cannot be accounted for. Always granted where the
+    /// across a wait for a caller or an issuer, so that nothing is minted that cannot be accounted for. Always granted where the
     /// operator chose [`super::OnFailure::Drop`].
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::bytes::ByteSize;
 use super::secrets::{SecretsFile, VaultFile};
+use super::state::StateFile;
 use crate::audit::{ClaimDetail, OnFailure};
 use crate::clock::Span;
 use crate::http::TlsSettings;
@@ -61,6 +62,9 @@ pub(super) struct ConfigFile {
     /// The mounts of Vault logins.
     #[serde(default)]
     pub(super) vault: VaultFile,
+    /// What replicas share.
+    #[serde(default)]
+    pub(super) state: StateFile,
 }
 
 /// How our tokens are signed.

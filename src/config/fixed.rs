@@ -6,6 +6,7 @@
 use std::fmt::Debug;
 
 use super::file::{AuditFile, ConfigFile, LimitsFile, ReplayFile, TokensFile};
+use super::state::StateFile;
 
 /// The keys that only a restart takes up, with their values as text. Holds no secret: the file has none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,6 +28,7 @@ impl Fixed {
             log,
             limits: LimitsFile { connections, connections_per_address, header_timeout, shutdown_grace },
             secrets,
+            state: StateFile { counters },
             // Taken up while cambio runs.
             vault: _,
             policies: _,
@@ -34,7 +36,7 @@ impl Fixed {
             default_target: _,
             issuers: _,
         } = file;
-        let keys: [(&'static str, &dyn Debug); 22] = [
+        let keys: [(&'static str, &dyn Debug); 23] = [
             ("issuer", issuer),
             ("listen", listen),
             ("ops_listen", ops_listen),
@@ -57,6 +59,7 @@ impl Fixed {
             ("limits.header_timeout", header_timeout),
             ("limits.shutdown_grace", shutdown_grace),
             ("secrets", secrets),
+            ("state.counters", counters),
         ];
         Self(keys.into_iter().map(|(key, value)| (key, format!("{value:?}"))).collect())
     }

@@ -10,6 +10,7 @@ mod footprint;
 mod origin;
 mod problem;
 mod secrets;
+mod state;
 
 use std::fs;
 use std::net::SocketAddr;
@@ -31,6 +32,7 @@ use crate::http::{ServerLimits, TlsSettings};
 use crate::identity::{IssuerUrl, TargetName};
 use crate::mint::{KeySettings, KeySource};
 use crate::policy::Catalog;
+use crate::state::counters::CountersSettings;
 use crate::state::read_private_file;
 use crate::telemetry::LogSettings;
 use crate::trust::{Fetcher, IssuerFault, Issuers, Platforms, is_reached_privately};
@@ -77,6 +79,8 @@ pub struct Config {
     pub secrets: SecretsSettings,
     /// The mounts of Vault logins.
     pub logins: LoginMounts,
+    /// The counters that replicas share, if they do.
+    pub counters: Option<CountersSettings>,
     /// Where all this can be read again.
     pub origin: Origin,
     /// The files and directories that decide about exchanges.
@@ -134,6 +138,7 @@ impl Config {
             file.clients.into_iter().filter_map(|client| resource_server(client, base, &mut problems)).collect();
         let secrets = SecretsSettings::of(file.secrets, base, &mut problems);
         let logins = secrets::login_mounts(file.vault, &mut problems);
+        let counters = state::counters(file.state.counters, base, &mut problems);
         let (Some(issuer), true) = (issuer, problems.is_empty()) else {
             return Err(ConfigError::Problems(problems));
         };
@@ -154,6 +159,7 @@ impl Config {
             log: file.log,
             secrets,
             logins,
+            counters,
             limits: ServerLimits {
                 connections: file.limits.connections,
                 connections_per_address: file.limits.connections_per_address,

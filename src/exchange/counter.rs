@@ -19,6 +19,7 @@ use crate::replay::ReplayGuard;
 use crate::secrets::Mounts;
 use crate::secrets::openbao::OpenBaoStore;
 use crate::state::Revocations;
+use crate::state::counters::Counters;
 use crate::verify::VerifiedTokens;
 
 /// The parts of a [`Counter`].
@@ -43,6 +44,8 @@ pub struct CounterParts {
     pub mounts: Mounts,
     /// The OpenBao whose token an exchange for a target returns, in place of ours.
     pub direct: HashMap<TargetName, Arc<OpenBaoStore>>,
+    /// The counters that replicas share, if they do.
+    pub counters: Option<Arc<Counters>>,
 }
 
 /// The engine.
@@ -59,6 +62,7 @@ pub struct Counter {
     seen: VerifiedTokens,
     mounts: Mounts,
     direct: HashMap<TargetName, Arc<OpenBaoStore>>,
+    counters: Option<Arc<Counters>>,
     tally: Tally,
     reloads: Reloads,
 }
@@ -67,7 +71,8 @@ impl Counter {
     /// Puts the parts together.
     #[must_use]
     pub fn new(parts: CounterParts) -> Self {
-        let CounterParts { rules, clock, keys, issuer, replay, revocations, journal, seen, mounts, direct } = parts;
+        let CounterParts { rules, clock, keys, issuer, replay, revocations, journal, seen, mounts, direct, counters } =
+            parts;
         let minter = Minter::new(Arc::clone(&keys), issuer.as_str());
         let own = OwnTokens::new(Arc::clone(&keys), issuer.as_str());
         let tally = Tally::new(rules.issuers.iter().map(|issuer| issuer.name().clone()));
@@ -86,6 +91,7 @@ impl Counter {
             seen,
             mounts,
             direct,
+            counters,
             tally,
             reloads,
         }
@@ -169,6 +175,12 @@ impl Counter {
     #[must_use]
     pub fn replay(&self) -> &ReplayGuard {
         &self.replay
+    }
+
+    /// The counters that replicas share, if they do.
+    #[must_use]
+    pub fn counters(&self) -> Option<&Arc<Counters>> {
+        self.counters.as_ref()
     }
 
     /// Where secrets live.

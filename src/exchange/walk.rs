@@ -97,9 +97,12 @@ impl<'a> Walk<'a> {
         let differs = (!as_asked).then(|| granted.clone());
         let wish = Wish { scope: &granted, lifetime, decision: self.id, policy_digest: rules.policies.digest() };
         let draft = self.counter.minter().draft(permit, wish, self.now)?;
-        // Room for the record first: nothing is burnt or minted that cannot be accounted for. From here on nobody waits.
+        // Room for the record first: nothing is burnt or minted that cannot be accounted for. From here on nobody waits, but
+        // for the memory of single-use tokens where replicas share it: for a bounded time, and not at all while it is down,
+        // so that those who hold room are few. Asked the other way round, a token could be burnt, on all replicas, and then
+        // nothing be left to record that with. Whoever hangs up meanwhile leaves a record that says so.
         self.trail.admit()?;
-        let (token, granted) = self.counter.replay().admit_permit(draft, self.now)?.issue()?;
+        let (token, granted) = self.counter.replay().admit_permit(draft, self.now).await?.issue()?;
         Ok((token, granted, differs))
     }
 

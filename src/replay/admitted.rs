@@ -34,11 +34,15 @@ impl<D: AsRef<Permit>> AdmittedPermit<D> {
 
 impl ReplayGuard {
     /// Admits the token of the permit that `carrier` holds, by its issuer's rule. Asked after the decision, so that a
-    /// denial burns nothing, and after everything that minting could stumble over.
+    /// denial burns nothing, and after everything that minting could stumble over. Waits only where replicas share a memory.
     ///
     /// # Errors
     /// [`ReplayError`].
-    pub fn admit_permit<D: AsRef<Permit>>(&self, carrier: D, now: Timestamp) -> Result<AdmittedPermit<D>, ReplayError> {
+    pub async fn admit_permit<D: AsRef<Permit>>(
+        &self,
+        carrier: D,
+        now: Timestamp,
+    ) -> Result<AdmittedPermit<D>, ReplayError> {
         let permit = carrier.as_ref();
         let token = permit.token();
         let issuer = token.trusted_issuer();
@@ -48,9 +52,12 @@ impl ReplayGuard {
             target: permit.target(),
             token_id: token.token_id(),
             token_digest: token.signed_digest(),
+            // No token is accepted earlier than it says, nor any that lives longer than its issuer's may.
+            earliest: token.issued().unwrap_or_else(|| token.expires().minus(issuer.max_token_lifetime())),
             expires: token.expires(),
             now,
-        })?;
+        })
+        .await?;
         Ok(AdmittedPermit { carrier })
     }
 }

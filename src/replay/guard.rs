@@ -1,11 +1,14 @@
 //! The guard: one question, asked between the decision and minting.
 
+use std::sync::Arc;
+
 use super::journal::{Journal, JournalError};
 use super::memory::{Key, MARGIN, Memory, Remembered};
 use crate::clock::Timestamp;
 use crate::identity::{IssuerName, TargetName};
 use crate::jose::{Sha256, sha256};
 use crate::state::PrivateDir;
+use crate::state::counters::{Counters, CountersError, OnceAsk};
 use crate::trust::{MAX_LEEWAY, ReplayRule};
 
 /// Where single use is remembered.
@@ -30,6 +33,8 @@ pub(super) struct AdmitInput<'a> {
     pub(super) token_id: Option<&'a str>,
     /// The token's digest; stands in where there is no `jti`. The strict reader accepts one spelling per token only.
     pub(super) token_digest: Sha256,
+    /// The earliest moment at which the token can have been presented.
+    pub(super) earliest: Timestamp,
     /// The verified `exp`.
     pub(super) expires: Timestamp,
     /// The moment of the exchange.
@@ -57,6 +62,9 @@ pub enum ReplayError {
     /// The journal could not take the admission; nothing was burnt.
     #[error("the journal of single-use tokens cannot be written: {0}")]
     Journal(#[from] JournalError),
+    /// The memory that replicas share does not say.
+    #[error(transparent)]
+    Shared(#[from] CountersError),
 }
 
 /// Admits each single-use token once per target.
@@ -65,10 +73,15 @@ pub struct ReplayGuard {
     store: Store,
 }
 
-/// Where admissions are remembered. Replicas that share a memory are the other variant to come.
+/// Where admissions are remembered: here, or where all replicas look.
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there is one, and it is the large one where nobody may wait for a pointer"
+)]
 enum Store {
     Local { memory: Memory, journal: Option<Journal> },
+    Shared(Arc<Counters>),
 }
 
 impl Default for ReplaySettings {
@@ -91,29 +104,35 @@ impl ReplayGuard {
         Ok(Self { store: Store::Local { memory, journal } })
     }
 
-    /// Admits the presentation, or not. Of any number of concurrent presentations of one token exactly one is admitted.
+    /// A guard that remembers where all replicas do. It keeps nothing itself: what the shared memory loses is refused, not
+    /// looked up elsewhere.
+    #[must_use]
+    pub fn shared(counters: Arc<Counters>) -> Self {
+        Self { store: Store::Shared(counters) }
+    }
+
+    /// Admits the presentation, or not. Of any number of concurrent presentations of one token exactly one is admitted, on
+    /// whatever replica. Waits only for a shared memory, and for a single-use token, at most as long as its commands may take.
     ///
     /// # Errors
-    /// [`ReplayError`]; all but [`ReplayError::Replayed`] are no fault of the caller's, and burn nothing.
-    pub(super) fn admit(&self, input: &AdmitInput<'_>) -> Result<Admission, ReplayError> {
+    /// [`ReplayError`]; all but [`ReplayError::Replayed`] are no fault of the caller's, and burn nothing. But an answer of the shared
+    /// memory may get lost, which burns the token: it is never admitted twice, and sometimes not at all.
+    pub(super) async fn admit(&self, input: &AdmitInput<'_>) -> Result<Admission, ReplayError> {
         if input.rule == ReplayRule::Reusable {
             return Ok(Admission { remembered: false });
         }
-        let Store::Local { memory, journal } = &self.store;
         let key = key(input);
         // The largest leeway that verification could ever be told to grant; see the module's description for the attack.
         let until = input.expires.plus(MAX_LEEWAY).plus(MARGIN);
-        match memory.remember(key, until, input.now) {
-            Remembered::New => {}
-            Remembered::Before => return Err(ReplayError::Replayed),
-            Remembered::Full => return Err(ReplayError::MemoryFull),
-            Remembered::TooOld => return Err(ReplayError::Forgotten),
-        }
-        if let Some(journal) = journal
-            && let Err(error) = journal.append(key, until)
-        {
-            memory.forget(&key);
-            return Err(error.into());
+        match &self.store {
+            Store::Local { memory, journal } => remember(memory, journal.as_ref(), key, until, input.now)?,
+            Store::Shared(counters) => {
+                let ask = OnceAsk { key, earliest: input.earliest, until };
+                // In a box, so that exchanges which ask nobody do not carry the room for it about.
+                if !Box::pin(counters.remember_once(&ask, input.now)).await? {
+                    return Err(ReplayError::Replayed);
+                }
+            }
         }
         Ok(Admission { remembered: true })
     }
@@ -124,16 +143,43 @@ impl ReplayGuard {
     /// # Errors
     /// [`JournalError`]; admissions go on.
     pub fn maintain(&self, now: Timestamp) -> Result<(), JournalError> {
-        let Store::Local { journal, .. } = &self.store;
-        journal.as_ref().map_or(Ok(()), |journal| journal.maintain(now))
+        match &self.store {
+            Store::Local { journal: Some(journal), .. } => journal.maintain(now),
+            Store::Local { journal: None, .. } | Store::Shared(_) => Ok(()),
+        }
     }
 
-    /// How many tokens are remembered.
+    /// How many tokens are remembered here: none where replicas share a memory.
     #[must_use]
     pub fn remembered(&self) -> usize {
-        let Store::Local { memory, .. } = &self.store;
-        memory.len()
+        match &self.store {
+            Store::Local { memory, .. } => memory.len(),
+            Store::Shared(_) => 0,
+        }
     }
+}
+
+/// Remembers in this process, and in its journal where there is one.
+fn remember(
+    memory: &Memory,
+    journal: Option<&Journal>,
+    key: Key,
+    until: Timestamp,
+    now: Timestamp,
+) -> Result<(), ReplayError> {
+    match memory.remember(key, until, now) {
+        Remembered::New => {}
+        Remembered::Before => return Err(ReplayError::Replayed),
+        Remembered::Full => return Err(ReplayError::MemoryFull),
+        Remembered::TooOld => return Err(ReplayError::Forgotten),
+    }
+    if let Some(journal) = journal
+        && let Err(error) = journal.append(key, until)
+    {
+        memory.forget(&key);
+        return Err(error.into());
+    }
+    Ok(())
 }
 
 impl Admission {

@@ -10,6 +10,10 @@
 //! `exp + `[`MAX_LEEWAY`](crate::trust::MAX_LEEWAY)` + `[`MARGIN`], whatever leeway is configured: were it the configured one, a
 //! restart with a larger one would accept tokens again that are forgotten. A token whose memory may be gone is refused, also when
 //! the clock was set back meanwhile.
+//!
+//! # The attack that a shared memory makes
+//! A Redis that is started again, fails over or is emptied has forgotten, and says "new" to everything. So it is asked since when it
+//! has forgotten nothing, and a token that can have been presented before is refused, until it is over.
 
 mod admitted;
 mod guard;

@@ -1,16 +1,18 @@
-//! Single use, under concurrency, over restarts, and when the disk or the memory is full.
+//! Single use, under concurrency, over restarts, and when the disk or the memory is full: in one process, and over a Redis.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
-use std::sync::Barrier;
+use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::identity::{IssuerName, TargetName};
 use crate::jose::{Sha256, sha256};
-use crate::replay::guard::AdmitInput;
+use crate::replay::guard::{Admission, AdmitInput};
 use crate::replay::memory::MARGIN;
-use crate::replay::{ReplayError, ReplayGuard, ReplaySettings};
+use crate::replay::{JournalError, ReplayError, ReplayGuard, ReplaySettings};
+use crate::state::counters::real::Redis;
+use crate::state::counters::{CLOCKS_DIFFER, Counters, CountersError, CountersSettings};
 use crate::state::small_disk::SmallDisk;
 use crate::state::{KEPT_PAST_END, PrivateDir};
 use crate::trust::{MAX_LEEWAY, ReplayRule};
@@ -43,18 +45,78 @@ impl World {
             target: &self.prod,
             token_id,
             token_digest: sha256(b"token"),
+            earliest: NOW,
             expires: NOW.plus(Duration::from_secs(300)),
             now: NOW,
         }
     }
 }
 
-fn memory(capacity: usize) -> ReplayGuard {
-    ReplayGuard::open(&ReplaySettings { capacity, journal: None }, NOW).unwrap()
+/// A guard, and what it stands on.
+struct Guard {
+    guard: ReplayGuard,
+    redis: Option<Redis>,
+    runtime: tokio::runtime::Runtime,
 }
 
-fn with_journal(dir: &PrivateDir, now: Timestamp) -> ReplayGuard {
-    ReplayGuard::open(&ReplaySettings { capacity: 1000, journal: Some(dir.clone()) }, now).unwrap()
+/// Where admissions are remembered.
+#[derive(Clone, Copy, Debug)]
+enum Where {
+    Here,
+    InRedis,
+}
+use Where::{Here, InRedis};
+
+impl Where {
+    /// A guard that remembers there; `None` where no Redis is installed.
+    fn guard(self) -> Option<Guard> {
+        match self {
+            Here => Some(memory(10_000)),
+            InRedis => {
+                let redis = Redis::start()?;
+                redis.has_been_there_since("cambio:", 0);
+                Some(Guard::over(redis))
+            }
+        }
+    }
+}
+
+impl Guard {
+    fn open(settings: &ReplaySettings, now: Timestamp) -> Result<Self, JournalError> {
+        Ok(Self { guard: ReplayGuard::open(settings, now)?, redis: None, runtime: runtime() })
+    }
+
+    fn over(redis: Redis) -> Self {
+        let runtime = runtime();
+        // Slow machines are not what is tested.
+        let settings = CountersSettings::new(&redis.url(), None).unwrap().with_timeout(Duration::from_secs(5)).unwrap();
+        let counters = runtime.block_on(Counters::open(settings));
+        Self { guard: ReplayGuard::shared(Arc::new(counters)), redis: Some(redis), runtime }
+    }
+
+    fn admit(&self, input: &AdmitInput<'_>) -> Result<Admission, ReplayError> {
+        self.runtime.block_on(self.guard.admit(input))
+    }
+
+    fn maintain(&self, now: Timestamp) -> Result<(), JournalError> {
+        self.guard.maintain(now)
+    }
+
+    fn remembered(&self) -> usize {
+        self.redis.as_ref().map_or_else(|| self.guard.remembered(), Redis::remembered)
+    }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
+
+fn memory(capacity: usize) -> Guard {
+    Guard::open(&ReplaySettings { capacity, journal: None }, NOW).unwrap()
+}
+
+fn with_journal(dir: &PrivateDir, now: Timestamp) -> Guard {
+    Guard::open(&ReplaySettings { capacity: 1000, journal: Some(dir.clone()) }, now).unwrap()
 }
 
 fn replayed<T>(answer: Result<T, ReplayError>) -> bool {
@@ -69,29 +131,33 @@ fn replayed<T>(answer: Result<T, ReplayError>) -> bool {
 #[case::another_token_id(|_: &World, i: &mut AdmitInput<'_>| i.token_id = Some("b"), false)]
 #[case::no_token_id(|_: &World, i: &mut AdmitInput<'_>| i.token_id = None, false)]
 #[case::a_reusable_token(|_: &World, i: &mut AdmitInput<'_>| i.rule = ReplayRule::Reusable, false)]
-fn a_token_is_known_by_issuer_target_and_id(#[case] change: fn(&World, &mut AdmitInput<'_>), #[case] expected: bool) {
+fn a_token_is_known_by_issuer_target_and_id(
+    #[values(Here, InRedis)] place: Where,
+    #[case] change: fn(&World, &mut AdmitInput<'_>),
+    #[case] expected: bool,
+) {
     let world = world();
-    let guard = memory(100);
+    let Some(guard) = place.guard() else { return };
     assert!(guard.admit(&world.job(Some("a"))).unwrap().is_remembered());
     let mut second = world.job(Some("a"));
     change(&world, &mut second);
     assert_eq!(replayed(guard.admit(&second)), expected);
 }
 
-#[test]
-fn another_target_and_another_issuer_are_other_uses() {
+#[rstest]
+fn another_target_and_another_issuer_are_other_uses(#[values(Here, InRedis)] place: Where) {
     let world = world();
-    let guard = memory(100);
+    let Some(guard) = place.guard() else { return };
     guard.admit(&world.job(Some("a"))).unwrap();
     guard.admit(&AdmitInput { target: &world.test, ..world.job(Some("a")) }).unwrap();
     guard.admit(&AdmitInput { issuer: &world.github, ..world.job(Some("a")) }).unwrap();
     assert_eq!(guard.remembered(), 3);
 }
 
-#[test]
-fn without_a_token_id_the_digest_stands_in_and_is_never_taken_for_one() {
+#[rstest]
+fn without_a_token_id_the_digest_stands_in_and_is_never_taken_for_one(#[values(Here, InRedis)] place: Where) {
     let world = world();
-    let guard = memory(100);
+    let Some(guard) = place.guard() else { return };
     guard.admit(&world.job(None)).unwrap();
     assert!(replayed(guard.admit(&world.job(None))));
     let digest: Sha256 = sha256(b"token");
@@ -99,21 +165,29 @@ fn without_a_token_id_the_digest_stands_in_and_is_never_taken_for_one() {
     guard.admit(&world.job(Some(&posing))).unwrap();
 }
 
-#[test]
-fn reusable_tokens_are_admitted_freely_and_cost_no_memory() {
+#[rstest]
+fn reusable_tokens_are_admitted_freely_and_cost_no_memory(#[values(Here, InRedis)] place: Where) {
     let world = world();
-    let guard = memory(0);
+    let Some(guard) = (match place {
+        Here => Some(memory(0)),
+        InRedis => place.guard().inspect(|guard| guard.redis.as_ref().unwrap().pause()),
+    }) else {
+        return;
+    };
     let pod = AdmitInput { rule: ReplayRule::Reusable, ..world.job(Some("a")) };
     assert!((0..10).all(|_| !guard.admit(&pod).unwrap().is_remembered()));
+    if let Some(redis) = &guard.redis {
+        redis.resume();
+    }
     assert_eq!(guard.remembered(), 0);
 }
 
 /// The attack that the leeway makes: present again when a naive memory has forgotten and verification still accepts,
 /// be it with a leeway that was raised meanwhile.
-#[test]
-fn a_token_is_remembered_for_as_long_as_verification_accepts_it() {
+#[rstest]
+fn a_token_is_remembered_for_as_long_as_verification_accepts_it(#[values(Here, InRedis)] place: Where) {
     let world = world();
-    let guard = memory(100);
+    let Some(guard) = place.guard() else { return };
     let first = world.job(Some("a"));
     guard.admit(&first).unwrap();
     let last_accepted = first.expires.plus(MAX_LEEWAY).minus(Duration::from_millis(1));
@@ -133,7 +207,7 @@ fn of_many_at_once_exactly_one_is_admitted() {
     let world = world();
     let home = tempfile::tempdir().unwrap();
     let dir = PrivateDir::open(&home.path().join("replay")).unwrap();
-    for guard in [memory(10_000), with_journal(&dir, NOW)] {
+    for guard in [Some(memory(10_000)), Some(with_journal(&dir, NOW)), InRedis.guard()].into_iter().flatten() {
         for round in 0..50 {
             let token_id = format!("round-{round}");
             let barrier = Barrier::new(8);
@@ -252,7 +326,7 @@ fn a_clock_that_is_far_behind_stops_the_start_and_forgets_nothing() {
     let dir = PrivateDir::open(&home.path().join("replay")).unwrap();
     with_journal(&dir, NOW).admit(&world.job(Some("a"))).unwrap();
     let settings = ReplaySettings { capacity: 1000, journal: Some(dir.clone()) };
-    let error = ReplayGuard::open(&settings, Timestamp::from_secs(0)).unwrap_err();
+    let error = Guard::open(&settings, Timestamp::from_secs(0)).err().unwrap();
     assert!(error.to_string().contains("is the clock right?"), "{error}");
     assert!(replayed(with_journal(&dir, NOW).admit(&world.job(Some("a")))));
 }
@@ -292,4 +366,52 @@ fn a_full_disk_denies_burns_nothing_and_heals() {
     let guard = with_journal(&dir, NOW);
     let all = admitted.iter().chain(&denied).map(String::as_str).chain(["before"]);
     assert!(all.into_iter().all(|id| replayed(guard.admit(&world.job(Some(id))))));
+}
+
+/// What a Redis that has just begun may have forgotten: what was issued before, and as much after as clocks may differ.
+#[test]
+fn a_token_from_before_the_shared_memory_began_is_refused_and_a_later_one_is_not() {
+    let world = world();
+    let Some(redis) = Redis::start_with(&[]) else { return };
+    // As if it had begun then, and not just now.
+    redis.has_been_there_since("cambio:", NOW.as_millis());
+    let guard = Guard::over(redis);
+    let issued = |at: Timestamp| AdmitInput { earliest: at, ..world.job(Some("a")) };
+    for at in [NOW.minus(LEEWAY), NOW, NOW.plus(CLOCKS_DIFFER)] {
+        let answer = guard.admit(&issued(at));
+        assert!(matches!(answer, Err(ReplayError::Shared(CountersError::Forgotten(NOW)))), "{answer:?}");
+    }
+    assert_eq!(guard.remembered(), 0, "nothing is burnt");
+    guard.admit(&issued(NOW.plus(CLOCKS_DIFFER + Duration::from_millis(1)))).unwrap();
+}
+
+/// Else it could be presented before its time, be forgotten, and be presented again as a later one.
+#[test]
+fn a_token_from_the_future_is_not_remembered_before_its_time() {
+    let world = world();
+    let Some(guard) = InRedis.guard() else { return };
+    let now = crate::clock::Clock::System.now();
+    let issued = |at: Timestamp| AdmitInput { earliest: at, expires: at.plus(LEEWAY), now, ..world.job(Some("a")) };
+    let answer = guard.admit(&issued(now.plus(CLOCKS_DIFFER * 3)));
+    assert!(matches!(answer, Err(ReplayError::Shared(CountersError::Ahead))), "{answer:?}");
+    guard.admit(&issued(now.plus(CLOCKS_DIFFER / 2))).unwrap();
+}
+
+/// A caller's clock that is ahead, or a server's, must not make the memory shorter for everybody else.
+#[rstest]
+#[case::the_clocks_agree(0)]
+#[case::the_callers_is_behind(-3600)]
+#[case::the_callers_is_ahead(240)]
+fn a_shared_memory_lasts_by_whichever_clock_is_behind(#[case] ahead: i64) {
+    let world = world();
+    let Some(guard) = InRedis.guard() else { return };
+    let true_now = crate::clock::Clock::System.now();
+    let now = Timestamp::from_secs(true_now.as_secs() + ahead);
+    guard.admit(&AdmitInput { now, expires: true_now.plus(LEEWAY), ..world.job(Some("a")) }).unwrap();
+    let keys = guard.redis.as_ref().unwrap().ask(&["KEYS", "cambio:once:*"]);
+    let key = keys.lines().find(|line| line.contains("once")).unwrap();
+    let left: i64 = guard.redis.as_ref().unwrap().ask(&["PTTL", key]).trim().trim_start_matches(':').parse().unwrap();
+    let life = i64::try_from((LEEWAY + MAX_LEEWAY + MARGIN).as_secs()).unwrap();
+    let expected = life.max(life - ahead);
+    assert!((expected - 10..=expected + 1).contains(&(left / 1000)), "{left} of {expected}");
 }

@@ -1,9 +1,11 @@
 //! What must outlive the process: private files, and the tokens that were revoked before they expired.
 //!
 //! Decides when something counts as written (only once the disk said so), and that what holds keys or decisions is
-//! nobody else's to read, and that nothing is forgotten on the word of a clock that may be wrong. Refuses to know what a key, a token or a decision is. Revocations are the seam at which a
+//! nobody else's to read, and that nothing is forgotten on the word of a clock that may be wrong, or of a server that may
+//! have forgotten. Refuses to know what a key, a token or a decision is. Revocations are the seam at which a
 //! database replaces the file: open, revoke, ask.
 
+pub mod counters;
 pub mod database;
 mod private_dir;
 #[cfg(test)]

@@ -12,6 +12,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 use crate::exchange::{Counter, LATENCY_BOUNDS_US, Outcome};
+use crate::state::counters::{COUNTERS_LATENCY_BOUNDS_US, COUNTERS_RESULTS};
 
 /// Writes all metrics of an engine.
 #[must_use]
@@ -43,6 +44,7 @@ impl Collector for Engine {
         keys(counter, &mut encoder)?;
         audit(counter, &mut encoder)?;
         policies(counter, &mut encoder)?;
+        shared(counter, &mut encoder)?;
         information(&mut encoder)
     }
 }
@@ -164,6 +166,32 @@ fn policies(counter: &Counter, encoder: &mut DescriptorEncoder<'_>) -> fmt::Resu
         ConstGauge::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)?;
     }
     Ok(())
+}
+
+/// The counters that replicas share, where they do.
+fn shared(counter: &Counter, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let Some(status) = counter.counters().map(|counters| counters.status()) else { return Ok(()) };
+    let help = "Whether the shared counters take commands";
+    let family = encoder.encode_descriptor("cambio_shared_counters_up", help, None, MetricType::Gauge)?;
+    ConstGauge::new(i64::from(status.up)).encode(family)?;
+    let help = "Whether the shared counters remember single-use tokens";
+    let family = encoder.encode_descriptor("cambio_shared_counters_remember", help, None, MetricType::Gauge)?;
+    ConstGauge::new(i64::from(status.up && status.error.is_none())).encode(family)?;
+    let help = "Connections that were made to the shared counters";
+    let family = encoder.encode_descriptor("cambio_shared_counters_connections", help, None, MetricType::Counter)?;
+    ConstCounter::new(status.tally.connections).encode(family)?;
+    let help = "Commands to the shared counters by result; `down` was not sent";
+    let mut family = encoder.encode_descriptor("cambio_shared_counters_commands", help, None, MetricType::Counter)?;
+    for (result, count) in COUNTERS_RESULTS.iter().zip(status.tally.results) {
+        one(&mut family, &[("result", *result)], count)?;
+    }
+    let counts = status.tally.buckets;
+    let bounds = COUNTERS_LATENCY_BOUNDS_US.iter().map(|micros| seconds(*micros)).chain([f64::MAX]);
+    let buckets: Vec<(f64, u64)> = bounds.zip(counts).collect();
+    let help = "Time that a command to the shared counters took";
+    let name = "cambio_shared_counters_command_duration_seconds";
+    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
+    metric.encode_histogram::<NoLabelSet>(status.tally.sum.as_secs_f64(), counts.iter().sum(), &buckets, None)
 }
 
 fn information(encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

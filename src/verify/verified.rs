@@ -115,6 +115,12 @@ impl VerifiedToken {
         self.facts.times.expires
     }
 
+    /// The verified `iat`, where there is one.
+    #[must_use]
+    pub fn issued(&self) -> Option<Timestamp> {
+        self.facts.times.issued
+    }
+
     /// The verified `jti`, where the platform gives one.
     #[must_use]
     pub fn token_id(&self) -> Option<&str> {

@@ -18,6 +18,7 @@ pub mod issuer;
 pub mod key;
 pub mod postgres;
 pub mod real_part;
+pub mod redis;
 pub mod stand;
 
 pub use answer::Answer;

@@ -235,8 +235,8 @@ fn policies(reason: &str) -> Words {
 fn ours(reason: &str) -> Words {
     Some(match reason {
         "replay_memory_unavailable" => (
-            "the memory of used tokens is full or can't be written, so that a replay could not be noticed",
-            "look at the disk of the data directory and at `replay` in the metrics; nothing is minted until there is room",
+            "the memory of used tokens is full, out of reach or younger than the token, so that a replay could not be noticed",
+            "`detail` and `/readyz` say what is wrong with the data directory or with Redis; `docs/state.md` tells what follows",
         ),
         "audit_unavailable" => (
             "the decision could not be recorded, and nothing is minted that is not recorded",
