@@ -23,10 +23,12 @@ mod place;
 #[cfg(test)]
 mod tests;
 mod versions;
+mod wrapped_keys;
 mod writing;
 
 pub use error::LocalError;
 pub use master_key::{MAX_MASTER_KEYS, MasterKey, MasterKeyError, MasterKeyId, MasterKeys};
+pub use wrapped_keys::{WrappedKeys, names};
 
 use super::{KvAnswer, KvError, KvMethod, KvRequest, SecretData, VersionMetadata};
 use crate::clock::Timestamp;

@@ -19,10 +19,13 @@
 
 mod error;
 mod keys;
+mod leases;
 mod readers;
 mod schema;
 mod secret_writes;
 mod secrets;
+mod signing_keys;
+mod wrapped_keys;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,8 +39,11 @@ use tokio::sync::MappedMutexGuard;
 
 pub use error::DatabaseError;
 pub use keys::{DataKeyRow, NamespaceRow};
+pub use leases::LeaseRow;
 pub use schema::SCHEMA_VERSION;
 pub use secrets::{Place, Sealed, SecretRow, ValueRow, VersionRow};
+pub use signing_keys::{Fence, ManifestRow};
+pub use wrapped_keys::WrappedKeyRow;
 
 use super::{DirLock, PrivateDir};
 use crate::clock::Timestamp;

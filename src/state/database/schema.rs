@@ -3,7 +3,7 @@
 use sqlx::AssertSqlSafe;
 use sqlx::sqlite::SqlitePool;
 
-use super::DatabaseError;
+use super::{DatabaseError, leases, signing_keys, wrapped_keys};
 use crate::clock::Timestamp;
 
 /// The layout that this program writes.
@@ -17,7 +17,9 @@ pub const SCHEMA_VERSION: u32 = MIGRATIONS.len() as u32;
 /// - `data_keys.master` tells which master key wraps the row's key; `sealed` counts messages under the key.
 /// - `secrets.current_version` is 0 while a secret has only metadata; `oldest_version` is as OpenBao counts it.
 /// - `secret_versions.value` stands last: a row's other columns are read without its (up to 1 MiB of) value.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&[&str]; 2] = [&[FIRST], &[wrapped_keys::TABLES, leases::TABLES, signing_keys::TABLES]];
+
+const FIRST: &str = "
     CREATE TABLE data_keys (
         namespace  {text} NOT NULL,
         generation BIGINT NOT NULL,
@@ -59,7 +61,7 @@ const MIGRATIONS: [&str; 1] = ["
         value       {bytes},
         PRIMARY KEY (secret, version)
     );
-"];
+";
 
 /// The words of SQLite. `INTEGER PRIMARY KEY` is the row's number itself; its text is compared byte by byte already.
 fn in_this_dialect(migration: &str) -> String {
@@ -79,7 +81,7 @@ pub(super) async fn bring_up_to_date(writer: &SqlitePool, now: Timestamp) -> Res
         return Err(DatabaseError::Newer { found, known: SCHEMA_VERSION });
     }
     for (version, migration) in (1_u32..).zip(MIGRATIONS).skip(usize::try_from(found).unwrap_or(usize::MAX)) {
-        for statement in migration.split(';').filter(|statement| !statement.trim().is_empty()) {
+        for statement in migration.iter().flat_map(|tables| tables.split(';')).filter(|statement| !statement.trim().is_empty()) {
             sqlx::query(AssertSqlSafe(in_this_dialect(statement))).execute(&mut *transaction).await?;
         }
         sqlx::query("INSERT INTO schema_versions (version, applied_ms) VALUES ($1, $2)")
