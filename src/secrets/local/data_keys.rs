@@ -140,7 +140,8 @@ impl Opened {
     }
 }
 
-async fn unwraps_all(database: &Database, master: &MasterKeys) -> Result<(), LocalError> {
+/// Whether every master key that is needed was given.
+pub(super) async fn unwraps_all(database: &Database, master: &MasterKeys) -> Result<(), LocalError> {
     for (id, count) in database.masters().await? {
         if master.find(&id).is_none() {
             let given: Vec<_> = master.all().map(|key| format!("`{}`", key.id())).collect();

@@ -14,9 +14,9 @@ pub enum LocalError {
     /// A master key.
     #[error(transparent)]
     MasterKey(#[from] MasterKeyError),
-    /// The data keys cannot be unwrapped with what was given.
+    /// Data keys, or keys that replicas share, cannot be unwrapped with what was given.
     #[error(
-        "{count} data keys are wrapped by the master key `{missing}`, which was not given (given: {given}): give it too, or \
+        "{count} keys are wrapped by the master key `{missing}`, which was not given (given: {given}): give it too, or \
          restore the one that belongs to this database; nothing was changed"
     )]
     UnknownMasterKey {
@@ -35,6 +35,12 @@ pub enum LocalError {
         /// Which of its keys.
         generation: u64,
     },
+    /// A key that replicas share does not open, although its master key is there.
+    #[error("the shared key `{0}` is damaged or was moved")]
+    WrappedKey(String),
+    /// A key that replicas share was there, and is gone.
+    #[error("the shared key `{0}` vanished while it was made")]
+    NoWrappedKey(String),
     /// A row refers to a data key that does not exist.
     #[error("data key {generation} of namespace `{namespace}` is missing")]
     NoDataKey {
@@ -59,6 +65,7 @@ impl From<LocalError> for KvError {
             LocalError::UnknownMasterKey { .. } => Self::Unavailable("the master key of a data key was not given"),
             LocalError::DataKey { .. } => Self::Damaged("a data key does not open where it stands"),
             LocalError::NoDataKey { .. } => Self::Damaged("a data key is missing"),
+            LocalError::WrappedKey(_) | LocalError::NoWrappedKey(_) => Self::Damaged("a shared key does not open"),
             LocalError::Sealing(SealingError::NotOurs) => Self::Damaged("sealed bytes do not open where they stand"),
             LocalError::Sealing(_) => Self::Unavailable("the cryptographic library failed"),
             LocalError::NoRandomness(_) => Self::Unavailable("the system gave no randomness"),

@@ -1,10 +1,11 @@
 //! The master key: 32 bytes that the database never sees. Decides which texts and files are keys, and wraps and unwraps data
-//! keys; refuses to know what those seal.
+//! keys and shared keys; refuses to know what those are for.
 
 use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
@@ -39,11 +40,11 @@ enum Keeper {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MasterKeyId([u8; 8]);
 
-/// The master keys of a store: the first wraps, all unwrap.
-#[derive(Debug)]
+/// The master keys of a database: the first wraps, all unwrap. Cheap to clone.
+#[derive(Clone, Debug)]
 pub struct MasterKeys {
-    first: MasterKey,
-    others: Vec<MasterKey>,
+    first: Arc<MasterKey>,
+    others: Arc<[MasterKey]>,
 }
 
 /// Why something is no master key. Never quotes it.
@@ -62,7 +63,7 @@ pub enum MasterKeyError {
     Placeholder,
     /// The file that the database's data keys need is gone.
     #[error(
-        "`{path}` is missing, and the database has data keys that it wrapped: restore it; without it no value can be read"
+        "`{path}` is missing, and the database has keys that it wrapped: restore it; without it no value can be read"
     )]
     Lost {
         /// Where it was.
@@ -108,7 +109,7 @@ impl MasterKey {
     }
 
     /// The key in `master.key` in `dir`, made (mode 0600, on the disk before this returns, never over one that is there) if
-    /// it is missing and `database` has no data key yet.
+    /// it is missing and `database` has no wrapped key yet.
     ///
     /// # Errors
     /// [`MasterKeyError::Lost`]; as [`from_file`](Self::from_file), but the file is nobody else's to read (0600).
@@ -166,7 +167,7 @@ impl MasterKeys {
         if others.len() >= MAX_MASTER_KEYS {
             return Err(MasterKeyError::TooMany);
         }
-        let keys = Self { first, others };
+        let keys = Self { first: Arc::new(first), others: others.into() };
         let mut ids: Vec<_> = keys.all().map(MasterKey::id).collect();
         ids.sort_unstable();
         match ids.array_windows().find(|[one, next]| one == next) {
@@ -177,7 +178,7 @@ impl MasterKeys {
 
     /// The key that wraps.
     #[must_use]
-    pub const fn first(&self) -> &MasterKey {
+    pub fn first(&self) -> &MasterKey {
         &self.first
     }
 
@@ -186,7 +187,7 @@ impl MasterKeys {
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = &MasterKey> {
-        std::iter::once(&self.first).chain(&self.others)
+        std::iter::once(&*self.first).chain(self.others.iter())
     }
 }
 

@@ -26,10 +26,12 @@ mod tests;
 #[path = "tests.rs"]
 mod tests_on_postgres;
 mod versions;
+mod wrapped_keys;
 mod writing;
 
 pub use error::LocalError;
 pub use master_key::{MAX_MASTER_KEYS, MasterKey, MasterKeyError, MasterKeyId, MasterKeys};
+pub use wrapped_keys::{WrappedKeys, names};
 
 use super::{KvAnswer, KvError, KvMethod, KvRequest, SecretData, VersionMetadata};
 use crate::clock::Timestamp;

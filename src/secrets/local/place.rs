@@ -5,12 +5,18 @@ use crate::clock::Timestamp;
 use crate::state::database::Place;
 
 const DATA_KEY: &[u8] = b"cambio data key 1";
+const WRAPPED_KEY: &[u8] = b"cambio wrapped key 1";
 const VALUE: &[u8] = b"cambio secret value 1";
 const CUSTOM: &[u8] = b"cambio custom metadata 1";
 
 /// A wrapped data key: whose it is, which one, and by which master key.
 pub(super) fn of_data_key(namespace: &str, generation: u64, master: &MasterKeyId) -> Vec<u8> {
     bound(DATA_KEY, [namespace, "", ""], &[generation, u64::from_be_bytes(*master.bytes())])
+}
+
+/// A wrapped key that replicas share: its name, and by which master key.
+pub(super) fn of_wrapped_key(name: &str, master: &MasterKeyId) -> Vec<u8> {
+    bound(WRAPPED_KEY, [name, "", ""], &[u64::from_be_bytes(*master.bytes())])
 }
 
 /// A value: its secret, which version, when it was written, and under which data key.

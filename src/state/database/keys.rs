@@ -34,7 +34,8 @@ const NAMESPACE: &str = "SELECT n.current_key, k.sealed, n.secrets FROM secret_n
      JOIN data_keys k ON k.namespace = n.namespace AND k.generation = n.current_key WHERE n.namespace = $1";
 const DATA_KEY: &str =
     "SELECT generation, master, wrapped, created_ms, sealed FROM data_keys WHERE namespace = $1 AND generation = $2";
-const MASTERS: &str = "SELECT master, COUNT(*) FROM data_keys GROUP BY master ORDER BY master";
+const MASTERS: &str = "SELECT master, COUNT(*) FROM (SELECT master FROM data_keys UNION ALL SELECT master FROM wrapped_keys) \
+     AS all_keys GROUP BY master ORDER BY master";
 const NOT_UNDER: &str = "SELECT namespace, generation, master, wrapped, created_ms, sealed FROM data_keys \
      WHERE master <> $1 ORDER BY namespace, generation LIMIT $2";
 const INSERT_KEY: &str = "INSERT INTO data_keys (namespace, generation, created_ms, sealed, master, wrapped) \
@@ -69,7 +70,7 @@ impl Database {
             .transpose()
     }
 
-    /// Which master keys wrap data keys, and how many each.
+    /// Which master keys wrap data keys, or shared keys by name, and how many each.
     ///
     /// # Errors
     /// [`DatabaseError`].

@@ -33,12 +33,15 @@
 mod engine;
 mod error;
 mod keys;
+mod leases;
 mod postgres;
 mod readers;
 mod schema;
 mod secret_writes;
 mod secrets;
+mod signing_keys;
 mod sqlite;
+mod wrapped_keys;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,9 +53,12 @@ use tokio::sync::MappedMutexGuard;
 
 pub use error::DatabaseError;
 pub use keys::{DataKeyRow, NamespaceRow};
+pub use leases::LeaseRow;
 pub use postgres::{DatabaseUrl, DatabaseUrlFault};
 pub use schema::SCHEMA_VERSION;
 pub use secrets::{Place, Sealed, SecretRow, ValueRow, VersionRow};
+pub use signing_keys::{Fence, ManifestRow};
+pub use wrapped_keys::WrappedKeyRow;
 
 use super::PrivateDir;
 use crate::clock::Timestamp;
