@@ -14,6 +14,7 @@ use super::rules::Rules;
 use crate::audit::{AuditUnavailable, Outcome, Trail};
 use crate::clock::Timestamp;
 use crate::identity::{DecisionId, Namespace};
+use crate::limits::{Limited, Passage, State};
 use crate::mint::OwnToken;
 use crate::secrets::openbao::{Caller, Upstream, UpstreamAnswer, UpstreamError};
 use crate::secrets::{ApiCall, ApiFault, Authorized, KvAnswer, KvCall, KvError, Mount, Shape, Store, Verb, pretend};
@@ -22,6 +23,7 @@ use crate::secrets::{ApiCall, ApiFault, Authorized, KvAnswer, KvCall, KvError, M
 pub struct Access<'a> {
     counter: &'a Counter,
     trail: Trail,
+    passage: Passage,
     id: DecisionId,
     now: Timestamp,
     began: Instant,
@@ -54,6 +56,8 @@ pub struct Served {
     pub answer: ServedAnswer,
     /// Members of the body that were ignored.
     pub ignored: Vec<String>,
+    /// The budget that has the smallest part left; none where there are no limits.
+    pub budget: Option<State>,
 }
 
 /// What a store answered.
@@ -72,6 +76,8 @@ pub struct NotServed {
     pub decision: DecisionId,
     /// The class.
     pub class: NotServedClass,
+    /// As [`Served::budget`].
+    pub budget: Option<State>,
 }
 
 /// As much of a refusal as a caller may learn.
@@ -89,8 +95,10 @@ pub enum NotServedClass {
     UnsupportedPath,
     /// The path does not do that.
     UnsupportedOperation,
+    /// A budget is empty; it says which, and when to try again.
+    TooMany(State),
     /// An upstream has had enough for now. Worth another try after that time.
-    TooMany(Duration),
+    UpstreamBusy(Duration),
     /// The store can't answer now. Worth another try after that time.
     Unavailable(Duration),
     /// A fault of cambio's own, or of what is stored.
@@ -103,6 +111,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// Why a request stopped.
 #[derive(Debug, thiserror::Error)]
 enum Stop {
+    #[error(transparent)]
+    Limited(#[from] Limited),
     #[error("the token is not one of ours, has ended, was revoked, or its rule is gone")]
     Token,
     #[error("the path is in another namespace than the token")]
@@ -131,7 +141,7 @@ impl Counter {
         let now = self.clock().now();
         let id = self.decision_id(now);
         let trail = Trail::begin(self.journal(), id, now, source.surface, Some(source.address));
-        Access { counter: self, trail, id, now, began: Instant::now() }
+        Access { counter: self, trail, passage: Passage::from(source.address), id, now, began: Instant::now() }
     }
 }
 
@@ -144,16 +154,18 @@ impl Access<'_> {
         let reads = matches!(ask.call.verb, Verb::Read | Verb::List | Verb::Scan);
         self.trail.secret(word(ask.call.verb), &joined(ask.namespace, ask.path));
         let rules = self.counter.rules();
-        let ended = match self.counter.introspect(ask.token) {
-            Some(token) => self.steps(&rules, &token, ask).await,
-            None => Err(Stop::Token),
+        let ended = match self.counter.own_within_budgets(&mut self.passage, ask.token, self.now).await {
+            Ok(Some(token)) => self.steps(&rules, &token, ask).await,
+            Ok(None) => Err(Stop::Token),
+            Err(limited) => Err(limited.into()),
         };
+        let budget = self.passage.tightest();
         let took = self.began.elapsed();
         match ended {
             Ok((answer, ignored)) => {
                 self.counter.tally().secret(word(ask.call.verb), "served");
                 self.trail.close(Outcome::Served, took);
-                Ok(Served { decision: self.id, answer, ignored })
+                Ok(Served { decision: self.id, answer, ignored, budget })
             }
             Err(stop) => {
                 let (reason, detail, class) = (stop.code(), Some(stop.to_string()), stop.class(reads));
@@ -161,8 +173,14 @@ impl Access<'_> {
                 self.counter.tally().secret(word(ask.call.verb), if failed { "failed" } else { "denied" });
                 let outcome =
                     if failed { Outcome::Failed { reason, detail } } else { Outcome::Denied { reason, detail } };
-                self.trail.close(outcome, took);
-                Err(NotServed { decision: self.id, class })
+                match stop {
+                    Stop::Limited(limited) => match self.counter.refusal_record(&limited, self.now) {
+                        Some(outcome) => self.trail.close(outcome, took),
+                        None => self.trail.leave_out(),
+                    },
+                    _ => self.trail.close(outcome, took),
+                }
+                Err(NotServed { decision: self.id, class, budget })
             }
         }
     }
@@ -228,6 +246,7 @@ impl Stop {
     /// A stable name of the reason.
     fn code(&self) -> &'static str {
         match self {
+            Self::Limited(limited) => limited.reason(),
             Self::Token => "token_not_good",
             Self::Namespace => "namespace_not_the_tokens",
             Self::Unknown => "place_unknown",
@@ -250,6 +269,7 @@ impl Stop {
     fn class(&self, reads: bool) -> NotServedClass {
         let refused = || if reads { NotServedClass::NotThere } else { NotServedClass::Denied };
         match self {
+            Self::Limited(limited) => NotServedClass::TooMany(limited.state),
             Self::Token => NotServedClass::Token,
             Self::Namespace | Self::Unknown | Self::NoMount | Self::NotAllowed(_) => refused(),
             Self::Api(ApiFault::Path) => NotServedClass::UnsupportedPath,
@@ -267,7 +287,7 @@ impl Stop {
             },
             Self::Upstream(error) => match error.retry_after() {
                 None => refused(),
-                Some((true, wait)) => NotServedClass::TooMany(wait.unwrap_or(RETRY_AFTER)),
+                Some((true, wait)) => NotServedClass::UpstreamBusy(wait.unwrap_or(RETRY_AFTER)),
                 Some((false, wait)) => NotServedClass::Unavailable(wait.unwrap_or(RETRY_AFTER)),
             },
             Self::Audit(_) => NotServedClass::Unavailable(RETRY_AFTER),

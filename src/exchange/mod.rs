@@ -4,6 +4,7 @@
 //! across a wait, nothing is compiled and no key is parsed.
 
 mod access;
+mod budgets;
 mod counter;
 mod logins;
 mod naming;
@@ -18,6 +19,7 @@ mod tokens;
 mod walk;
 
 pub use access::{Access, Ask, NotServed, NotServedClass, Served, ServedAnswer};
+pub use budgets::Visit;
 pub use counter::{Counter, CounterParts};
 pub use logins::{LoginMount, LoginMounts};
 pub use naming::Naming;

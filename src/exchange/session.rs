@@ -11,6 +11,7 @@ use super::walk::Walk;
 use crate::audit::Outcome;
 use crate::identity::DecisionId;
 use crate::jose::{CompactJws, sha256};
+use crate::limits::State;
 use crate::mint::{IssuedToken, LOGIN_MEDIA_TYPE, LoginToken};
 use crate::oauth::SubjectToken;
 
@@ -28,6 +29,8 @@ pub struct Session {
     pub token: IssuedToken,
     /// The token that it was made of.
     pub login: LoginToken,
+    /// The budget that has the smallest part left; none where there are no limits.
+    pub budget: Option<State>,
 }
 
 impl Counter {
@@ -44,28 +47,36 @@ impl Walk<'_> {
     ///
     /// # Errors
     /// [`Refused`] says as much as the caller may learn.
-    pub fn open_session(mut self, token: SubjectToken, asked: LoginRole) -> Result<Session, Refused> {
+    pub async fn open_session(mut self, token: SubjectToken, asked: LoginRole) -> Result<Session, Refused> {
         self.now = self.counter.clock().now();
-        match self.session_steps(&token, asked) {
+        match self.session_steps(&token, asked).await {
             Ok((token, login)) => {
                 self.counter.tally().issued(self.issuer.as_ref());
                 let (decision, took) = (self.id, self.took());
+                let budget = self.passage.tightest();
                 self.trail.close(Outcome::Issued(&token), took);
-                Ok(Session { decision, token, login })
+                Ok(Session { decision, token, login, budget })
             }
             Err(stop) => Err(self.stop(&stop)),
         }
     }
 
-    fn session_steps(&mut self, token: &SubjectToken, asked: LoginRole) -> Result<(IssuedToken, LoginToken), Stop> {
+    async fn session_steps(
+        &mut self,
+        token: &SubjectToken,
+        asked: LoginRole,
+    ) -> Result<(IssuedToken, LoginToken), Stop> {
         let rules = self.counter.rules();
         self.trail.policy_set(rules.policies.digest());
         self.trail.worthwhile()?;
         self.trail.claimed(Some(self.counter.issuer().as_str()), None, sha256(token.as_bytes()));
         let text = token.copy_for_review();
+        self.counter.worth_reading(&mut self.passage, &text, self.now).await?;
         let login = self.counter.own_tokens().login(&text, self.now).map_err(Stop::Login)?;
         let own = login.token();
         self.trusts(own.issuer());
+        self.counter.limiter().verified(&mut self.passage, own.subject(), self.now).await?;
+        self.counter.limiter().counted(&mut self.passage, Some(own.issuer()), Some(own.target()), self.now).await?;
         self.trail.subject(own.subject());
         self.trail.asked(own.target().as_str());
         self.trail.policies(own.policies());

@@ -140,6 +140,7 @@ pub(super) async fn access_token(
             let kind = match refused.class {
                 RefusedClass::Request => Kind::BadRequest,
                 RefusedClass::Token | RefusedClass::Target | RefusedClass::Scope => Kind::BadToken,
+                RefusedClass::TooMany(state) => Kind::TooMany(state.retry_after),
                 RefusedClass::Unavailable(wait) => Kind::Unavailable(wait),
                 RefusedClass::Fault => Kind::Fault,
             };

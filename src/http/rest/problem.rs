@@ -120,7 +120,8 @@ impl Problem {
             | NotServedClass::UnsupportedPath
             | NotServedClass::UnsupportedOperation => Kind::NotFound.into(),
             NotServedClass::Request(text) => Self::bad_request(text),
-            NotServedClass::TooMany(wait) => Kind::TooMany(wait).into(),
+            NotServedClass::TooMany(state) => Kind::TooMany(state.retry_after).into(),
+            NotServedClass::UpstreamBusy(wait) => Kind::TooMany(wait).into(),
             NotServedClass::Unavailable(wait) => Kind::Unavailable(wait).into(),
             NotServedClass::Fault => Kind::Fault.into(),
         }

@@ -9,10 +9,12 @@ use zeroize::Zeroizing;
 
 use super::Vault;
 use super::bodies::Members;
-use super::envelope::{Envelope, Refusal};
+use super::envelope::{self, Envelope, Refusal};
 use super::request::{Place, VaultRequest};
 use crate::audit::Surface;
-use crate::exchange::{Counter, Exchanged, LoginRole, Presentation, Session, Source, Walk, Wanted};
+use crate::exchange::{
+    Counter, Exchanged, LoginRole, Presentation, Refused, RefusedClass, Session, Source, Walk, Wanted,
+};
 use crate::identity::{Namespace, PolicyName};
 use crate::oauth::{DeclaredType, SubjectToken};
 use crate::secrets::Verb;
@@ -30,20 +32,20 @@ pub(super) async fn login(vault: &Vault, request: &VaultRequest, body: Body) -> 
         Err(refusal) => return Err(malformed(walk, "body_unreadable", refusal)),
     };
     let logged_in = log_in(vault, walk, asked, members).await?;
-    let (decision, auth) = match &logged_in {
-        LoggedIn::Exchanged(exchanged) => (exchanged.decision, auth(&vault.counter, exchanged)),
-        LoggedIn::Session(session) => (session.decision, session_auth(&vault.counter, session)),
+    let (decision, budget, auth) = match &logged_in {
+        LoggedIn::Exchanged(exchanged) => (exchanged.decision, exchanged.budget, auth(&vault.counter, exchanged)),
+        LoggedIn::Session(session) => (session.decision, session.budget, session_auth(&vault.counter, session)),
     };
     let mut envelope = Envelope::of(decision, b"null");
     envelope.auth = Some(auth);
-    let Some(span) = request.wrap else { return Ok(envelope.response(StatusCode::OK)) };
+    let Some(span) = request.wrap else { return Ok(envelope::told(envelope.response(StatusCode::OK), budget)) };
     let wrapped = vault.wrappings.wrap(envelope.text(), &request.path, span, vault.counter.clock().now());
     let info = wrapped.ok_or_else(|| {
         Refusal::later(StatusCode::SERVICE_UNAVAILABLE, "too many answers wait to be unwrapped; try again later", 5)
     })?;
     envelope.auth = None;
     envelope.wrap_info = Some(info);
-    Ok(envelope.response(StatusCode::OK))
+    Ok(envelope::told(envelope.response(StatusCode::OK), budget))
 }
 
 /// Where a login is made.
@@ -85,13 +87,15 @@ pub(super) async fn log_in(
     let Asked { namespace, mount, cel } = asked;
     let role = LoginRole { namespace, mount, cel, role };
     let logged_in = if vault.counter.claims_to_be_for_login(&subject_token) {
-        walk.open_session(subject_token, role).map(|session| LoggedIn::Session(Box::new(session)))
+        walk.open_session(subject_token, role).await.map(|session| LoggedIn::Session(Box::new(session)))
     } else {
         let wanted = Wanted::Role(role);
         let presented = Presentation { subject_token, wanted, issuer: None, scope: None, lifetime: None };
         walk.exchange(presented).await.map(|exchanged| LoggedIn::Exchanged(Box::new(exchanged)))
     };
-    logged_in.map_err(|refused| Refusal::of_login(refused.class, refused.decision))
+    let told =
+        |refused: Refused| Refusal { budget: refused.budget, ..Refusal::of_login(refused.class, refused.decision) };
+    logged_in.map_err(told)
 }
 
 fn role_and_token(members: &mut Members) -> Result<(Option<String>, SubjectToken), Refusal> {
@@ -105,7 +109,11 @@ fn role_and_token(members: &mut Members) -> Result<(Option<String>, SubjectToken
 
 fn malformed(walk: Walk<'_>, code: &'static str, refusal: Refusal) -> Refusal {
     let refused = walk.malformed(code, refusal.errors.join("; "));
-    Refusal { decision: Some(refused.decision), ..refusal }
+    let refusal = match refused.class {
+        RefusedClass::TooMany(state) => Refusal::too_many(state),
+        _ => refusal,
+    };
+    Refusal { decision: Some(refused.decision), budget: refused.budget, ..refusal }
 }
 
 /// The `auth` of a login's answer: every member that any client looks for.
