@@ -330,3 +330,63 @@ fn the_role_lets_in_what_it_should(#[case] claim: &str, #[case] value: Value, #[
         (outcome, expected) => panic!("{outcome:?}, not {expected:?}"),
     }
 }
+
+const REST: &str = "rest:
+  projects: [{id: 123, path: acme/web, namespace: group_100/group_200, folder: app, field: password, target: vault}]
+";
+
+/// The REST surface over such a mount: what OpenBao refuses is not there.
+#[tokio::test]
+async fn rest_tells_what_openbao_keeps_and_nothing_of_what_it_refuses() {
+    let sections = "secrets:
+  mounts: [{mount: secret, namespace: \"*\", store: openbao, openbao: bao}]
+  openbao: [{name: bao, address: \"ADDRESS\", namespace: PREFIX}]
+";
+    let contract = Contract::open_with("rest", &format!("{sections}{REST}")).await;
+    let token = contract.token("job-1").await;
+    let read = |path: &str| {
+        let request = reqwest::Client::new().get(contract.stand.url(&format!("/api/v4/projects/123/{path}")));
+        contract.stand.send(request.header("authorization", format!("Bearer {token}")))
+    };
+    let good = read("secrets/db/value").await;
+    let json = good.json();
+    assert_eq!((good.status, &json["value"], &json["version"]), (200, &json!(PLANTED), &json!(1)), "{json}");
+    let names = read("secrets").await.json();
+    assert_eq!(names, json!([{"name": "closed", "kind": "secret"}, {"name": "db", "kind": "secret"}]));
+    let (closed, none) = (read("secrets/closed/value").await, read("secrets/none/value").await);
+    let plain = |answer: &support::Answer| (answer.status, answer.text.replace(answer.decision(), "ID"));
+    assert_eq!(plain(&closed), plain(&none));
+    assert_eq!(closed.status, 404);
+}
+
+/// The token that a client gets to log in with opens an OpenBao that `setup` made ready, by what the answer says and nothing
+/// else.
+#[tokio::test]
+async fn a_token_to_log_in_with_opens_an_openbao_by_what_its_answer_says() {
+    let sections = "secrets:
+  openbao: [{name: bao, address: \"ADDRESS\", namespace: PREFIX}]
+  direct: [{targets: [vault], openbao: bao}]
+";
+    let contract = Contract::open_with("access-token", &format!("{sections}{REST}")).await;
+    let job = contract.stand.token().claim("sub", "job-1").sign();
+    let request = reqwest::Client::new()
+        .post(contract.stand.url("/api/v4/projects/123/secrets_manager/access_token"))
+        .header("authorization", format!("Bearer {job}"));
+    let answer = contract.stand.send(request).await;
+    assert_eq!(answer.status, 201, "{}", answer.text);
+    let vault = &answer.json()["provider"]["vault"];
+    let text = |pointer: &str| vault.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+    assert_eq!((text("/server"), text("/namespace")), (contract.bao.address.clone(), contract.bao.whole(NAMESPACE)));
+    let (path, role, jwt) = (text("/auth/jwt/path"), text("/auth/jwt/role"), text("/auth/jwt/token"));
+    let body = json!({"role": role, "jwt": jwt});
+    let login = contract.bao.call_as("", &text("/namespace"), "PUT", &format!("auth/{path}/login"), &body).await;
+    assert_eq!(login.status, 200, "{}", login.text);
+    let token = login.json()["auth"]["client_token"].as_str().unwrap().to_owned();
+    let secret = format!("{}/data/{}/db", text("/path"), text("/secrets_path"));
+    let read = contract.bao.call_as(&token, &text("/namespace"), "GET", &secret, &Value::Null).await;
+    assert_eq!((read.status, &read.json()["data"]["data"]["password"]), (200, &json!(PLANTED)), "{}", read.text);
+    // Nobody else takes it for a secrets token.
+    let request = reqwest::Client::new().get(contract.stand.url("/api/v4/projects/123/secrets"));
+    let answer = contract.stand.send(request.header("authorization", format!("Bearer {jwt}"))).await;
+    assert_eq!(answer.status, 401);
+}

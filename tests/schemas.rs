@@ -338,6 +338,12 @@ log: {level: info, format: json}
 limits: {connections: 10, connections_per_address: 5, header_timeout: 10s, shutdown_grace: 20s}
 state:
   counters: {url: 'redis://redis:6379/1', timeout: 100ms, prefix: 'cambio:', durable: true}
+rest:
+  mount: secret
+  folder: explicit
+  field: value
+  projects: [{id: 123, path: acme/web, namespace: acme/web, mount: secret, folder: '', field: password, target: shop}]
+  groups: [{path: acme}]
 ";
 
 #[test]
@@ -394,6 +400,11 @@ fn a_configuration_with_everything_fits_both() {
 #[case::counters_elsewhere("url: 'redis://", "url: 'http://")]
 #[case::counters_with_a_password("url: 'redis://redis", "url: 'redis://:hunter2@redis")]
 #[case::counters_with_a_pattern("prefix: 'cambio:'", "prefix: 'cambio*'")]
+#[case::unknown_key_of_a_project("field: password", "fields: password")]
+#[case::project_without_a_name("{path: acme}", "{namespace: acme}")]
+#[case::project_with_a_number_below_zero("id: 123", "id: -1")]
+#[case::project_with_an_odd_path("path: acme/web", "path: acme//web")]
+#[case::group_of_no_field("field: value", "field: ''")]
 fn a_mistake_in_a_configuration_is_refused_by_both(#[case] right: &str, #[case] wrong: &str) {
     assert!(CONFIG.contains(right), "{right}");
     let text = CONFIG.replacen(right, wrong, 1);
@@ -415,6 +426,8 @@ fn a_mistake_in_a_configuration_is_refused_by_both(#[case] right: &str, #[case] 
 #[case("/properties/limits", "{connections:", "{zzz: 1, connections:")]
 #[case("/properties/state", "  counters: {url", "  zzz: 1\n  counters: {url")]
 #[case("/properties/state/properties/counters", "{url: 'redis", "{zzz: 1, url: 'redis")]
+#[case("/properties/rest", "  folder: explicit", "  zzz: 1")]
+#[case("/definitions/tenant", "[{path: acme}]", "[{zzz: 1}]")]
 fn the_keys_of_a_configuration_are_those_of_the_parser(#[case] pointer: &str, #[case] at: &str, #[case] with: &str) {
     assert!(CONFIG.contains(at));
     let fault = config_fault(&CONFIG.replacen(at, with, 1)).unwrap();

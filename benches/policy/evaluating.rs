@@ -38,7 +38,7 @@ impl Set {
         let config = Config::load(&estate.config()).expect("configuration");
         let policies =
             NewPolicies::load(&estate.policies(), &config.catalog()).unwrap_or_else(|error| panic!("{error}"));
-        let rules = policies.into_rules(config.issuers, None, config.logins, NOW).expect("rules");
+        let rules = policies.into_rules(config.issuers, None, config.logins, config.tenants, NOW).expect("rules");
         let requests = (0..count).map(|number| {
             let issuer = number % issuers;
             let Value::Object(claims) = claims(number, issuer) else { unreachable!("an object") };

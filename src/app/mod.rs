@@ -21,6 +21,7 @@ use crate::clock::Clock;
 use crate::config::{Config, SecretsSettings};
 use crate::exchange::{Counter, CounterParts};
 use crate::http::oauth::{Client, Clients, OAuth};
+use crate::http::rest::Rest;
 use crate::http::vault::Vault;
 use crate::http::{ServerLimits, Tls, TlsError};
 use crate::mint::{KeyError, KeyRing};
@@ -39,6 +40,7 @@ pub struct App {
     pub(crate) counter: Arc<Counter>,
     pub(crate) oauth: OAuth,
     pub(crate) vault: Vault,
+    pub(crate) rest: Rest,
     pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) limits: ServerLimits,
     pub(crate) addresses: [std::net::SocketAddr; 2],
@@ -121,7 +123,8 @@ impl App {
         let counter = Arc::new(Counter::new(counter));
         let oauth = OAuth { clients: Arc::new(Clients::new(clients)), counter: Arc::clone(&counter) };
         let vault = Vault { counter: Arc::clone(&counter), wrappings: Arc::default() };
-        Ok(Self { counter, oauth, vault, tls, limits, addresses, watched, data })
+        let rest = Rest { counter: Arc::clone(&counter) };
+        Ok(Self { counter, oauth, vault, rest, tls, limits, addresses, watched, data })
     }
 
     /// The engine.
@@ -137,7 +140,8 @@ impl Parts {
         let watched = reload::Watched::of(&config);
         let policies = NewPolicies::load(&config.policies, &config.catalog())?;
         rules::log(policies.warnings());
-        let rules = policies.into_rules(config.issuers, config.default_target, config.logins, now)?;
+        let (logins, tenants) = (config.logins, config.tenants);
+        let rules = policies.into_rules(config.issuers, config.default_target, logins, tenants, now)?;
         let tls = config.tls.map(Tls::open).transpose()?.map(Arc::new);
         let data = PrivateDir::open(&config.data)?;
         archive::keep(&data, &config.policies, rules.policies.digest());

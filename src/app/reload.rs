@@ -168,7 +168,7 @@ impl Reloader {
         // At the last moment: what the former caches counted until now is counted on.
         let issuers = config.issuers.keeping(&before.issuers);
         log(policies.warnings());
-        let rules = match policies.into_rules(issuers, config.default_target, config.logins, now) {
+        let rules = match policies.into_rules(issuers, config.default_target, config.logins, config.tenants, now) {
             Ok(rules) => rules,
             Err(error) => return self.failed(&error.into()),
         };

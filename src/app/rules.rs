@@ -7,7 +7,7 @@ use std::fmt;
 use std::path::Path;
 
 use crate::clock::Timestamp;
-use crate::exchange::{LoginMounts, NoSuchDefault, Rules};
+use crate::exchange::{LoginMounts, NoSuchDefault, NoSuchTarget, Rules, Tenants};
 use crate::identity::TargetName;
 use crate::policy::{Catalog, Finding, LoadErrors, PolicySet, Severity};
 use crate::secrets::acl::{AclDocuments, AclErrors};
@@ -35,6 +35,9 @@ pub enum RulesError {
     /// The target of requests that name none does not exist.
     #[error(transparent)]
     DefaultTarget(#[from] NoSuchDefault),
+    /// The target of a project or group of the REST API does not exist.
+    #[error(transparent)]
+    Tenant(#[from] NoSuchTarget),
     /// Errors in the access documents.
     #[error("{0}")]
     Acl(#[from] AclErrors),
@@ -68,15 +71,19 @@ impl NewPolicies {
     /// Together with the issuers that they were checked for.
     ///
     /// # Errors
-    /// [`RulesError::DefaultTarget`].
+    /// [`RulesError::DefaultTarget`], [`RulesError::Tenant`].
     pub fn into_rules(
         self,
         issuers: Issuers,
         default_target: Option<TargetName>,
         logins: LoginMounts,
+        tenants: Tenants,
         now: Timestamp,
     ) -> Result<Rules, RulesError> {
-        let mut rules = Rules::new(issuers, self.set, default_target, now)?.with_acl(self.acl).with_logins(logins)?;
+        let mut rules = Rules::new(issuers, self.set, default_target, now)?
+            .with_acl(self.acl)
+            .with_logins(logins)?
+            .with_tenants(tenants)?;
         rules.warnings = self.warnings.len();
         Ok(rules)
     }
@@ -104,7 +111,7 @@ impl RulesError {
             }
             Self::Findings(findings) => (findings.len(), findings.first().map(place)),
             Self::Acl(errors) => (errors.errors().len(), errors.errors().first().map(|one| place(&one.finding()))),
-            Self::DefaultTarget(_) => (1, None),
+            Self::DefaultTarget(_) | Self::Tenant(_) => (1, None),
         }
     }
 

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::{App, readiness, upkeep};
 use crate::exchange::Counter;
-use crate::http::{oauth, ops, serve, vault};
+use crate::http::{oauth, ops, rest, serve, vault};
 use crate::telemetry;
 
 /// How long the audit journal may take to reach its disk at the end.
@@ -55,8 +55,8 @@ impl App {
         let reload = Arc::new(Notify::new());
         let reloader = self.watched.by(Arc::clone(&self.counter), self.tls.clone(), self.data);
         upkeep.push(tokio::spawn(reloader.run(Arc::clone(&reload), stopped.clone())));
-        // What the Vault surface does not answer, the OAuth surface does.
-        let surfaces = vault::router(self.vault).merge(oauth::router(self.oauth));
+        // What the other surfaces do not answer, the OAuth surface does.
+        let surfaces = vault::router(self.vault).merge(rest::router(self.rest)).merge(oauth::router(self.oauth));
         let servers = vec![
             tokio::spawn(serve(listener, surfaces, self.tls, self.limits, stopped.clone())),
             tokio::spawn(serve(ops_listener, ops, None, self.limits, stopped)),

@@ -81,6 +81,7 @@ pub(super) fn issued() -> IssuedToken {
         },
         decision: id(),
         revocable: false,
+        usage: crate::mint::Usage::Access,
         now: NOW,
     };
     minter.mint_for_tests(&input).unwrap()

@@ -58,8 +58,9 @@ fn check(config: Config) -> Answer {
         println!("{}", Told(policies.warnings()));
     }
     let now = Clock::System.now();
+    let (logins, tenants) = (config.logins, config.tenants);
     let rules =
-        policies.into_rules(config.issuers, config.default_target, config.logins, now).map_err(CliError::new)?;
+        policies.into_rules(config.issuers, config.default_target, logins, tenants, now).map_err(CliError::new)?;
     if let Some(tls) = config.tls {
         Tls::open(tls).map_err(CliError::new)?;
     }

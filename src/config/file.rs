@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::bytes::ByteSize;
+use super::rest::RestFile;
 use super::secrets::{SecretsFile, VaultFile};
 use super::state::StateFile;
 use crate::audit::{ClaimDetail, OnFailure};
@@ -65,6 +66,9 @@ pub(super) struct ConfigFile {
     /// What replicas share.
     #[serde(default)]
     pub(super) state: StateFile,
+    /// The projects and groups of the REST API.
+    #[serde(default)]
+    pub(super) rest: RestFile,
 }
 
 /// How our tokens are signed.

@@ -1,6 +1,6 @@
 //! What of a configuration only a restart takes up.
 //!
-//! Decides which keys those are: all but the issuers, the policies, the platforms, the default target and the mounts of logins. Every key of the
+//! Decides which keys those are: all but the issuers, the policies, the platforms, the default target, the mounts of logins and the projects and groups of the REST API. Every key of the
 //! file is named here once, so that a new one can't be forgotten.
 
 use std::fmt::Debug;
@@ -31,6 +31,7 @@ impl Fixed {
             state: StateFile { counters },
             // Taken up while cambio runs.
             vault: _,
+            rest: _,
             policies: _,
             platforms: _,
             default_target: _,

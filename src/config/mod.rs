@@ -9,6 +9,7 @@ mod fixed;
 mod footprint;
 mod origin;
 mod problem;
+mod rest;
 mod secrets;
 mod state;
 
@@ -26,7 +27,7 @@ pub use secrets::{MasterKeySource, MountSettings, SecretsSettings, StoreName};
 use zeroize::Zeroizing;
 
 use crate::audit::{JournalSettings, Sink};
-use crate::exchange::LoginMounts;
+use crate::exchange::{LoginMounts, Tenants};
 use crate::http::oauth::Client;
 use crate::http::{ServerLimits, TlsSettings};
 use crate::identity::{IssuerUrl, TargetName};
@@ -81,6 +82,8 @@ pub struct Config {
     pub logins: LoginMounts,
     /// The counters that replicas share, if they do.
     pub counters: Option<CountersSettings>,
+    /// The projects and groups of the REST API.
+    pub tenants: Tenants,
     /// Where all this can be read again.
     pub origin: Origin,
     /// The files and directories that decide about exchanges.
@@ -139,6 +142,7 @@ impl Config {
         let secrets = SecretsSettings::of(file.secrets, base, &mut problems);
         let logins = secrets::login_mounts(file.vault, &mut problems);
         let counters = state::counters(file.state.counters, base, &mut problems);
+        let tenants = file.rest.checked(&secrets, &mut problems);
         let (Some(issuer), true) = (issuer, problems.is_empty()) else {
             return Err(ConfigError::Problems(problems));
         };
@@ -160,6 +164,7 @@ impl Config {
             secrets,
             logins,
             counters,
+            tenants,
             limits: ServerLimits {
                 connections: file.limits.connections,
                 connections_per_address: file.limits.connections_per_address,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::counter::Counter;
+use super::naming::{Naming, joined};
 use super::outcome::Source;
 use super::rules::Rules;
 use crate::audit::{AuditUnavailable, Outcome, Trail};
@@ -33,6 +34,8 @@ pub struct Ask<'a> {
     pub token: &'a str,
     /// The namespace that the request names beside its path, without slashes at its ends; empty for none.
     pub namespace: &'a str,
+    /// How that is meant.
+    pub naming: Naming,
     /// The path, decoded once: namespace, mount and the path in the mount. A namespace may be left out here and there:
     /// a token opens no other than its own.
     pub path: &'a str,
@@ -104,6 +107,8 @@ enum Stop {
     Token,
     #[error("the path is in another namespace than the token")]
     Namespace,
+    #[error("no project or group has that id")]
+    Unknown,
     #[error("no mount has that path")]
     NoMount,
     #[error("{0}")]
@@ -162,6 +167,15 @@ impl Access<'_> {
         }
     }
 
+    /// Ends a request that its surface could not read: `code` is a stable word for the record, `detail` says what is wrong,
+    /// and quotes nothing of the request.
+    #[must_use]
+    pub fn malformed(self, code: &'static str, detail: impl ToString) -> DecisionId {
+        let took = self.began.elapsed();
+        self.trail.close(Outcome::Denied { reason: code, detail: Some(detail.to_string()) }, took);
+        self.id
+    }
+
     async fn steps(
         &mut self,
         rules: &Arc<Rules>,
@@ -174,7 +188,8 @@ impl Access<'_> {
         self.trail.presented(token.jti());
         self.trail.policies(token.policies());
         let namespace = token.namespace();
-        let path = within(namespace, ask.namespace, ask.path).ok_or(Stop::Namespace)?;
+        let path = ask.naming.path(namespace, ask.namespace, ask.path);
+        let path = path.ok_or(if ask.naming == Naming::Unknown { Stop::Unknown } else { Stop::Namespace })?;
         let (mount, rest) = self.counter.mounts().find(namespace, &path).ok_or(Stop::NoMount)?;
         let call = ApiCall { path: rest, ..ask.call };
         if let Store::OpenBao(store) = &mount.store {
@@ -215,6 +230,7 @@ impl Stop {
         match self {
             Self::Token => "token_not_good",
             Self::Namespace => "namespace_not_the_tokens",
+            Self::Unknown => "place_unknown",
             Self::NoMount => "mount_unknown",
             Self::NotAllowed(_) => "acl_denied",
             Self::Api(_) => "call_malformed",
@@ -235,7 +251,7 @@ impl Stop {
         let refused = || if reads { NotServedClass::NotThere } else { NotServedClass::Denied };
         match self {
             Self::Token => NotServedClass::Token,
-            Self::Namespace | Self::NoMount | Self::NotAllowed(_) => refused(),
+            Self::Namespace | Self::Unknown | Self::NoMount | Self::NotAllowed(_) => refused(),
             Self::Api(ApiFault::Path) => NotServedClass::UnsupportedPath,
             Self::Api(ApiFault::Operation) => NotServedClass::UnsupportedOperation,
             Self::Api(fault) => NotServedClass::Request(fault.to_string()),
@@ -268,48 +284,5 @@ fn word(verb: Verb) -> &'static str {
         Verb::Write => "write",
         Verb::Patch => "patch",
         Verb::Delete => "delete",
-    }
-}
-
-fn joined(namespace: &str, path: &str) -> String {
-    if namespace.is_empty() { path.to_owned() } else { [namespace, "/", path].concat() }
-}
-
-/// The path within the token's namespace: of a request that names this namespace, beside the path, in it, or half here and
-/// half there; or that names none at all.
-fn within(own: Option<&Namespace>, named: &str, path: &str) -> Option<String> {
-    let whole = joined(named, path);
-    let Some(own) = own else { return named.is_empty().then_some(whole) };
-    match whole.strip_prefix(own.as_str()).and_then(|rest| rest.strip_prefix('/')) {
-        Some(rest) => Some(rest.to_owned()),
-        None => named.is_empty().then_some(whole),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use rstest::rstest;
-
-    #[rstest]
-    #[case(None, "", "secret/data/a", Some("secret/data/a"))]
-    #[case(None, "n", "secret/data/a", None)]
-    #[case(Some("n/m"), "", "secret/data/a", Some("secret/data/a"))]
-    #[case(Some("n/m"), "n/m", "secret/data/a", Some("secret/data/a"))]
-    #[case(Some("n/m"), "n", "m/secret/data/a", Some("secret/data/a"))]
-    #[case(Some("n/m"), "", "n/m/secret/data/a", Some("secret/data/a"))]
-    #[case(Some("n/m"), "n", "secret/data/a", None)]
-    #[case(Some("n/m"), "n/o", "secret/data/a", None)]
-    #[case(Some("n/m"), "n/mm", "secret/data/a", None)]
-    #[case(Some("n/m"), "n/m/o", "secret/data/a", Some("o/secret/data/a"))]
-    #[case(Some("n/m"), "N/M", "secret/data/a", None)]
-    fn a_token_opens_no_namespace_but_its_own(
-        #[case] own: Option<&str>,
-        #[case] named: &str,
-        #[case] path: &str,
-        #[case] expected: Option<&str>,
-    ) {
-        let own = own.map(|own| Namespace::new(own).unwrap());
-        assert_eq!(within(own.as_ref(), named, path).as_deref(), expected);
     }
 }

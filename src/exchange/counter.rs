@@ -196,7 +196,8 @@ impl Counter {
     }
 
     /// The OpenBao whose token an exchange for `target` returns.
-    pub(super) fn direct(&self, target: &TargetName) -> Option<&Arc<OpenBaoStore>> {
+    #[must_use]
+    pub fn direct(&self, target: &TargetName) -> Option<&Arc<OpenBaoStore>> {
         self.direct.get(target)
     }
 

@@ -6,20 +6,26 @@
 mod access;
 mod counter;
 mod logins;
+mod naming;
 mod outcome;
 mod reloads;
 mod rules;
+mod session;
 mod stop;
 mod tally;
+mod tenants;
 mod tokens;
 mod walk;
 
 pub use access::{Access, Ask, NotServed, NotServedClass, Served, ServedAnswer};
 pub use counter::{Counter, CounterParts};
 pub use logins::{LoginMount, LoginMounts};
+pub use naming::Naming;
 pub use outcome::{Exchanged, LoginRole, Presentation, Refused, RefusedClass, Source, Wanted};
 pub use reloads::{FailedReload, Reloads};
 pub use rules::{NoSuchDefault, Rules};
+pub use session::{LOGIN_MOUNT, LOGIN_ROLE, Session};
 pub use tally::{LATENCY_BOUNDS_US, Outcome, SECRET_OPERATIONS, SECRET_OUTCOMES, Tally};
+pub use tenants::{NoSuchTarget, Tenant, TenantFault, TenantKind, Tenants};
 pub use tokens::RevokeError;
 pub use walk::Walk;

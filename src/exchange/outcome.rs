@@ -33,6 +33,8 @@ pub enum Wanted {
     Targets(Vec<String>),
     /// The role of a Vault login.
     Role(LoginRole),
+    /// What no target is for; as the caller wrote it. Its token is verified all the same: whoever asks learns nothing.
+    Nothing(String),
 }
 
 impl Wanted {
@@ -40,6 +42,7 @@ impl Wanted {
     pub(super) fn words(&self) -> Option<Cow<'_, str>> {
         match self {
             Self::Targets(names) => names.first().map(|name| Cow::Borrowed(name.as_str())),
+            Self::Nothing(asked) => Some(Cow::Borrowed(asked)),
             Self::Role(LoginRole { namespace, mount, cel, role }) => {
                 let namespace = namespace.as_ref().map_or_else(String::new, |namespace| format!("{namespace}/"));
                 let (cel, role) = (if *cel { "/cel" } else { "" }, role.as_deref().unwrap_or_default());

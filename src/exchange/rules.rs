@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::logins::LoginMounts;
 use super::outcome::Wanted;
 use super::stop::TargetFault;
+use super::tenants::{NoSuchTarget, Tenants};
 use crate::clock::Timestamp;
 use crate::identity::{IssuerName, Namespace, TargetName};
 use crate::policy::{PolicySet, Target};
@@ -25,6 +26,8 @@ pub struct Rules {
     pub acl: AclDocuments,
     /// The mounts of Vault logins.
     pub logins: LoginMounts,
+    /// The projects and groups of the REST API.
+    pub tenants: Tenants,
     /// How many warnings the policies have that their files do not accept.
     pub warnings: usize,
     namespaces: HashSet<Namespace>,
@@ -51,7 +54,8 @@ impl Rules {
             None => {
                 let (acl, logins) = (AclDocuments::empty(), LoginMounts::default());
                 let namespaces = policies.targets().iter().filter_map(|target| target.namespace().cloned()).collect();
-                Ok(Self { issuers, policies, default_target, loaded, acl, logins, warnings: 0, namespaces })
+                let tenants = Tenants::default();
+                Ok(Self { issuers, policies, default_target, loaded, acl, logins, tenants, warnings: 0, namespaces })
             }
         }
     }
@@ -67,6 +71,15 @@ impl Rules {
             Some(unknown) => Err(NoSuchDefault(unknown)),
             None => Ok(Self { logins, ..self }),
         }
+    }
+
+    /// The same with these projects and groups.
+    ///
+    /// # Errors
+    /// [`NoSuchTarget`] where the target of one does not exist, or has its secrets elsewhere.
+    pub fn with_tenants(self, tenants: Tenants) -> Result<Self, NoSuchTarget> {
+        tenants.check(&self.policies)?;
+        Ok(Self { tenants, ..self })
     }
 
     /// The same with these access documents.
@@ -88,6 +101,7 @@ impl Rules {
             && self.acl.digest() == other.acl.digest()
             && self.default_target == other.default_target
             && self.logins == other.logins
+            && self.tenants == other.tenants
             && self.issuers.are_those(&other.issuers)
     }
 
@@ -101,6 +115,7 @@ impl Rules {
     pub(super) fn target(&self, wanted: &Wanted) -> Result<&Target, TargetFault> {
         match wanted {
             Wanted::Targets(asked) => self.named(asked),
+            Wanted::Nothing(_) => Err(TargetFault::Unknown),
             Wanted::Role(asked) => self.logins.target(&self.policies, asked, self.default_target.as_ref()),
         }
     }
@@ -108,7 +123,7 @@ impl Rules {
     /// The issuer that the way of asking stands for.
     pub(super) fn issuer(&self, wanted: &Wanted) -> Option<&IssuerName> {
         match wanted {
-            Wanted::Targets(_) => None,
+            Wanted::Targets(_) | Wanted::Nothing(_) => None,
             Wanted::Role(asked) => self.logins.of(asked)?.issuer.as_ref(),
         }
     }

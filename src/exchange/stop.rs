@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::RefusedClass;
 use crate::audit::AuditUnavailable;
-use crate::mint::MintError;
+use crate::mint::{MintError, OwnTokenError};
 use crate::policy::{Denial, Reason};
 use crate::replay::ReplayError;
 use crate::secrets::openbao::UpstreamError;
@@ -52,6 +52,15 @@ pub(super) enum Stop {
     /// Nothing could be minted.
     #[error(transparent)]
     Mint(#[from] MintError),
+    /// A token of ours to log in with is not good.
+    #[error("{0}")]
+    Login(OwnTokenError),
+    /// It is for another namespace, or for another mount or role than those of such logins.
+    #[error("the token is not for this login")]
+    LoginElsewhere,
+    /// It was revoked, or the rule that granted it is gone.
+    #[error("the token was revoked, or its rule is gone")]
+    LoginEnded,
     /// The OpenBao that the token is for does not take it.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
@@ -97,6 +106,9 @@ impl Stop {
             Self::Mint(MintError::Lifetime(_)) => "token_expires_too_soon",
             Self::Mint(MintError::TooLong(_)) => "claims_too_long",
             Self::Mint(_) => "mint_failed",
+            Self::Login(_) => "login_token_not_good",
+            Self::LoginElsewhere => "login_token_for_another_login",
+            Self::LoginEnded => "login_token_ended",
             Self::Upstream(error) => error.code(),
             Self::Audit(_) => "audit_unavailable",
         }
@@ -110,6 +122,7 @@ impl Stop {
             Self::Denied(denial) if matches!(denial.reason(), Reason::NoRuleForIssuer) => RefusedClass::Target,
             Self::Target(_) => RefusedClass::Target,
             Self::Refused(_) | Self::Issuer(_) | Self::Denied(_) => RefusedClass::Token,
+            Self::Login(_) | Self::LoginElsewhere | Self::LoginEnded => RefusedClass::Token,
             Self::Scope => RefusedClass::Scope,
             Self::Upstream(error) => match error.retry_after() {
                 None => RefusedClass::Token,

@@ -29,14 +29,17 @@ impl Counter {
         standing.then_some(token)
     }
 
-    /// Ends one of our tokens before its time. A token that is not ours, or no longer good, needs no ending.
+    /// Ends one of our tokens before its time, one to log in with as well: what was made of that goes on. A token that is not ours, or no longer good, needs no ending.
     ///
     /// # Errors
     /// [`RevokeError`] where the revocation could not be recorded: the token is still good.
     pub async fn revoke(&self, token: &str) -> Result<(), RevokeError> {
-        match self.own(token) {
-            Some(token) => self.revoke_by_id(token.jti(), token.expires_at()).await,
-            None => Ok(()),
+        if let Some(token) = self.own(token) {
+            return self.revoke_by_id(token.jti(), token.expires_at()).await;
+        }
+        match self.own_tokens().login(token, self.clock().now()) {
+            Ok(login) => self.revoke_by_id(login.token().jti(), login.token().expires_at()).await,
+            Err(_) => Ok(()),
         }
     }
 

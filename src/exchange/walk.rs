@@ -10,7 +10,7 @@ use super::stop::Stop;
 use crate::audit::{Outcome, Trail};
 use crate::clock::Timestamp;
 use crate::identity::{DecisionId, IssuerName};
-use crate::mint::{Granted, IssuedToken, Wish};
+use crate::mint::{Granted, IssuedToken, Usage, Wish};
 use crate::oauth::{Scope, ScopeToken, SubjectToken};
 use crate::policy::{Permit, Target};
 use crate::secrets::openbao::{Caller, Login, UpstreamError};
@@ -19,13 +19,14 @@ use crate::verify::{ClaimsView, Refusal, SeenKey, SignedToken, UntrustedToken, V
 
 /// An exchange that has begun: it has an id and a trail, and ends as exactly one record, whatever happens to it.
 pub struct Walk<'a> {
-    counter: &'a Counter,
-    trail: Trail,
-    id: DecisionId,
-    now: Timestamp,
+    pub(super) counter: &'a Counter,
+    pub(super) trail: Trail,
+    pub(super) id: DecisionId,
+    pub(super) now: Timestamp,
     began: Instant,
-    issuer: Option<IssuerName>,
+    pub(super) issuer: Option<IssuerName>,
     claims: Option<ClaimsView>,
+    usage: Usage,
 }
 
 impl<'a> Walk<'a> {
@@ -34,7 +35,13 @@ impl<'a> Walk<'a> {
         let now = counter.clock().now();
         let id = counter.decision_id(now);
         let trail = Trail::begin(counter.journal(), id, now, source.surface, Some(source.address));
-        Self { counter, trail, id, now, began: Instant::now(), issuer: None, claims: None }
+        Self { counter, trail, id, now, began: Instant::now(), issuer: None, claims: None, usage: Usage::Access }
+    }
+
+    /// The same exchange, for a token to log in with.
+    #[must_use]
+    pub fn for_login(self) -> Self {
+        Self { usage: Usage::Login, ..self }
     }
 
     /// The exchange: parse, trust, verify, decide, draft, admit, mint, record.
@@ -95,7 +102,8 @@ impl<'a> Walk<'a> {
         let granted = granted_scope(&permit, target, scope.as_ref())?;
         let as_asked = scope.is_some_and(|asked| asked.equals(&granted)) || granted.is_empty();
         let differs = (!as_asked).then(|| granted.clone());
-        let wish = Wish { scope: &granted, lifetime, decision: self.id, policy_digest: rules.policies.digest() };
+        let usage = self.usage;
+        let wish = Wish { scope: &granted, lifetime, decision: self.id, policy_digest: rules.policies.digest(), usage };
         let draft = self.counter.minter().draft(permit, wish, self.now)?;
         // Room for the record first: nothing is burnt or minted that cannot be accounted for. From here on nobody waits, but
         // for the memory of single-use tokens where replicas share it: for a bounded time, and not at all while it is down,
@@ -169,7 +177,9 @@ impl<'a> Walk<'a> {
     /// The token of the OpenBao that the target is for, in place of ours, where the operator says so: values never pass
     /// through here then. It is the caller's own login, made with the token that was just minted.
     async fn upstream(&mut self, token: &IssuedToken, granted: &Granted) -> Result<Option<Login>, UpstreamError> {
-        let Some(store) = self.counter.direct(&granted.target) else { return Ok(None) };
+        let Some(store) = self.counter.direct(&granted.target).filter(|_| self.usage == Usage::Access) else {
+            return Ok(None);
+        };
         let (namespace, expires) = (granted.namespace.as_ref(), token.expires_at());
         let caller = Caller { token: token.token(), token_id: token.jti(), expires, namespace };
         store.login(caller, self.now).await.map(Some)
@@ -180,12 +190,12 @@ impl<'a> Walk<'a> {
         self.claims = Some(token.claims_view());
     }
 
-    fn trusts(&mut self, issuer: &IssuerName) {
+    pub(super) fn trusts(&mut self, issuer: &IssuerName) {
         self.trail.issuer(issuer);
         self.issuer = Some(issuer.clone());
     }
 
-    fn stop(mut self, stop: &Stop) -> Refused {
+    pub(super) fn stop(mut self, stop: &Stop) -> Refused {
         self.note_claims();
         let (reason, detail, class) = (stop.code(), Some(stop.to_string()), stop.class());
         let failed = matches!(class, RefusedClass::Unavailable(_) | RefusedClass::Fault);
@@ -202,7 +212,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn took(&self) -> Duration {
+    pub(super) fn took(&self) -> Duration {
         let took = self.began.elapsed();
         self.counter.tally().took(took);
         took

@@ -10,6 +10,7 @@ mod first_bytes;
 pub mod oauth;
 pub mod ops;
 mod places;
+pub mod rest;
 mod server;
 mod tasks;
 mod tls;

@@ -3,11 +3,10 @@
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::identity::{DecisionId, Namespace, PolicyName, TargetName};
-use crate::jose::Sha256;
 
-/// The claims as they are written: borrowed, in this order.
+/// The claims as they are written: borrowed, in this order. `D` is how digests are at hand.
 #[derive(Serialize)]
-pub(super) struct Claims<'a> {
+pub(super) struct Claims<'a, D> {
     pub(super) iss: &'a str,
     /// `<issuer name>:<subject>`. The prefix has no `:`, so subjects of two issuers never collide (RFC 9700 section
     /// 4.15).
@@ -24,8 +23,8 @@ pub(super) struct Claims<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) namespace: Option<&'a str>,
     pub(super) rule: &'a str,
-    pub(super) rule_digest: Sha256,
-    pub(super) policy_digest: Sha256,
+    pub(super) rule_digest: D,
+    pub(super) policy_digest: D,
     pub(super) txn: DecisionId,
     /// `service` where the rule asks for tokens that clients revoke.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::minter::{MintInput, Unsigned};
-use super::{IssuedToken, LifetimeInput, MintError, Minter};
+use super::{IssuedToken, LifetimeInput, MintError, Minter, Usage};
 use crate::clock::Timestamp;
 use crate::identity::{DecisionId, Namespace, TargetName};
 use crate::jose::Sha256;
@@ -23,6 +23,8 @@ pub struct Wish<'a> {
     pub decision: DecisionId,
     /// The digest of the policy set that decided.
     pub policy_digest: Sha256,
+    /// What the token is to be used for.
+    pub usage: Usage,
 }
 
 /// A token but for its signature, and the permit that it is of. Only an admitted one becomes a token:
@@ -75,6 +77,7 @@ impl Minter {
             },
             decision: wish.decision,
             revocable: permit.grant().revocable(),
+            usage: wish.usage,
             now,
         })?;
         Ok(Draft { permit, unsigned })

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::claims::{Claims, TokenKind};
-use super::{IssuedToken, KeyRing, LifetimeInput, SubjectExpiresTooSoon, lifetime};
+use super::{IssuedToken, KeyRing, LifetimeInput, SubjectExpiresTooSoon, Usage, lifetime};
 use crate::clock::Timestamp;
 use crate::identity::{DecisionId, IssuerName, Namespace, PolicyName, TargetName};
 use crate::jose::{NoRandomness, Sha256, SigningError, SigningKey, random};
@@ -48,19 +48,22 @@ pub(crate) struct MintInput<'a> {
     pub(crate) decision: DecisionId,
     /// Whether clients are to revoke the token when they are done.
     pub(crate) revocable: bool,
+    /// What the token is to be used for.
+    pub(crate) usage: Usage,
     /// The moment of the exchange.
     pub(crate) now: Timestamp,
 }
 
 /// A token without its signature.
 pub(super) struct Unsigned {
-    ring: Arc<KeyRing>,
-    claims: Vec<u8>,
-    token_id: Box<str>,
-    scope: Box<str>,
-    lifetime: Duration,
-    expires: Timestamp,
-    subject: Box<str>,
+    pub(super) ring: Arc<KeyRing>,
+    pub(super) usage: Usage,
+    pub(super) claims: Vec<u8>,
+    pub(super) token_id: Box<str>,
+    pub(super) scope: Box<str>,
+    pub(super) lifetime: Duration,
+    pub(super) expires: Timestamp,
+    pub(super) subject: Box<str>,
 }
 
 /// Why nothing was minted.
@@ -97,8 +100,7 @@ impl Minter {
     pub(super) fn prepare(&self, input: &MintInput<'_>) -> Result<Unsigned, MintError> {
         let lifetime = lifetime(&input.lifetime, input.now)?;
         let expires = Timestamp::from_secs(input.now.as_secs()).plus(lifetime);
-        let mut token_id = String::with_capacity(22);
-        URL_SAFE_NO_PAD.encode_string(random::<16>()?, &mut token_id);
+        let token_id = new_token_id()?;
         let subject = [input.issuer.as_str(), ":", input.subject].concat();
         let claims = Claims {
             iss: &self.issuer,
@@ -124,6 +126,7 @@ impl Minter {
         }
         Ok(Unsigned {
             ring: Arc::clone(&self.ring),
+            usage: input.usage,
             claims: text,
             token_id: token_id.into_boxed_str(),
             scope: Box::from(input.scope),
@@ -139,6 +142,11 @@ impl Minter {
         self.prepare(input)?.sign()
     }
 
+    /// The keys.
+    pub(super) fn ring(&self) -> &Arc<KeyRing> {
+        &self.ring
+    }
+
     /// The key that signs now.
     pub(super) fn signer(&self) -> Arc<SigningKey> {
         self.ring.signer()
@@ -151,11 +159,18 @@ impl Minter {
     }
 }
 
+/// A `jti`: 128 random bits.
+pub(super) fn new_token_id() -> Result<String, NoRandomness> {
+    let mut token_id = String::with_capacity(22);
+    URL_SAFE_NO_PAD.encode_string(random::<16>()?, &mut token_id);
+    Ok(token_id)
+}
+
 impl Unsigned {
     /// Signs with the key that signs now, not with that of a moment ago: that one may have been revoked.
     pub(super) fn sign(self) -> Result<IssuedToken, MintError> {
         Ok(IssuedToken {
-            token: self.ring.signer().sign(&self.claims)?,
+            token: self.usage.sign(&self.ring.signer(), &self.claims)?,
             token_id: self.token_id,
             scope: self.scope,
             lifetime: self.lifetime,

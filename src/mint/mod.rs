@@ -13,6 +13,7 @@ mod key_ring;
 mod key_settings;
 mod key_store;
 mod lifetime;
+mod login;
 mod manifest;
 mod minter;
 mod operator_keys;
@@ -28,6 +29,7 @@ pub use key_ring::{KeyRing, TICK_EVERY, list, rotate};
 pub use key_settings::{KeyInfo, KeySettings, KeySource};
 pub use key_store::KeyError;
 pub use lifetime::{DEFAULT_LIFETIME, LifetimeInput, MAX_LIFETIME, MIN_LIFETIME, SubjectExpiresTooSoon, lifetime};
+pub use login::{LOGIN_MEDIA_TYPE, LoginToken, Usage};
 pub use manifest::{KeyState, Rotation};
 #[cfg(test)]
 pub(crate) use minter::MintInput;

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::accessor::{AccessorClaims, ReadAccessor};
 use super::claims::ReadClaims;
-use super::{KeyRing, MAX_LIFETIME, MEDIA_TYPE};
+use super::{KeyRing, LOGIN_MEDIA_TYPE, LoginToken, MAX_LIFETIME, MEDIA_TYPE};
 use crate::clock::Timestamp;
 use crate::identity::{DecisionId, IssuerName, Namespace, PolicyName, TargetName};
 use crate::jose::{CompactError, CompactJws, KeySet, MAX_TOKEN_BYTES, Sha256, sha256};
@@ -96,14 +96,27 @@ impl OwnTokens {
             seen.token.check_times(now)?;
             return Ok(seen.token);
         }
-        let claims = Self::signed(token, &keys)?;
+        let token = Arc::new(self.read(token, MEDIA_TYPE, &keys, now)?);
+        self.seen.insert(digest, Seen { token: Arc::clone(&token), keys });
+        Ok(token)
+    }
+
+    /// Verifies a token that is good for a login and for nothing else, in the same way.
+    ///
+    /// # Errors
+    /// [`OwnTokenError`]; [`OwnTokenError::Header`] for a token of any other kind.
+    pub fn login(&self, token: &str, now: Timestamp) -> Result<LoginToken, OwnTokenError> {
+        self.read(token, LOGIN_MEDIA_TYPE, &self.ring.own(), now).map(LoginToken::new)
+    }
+
+    fn read(&self, token: &str, media_type: &str, keys: &KeySet, now: Timestamp) -> Result<OwnToken, OwnTokenError> {
+        let claims = Self::signed(token, media_type, keys)?;
         let claims: ReadClaims = serde_json::from_value(Value::Object(claims)).map_err(|_| OwnTokenError::Claims)?;
         if *claims.iss != *self.issuer {
             return Err(OwnTokenError::Issuer);
         }
-        let token = Arc::new(OwnToken::new(claims).ok_or(OwnTokenError::Claims)?);
+        let token = OwnToken::new(claims).ok_or(OwnTokenError::Claims)?;
         token.check_times(now)?;
-        self.seen.insert(digest, Seen { token: Arc::clone(&token), keys });
         Ok(token)
     }
 
@@ -112,15 +125,15 @@ impl OwnTokens {
     /// # Errors
     /// [`OwnTokenError`].
     pub fn accessor(&self, accessor: &str) -> Result<AccessorClaims, OwnTokenError> {
-        let claims = Self::signed(accessor, &self.ring.own())?;
+        let claims = Self::signed(accessor, MEDIA_TYPE, &self.ring.own())?;
         let read: ReadAccessor = serde_json::from_value(Value::Object(claims)).map_err(|_| OwnTokenError::Claims)?;
         Ok(read.accessor)
     }
 
     /// The claims of what a published key of ours has signed.
-    fn signed(token: &str, keys: &KeySet) -> Result<Map<String, Value>, OwnTokenError> {
+    fn signed(token: &str, media_type: &str, keys: &KeySet) -> Result<Map<String, Value>, OwnTokenError> {
         let jws = CompactJws::parse(Zeroizing::new(token.to_owned()))?;
-        if jws.unverified_media_type() != Some(MEDIA_TYPE) || jws.has_other_header_members() {
+        if jws.unverified_media_type() != Some(media_type) || jws.has_other_header_members() {
             return Err(OwnTokenError::Header);
         }
         let key_id = jws.unverified_key_id().ok_or(OwnTokenError::Header)?;

@@ -11,8 +11,8 @@ use crate::identity::{DecisionId, IssuerName, Namespace, PolicyName, TargetName}
 use crate::jose::{Algorithm, CompactError, SigningKey, sha256};
 use crate::mint::minter::MintInput;
 use crate::mint::{
-    IssuedToken, KeyRing, KeySettings, KeySource, LifetimeInput, MintError, Minter, OwnTokenError, OwnTokens,
-    SubjectExpiresTooSoon,
+    IssuedToken, KeyRing, KeySettings, KeySource, LOGIN_MEDIA_TYPE, LifetimeInput, MintError, Minter, OwnTokenError,
+    OwnTokens, SubjectExpiresTooSoon, Usage,
 };
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -75,6 +75,7 @@ fn input<'a>(names: &'a Names, subject: &'a str) -> MintInput<'a> {
         },
         decision: DecisionId::new(NOW, [7; 10]),
         revocable: false,
+        usage: Usage::Access,
         now: NOW,
     }
 }
@@ -224,6 +225,41 @@ fn what_our_keys_did_not_sign_is_not_ours() {
     assert_eq!(own.verify("", NOW).unwrap_err(), OwnTokenError::Compact(CompactError::Empty));
     assert_eq!(own.verify(good.token(), NOW.plus(Duration::from_secs(600))).unwrap_err(), OwnTokenError::Expired);
     assert!(own.verify(good.token(), NOW.plus(Duration::from_millis(599_299))).is_ok());
+}
+
+#[test]
+fn a_token_to_log_in_with_is_none_to_read_with_and_the_other_way_round() {
+    let bench = bench(Algorithm::ES256);
+    let own = OwnTokens::new(Arc::clone(&bench.ring), ISSUER);
+    let access = mint(&bench, "s");
+    let login = sign(&bench, &payload(access.token()), LOGIN_MEDIA_TYPE);
+    assert_eq!(own.verify(&login, NOW).unwrap_err(), OwnTokenError::Header);
+    assert_eq!(own.login(access.token(), NOW).unwrap_err(), OwnTokenError::Header);
+    assert_eq!(own.login(&login, NOW).unwrap().token().subject(), own.verify(access.token(), NOW).unwrap().subject());
+    let elsewhere = OwnTokens::new(Arc::clone(&bench.ring), "https://other.example.com");
+    assert_eq!(elsewhere.login(&login, NOW).unwrap_err(), OwnTokenError::Issuer);
+    assert_eq!(own.login(&login, NOW.plus(Duration::from_secs(600))).unwrap_err(), OwnTokenError::Expired);
+}
+
+#[test]
+fn the_session_of_a_login_says_the_same_and_ends_in_the_same_second() {
+    let bench = bench(Algorithm::ES256);
+    let own = OwnTokens::new(Arc::clone(&bench.ring), ISSUER);
+    let before = payload(mint(&bench, "s").token());
+    let login = own.login(&sign(&bench, &before, LOGIN_MEDIA_TYPE), NOW).unwrap();
+    let later = NOW.plus(Duration::from_millis(299_500));
+    let decision = DecisionId::new(later, [9; 10]);
+    let minter = Minter::new(Arc::clone(&bench.ring), ISSUER);
+    let session = minter.session(&login, decision, later).unwrap();
+    assert!(own.verify(session.token(), later).is_ok());
+    let mut after = payload(session.token());
+    assert_ne!(after["jti"], before["jti"]);
+    assert_eq!((after["iat"].as_i64(), after["txn"].as_str()), (Some(later.as_secs()), Some(&*decision.to_string())));
+    assert!(session.expires_in() <= Duration::from_secs(301), "{:?}", session.expires_in());
+    for name in ["jti", "iat", "txn"] {
+        after[name] = before[name].clone();
+    }
+    assert_eq!(after, before);
 }
 
 fn payload(token: &str) -> Value {

@@ -55,8 +55,8 @@ pub(super) async fn authenticate(
     let asked = asked(request, headers).map_err(failed)?;
     let members = parameters(headers).map_err(failed)?;
     let walk = vault.counter.begin(Source { surface: Surface::Vault, address: request.peer });
-    let exchanged = log_in(walk, asked, members).await.map_err(failed)?;
-    Ok(Zeroizing::new(exchanged.token.token().to_owned()))
+    let logged_in = log_in(vault, walk, asked, members).await.map_err(failed)?;
+    Ok(Zeroizing::new(logged_in.token().to_owned()))
 }
 
 /// Where the login is made: a path as it follows `/v1/`, with the namespace in it or in a header.

@@ -10,7 +10,7 @@ use super::envelope::{self, Refusal};
 use super::request::VaultRequest;
 use super::{inline, kv_answer};
 use crate::audit::Surface;
-use crate::exchange::{Ask, NotServed, NotServedClass, Source};
+use crate::exchange::{Ask, Naming, NotServed, NotServedClass, Source};
 use crate::http::body;
 use crate::secrets::{ApiCall, Verb};
 
@@ -51,7 +51,14 @@ async fn serve(
         depth: depth.as_deref(),
         body: &bytes,
     };
-    let ask = Ask { token: &token, namespace: &request.named, path: &request.path, call, query: &request.query };
+    let ask = Ask {
+        token: &token,
+        namespace: &request.named,
+        naming: Naming::Loose,
+        path: &request.path,
+        call,
+        query: &request.query,
+    };
     let access = vault.counter.access(Source { surface: Surface::Vault, address: request.peer });
     let served = access.serve(ask).await.map_err(refusal)?;
     kv_answer::response(served)

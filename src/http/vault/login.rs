@@ -1,5 +1,7 @@
 //! Logins: an exchange, in the words of OpenBao's JWT and Kubernetes methods.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
 use serde_json::{Map, Value, json};
@@ -10,8 +12,8 @@ use super::bodies::Members;
 use super::envelope::{Envelope, Refusal};
 use super::request::{Place, VaultRequest};
 use crate::audit::Surface;
-use crate::exchange::{Counter, Exchanged, LoginRole, Presentation, Source, Walk, Wanted};
-use crate::identity::Namespace;
+use crate::exchange::{Counter, Exchanged, LoginRole, Presentation, Session, Source, Walk, Wanted};
+use crate::identity::{Namespace, PolicyName};
 use crate::oauth::{DeclaredType, SubjectToken};
 use crate::secrets::Verb;
 
@@ -27,9 +29,12 @@ pub(super) async fn login(vault: &Vault, request: &VaultRequest, body: Body) -> 
         Ok(members) => members,
         Err(refusal) => return Err(malformed(walk, "body_unreadable", refusal)),
     };
-    let exchanged = log_in(walk, asked, members).await?;
-    let auth = auth(&vault.counter, &exchanged);
-    let mut envelope = Envelope::of(exchanged.decision, b"null");
+    let logged_in = log_in(vault, walk, asked, members).await?;
+    let (decision, auth) = match &logged_in {
+        LoggedIn::Exchanged(exchanged) => (exchanged.decision, auth(&vault.counter, exchanged)),
+        LoggedIn::Session(session) => (session.decision, session_auth(&vault.counter, session)),
+    };
+    let mut envelope = Envelope::of(decision, b"null");
     envelope.auth = Some(auth);
     let Some(span) = request.wrap else { return Ok(envelope.response(StatusCode::OK)) };
     let wrapped = vault.wrappings.wrap(envelope.text(), &request.path, span, vault.counter.clock().now());
@@ -48,16 +53,45 @@ pub(super) struct Asked {
     pub(super) cel: bool,
 }
 
+/// What a login came to.
+pub(super) enum LoggedIn {
+    /// The token of a platform was exchanged.
+    Exchanged(Box<Exchanged>),
+    /// A token of ours became another.
+    Session(Box<Session>),
+}
+
+impl LoggedIn {
+    /// The secrets token.
+    pub(super) fn token(&self) -> &str {
+        match self {
+            Self::Exchanged(exchanged) => exchanged.token.token(),
+            Self::Session(session) => session.token.token(),
+        }
+    }
+}
+
 /// The login with `members`: `role`, `jwt`.
-pub(super) async fn log_in(walk: Walk<'_>, asked: Asked, mut members: Members) -> Result<Exchanged, Refusal> {
+pub(super) async fn log_in(
+    vault: &Vault,
+    walk: Walk<'_>,
+    asked: Asked,
+    mut members: Members,
+) -> Result<LoggedIn, Refusal> {
     let (role, subject_token) = match role_and_token(&mut members) {
         Ok(read) => read,
         Err(refusal) => return Err(malformed(walk, "login_malformed", refusal)),
     };
     let Asked { namespace, mount, cel } = asked;
-    let wanted = Wanted::Role(LoginRole { namespace, mount, cel, role });
-    let presented = Presentation { subject_token, wanted, issuer: None, scope: None, lifetime: None };
-    walk.exchange(presented).await.map_err(|refused| Refusal::of_login(refused.class, refused.decision))
+    let role = LoginRole { namespace, mount, cel, role };
+    let logged_in = if vault.counter.claims_to_be_for_login(&subject_token) {
+        walk.open_session(subject_token, role).map(|session| LoggedIn::Session(Box::new(session)))
+    } else {
+        let wanted = Wanted::Role(role);
+        let presented = Presentation { subject_token, wanted, issuer: None, scope: None, lifetime: None };
+        walk.exchange(presented).await.map(|exchanged| LoggedIn::Exchanged(Box::new(exchanged)))
+    };
+    logged_in.map_err(|refused| Refusal::of_login(refused.class, refused.decision))
 }
 
 fn role_and_token(members: &mut Members) -> Result<(Option<String>, SubjectToken), Refusal> {
@@ -86,14 +120,35 @@ fn auth(counter: &Counter, exchanged: &Exchanged) -> Value {
     let mut metadata: Map<String, Value> =
         granted.grant.metadata().map(|(name, value)| (name.to_owned(), Value::from(value))).collect();
     metadata.entry("role").or_insert_with(|| Value::from(granted.target.as_str()));
+    let (policies, lease) = (granted.grant.policies(), exchanged.expires_in());
+    told(exchanged.bearer(), &accessor, policies, metadata, lease, revocable)
+}
+
+fn session_auth(counter: &Counter, session: &Session) -> Value {
+    let login = session.login.token();
+    let own = login.revocable().then(|| counter.introspect(session.token.token())).flatten();
+    let accessor = own.and_then(|own| counter.accessor(&own)).unwrap_or_default();
+    let metadata = Map::from_iter([("role".to_owned(), Value::from(login.target().as_str()))]);
+    let lease = session.token.expires_in();
+    told(session.token.token(), &accessor, login.policies(), metadata, lease, login.revocable())
+}
+
+fn told(
+    token: &str,
+    accessor: &str,
+    policies: &[PolicyName],
+    metadata: Map<String, Value>,
+    lease: Duration,
+    revocable: bool,
+) -> Value {
     json!({
-        "client_token": exchanged.bearer(),
+        "client_token": token,
         "accessor": accessor,
-        "policies": granted.grant.policies(),
-        "token_policies": granted.grant.policies(),
+        "policies": policies,
+        "token_policies": policies,
         "identity_policies": null,
         "metadata": metadata,
-        "lease_duration": exchanged.expires_in().as_secs(),
+        "lease_duration": lease.as_secs(),
         "renewable": false,
         "entity_id": "",
         "token_type": if revocable { "service" } else { "batch" },

@@ -52,6 +52,21 @@ pub struct OpenBaoStore {
     breaker: Breaker,
 }
 
+/// Where and how a caller logs in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoginPlace {
+    /// The base URL.
+    pub address: String,
+    /// The namespace of the secrets; empty for the root.
+    pub namespace: String,
+    /// The namespace of the login.
+    pub login_namespace: String,
+    /// The path of the login, without `auth/` and `/login`.
+    pub path: String,
+    /// The role.
+    pub role: String,
+}
+
 /// What a login sends. Its bytes are zeroed with the body that they are written to.
 #[derive(Serialize)]
 struct LoginBody<'a> {
@@ -74,6 +89,22 @@ impl OpenBaoStore {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.settings.name
+    }
+
+    /// Where and how a caller whose secrets are in `namespace` logs in by itself.
+    ///
+    /// # Errors
+    /// [`OpenBaoFault::Namespace`].
+    pub fn login_place(&self, namespace: Option<&Namespace>) -> Result<LoginPlace, OpenBaoFault> {
+        let settings = &self.settings;
+        let cel = if settings.role_type == RoleType::Cel { "/cel" } else { "" };
+        Ok(LoginPlace {
+            address: settings.address.trim_end_matches('/').to_owned(),
+            namespace: settings.whole(namespace)?,
+            login_namespace: settings.login_namespace(namespace)?,
+            path: format!("{}{cel}", settings.auth_mount),
+            role: settings.role.clone(),
+        })
     }
 
     /// Asks what `request` asks, as `caller`. OpenBao decides whether it may.
