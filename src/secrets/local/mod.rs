@@ -21,9 +21,11 @@ mod merge_patch;
 mod metadata;
 mod place;
 #[cfg(test)]
+#[allow(clippy::duplicate_mod, reason = "the same tests over another engine")]
 mod tests;
 #[cfg(test)]
 #[path = "tests.rs"]
+#[allow(clippy::duplicate_mod, reason = "the same tests over another engine")]
 mod tests_on_postgres;
 mod versions;
 mod wrapped_keys;
