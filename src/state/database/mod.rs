@@ -36,6 +36,7 @@ mod keys;
 mod leases;
 mod postgres;
 mod readers;
+mod revocations;
 mod schema;
 mod secret_writes;
 mod secrets;
@@ -47,7 +48,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgPool, Postgres};
+use sqlx::postgres::Postgres;
 use sqlx::sqlite::{Sqlite, SqliteConnection};
 use tokio::sync::MappedMutexGuard;
 
@@ -55,6 +56,7 @@ pub use error::DatabaseError;
 pub use keys::{DataKeyRow, NamespaceRow};
 pub use leases::LeaseRow;
 pub use postgres::{DatabaseUrl, DatabaseUrlFault};
+pub use revocations::RevocationRow;
 pub use schema::SCHEMA_VERSION;
 pub use secrets::{Place, Sealed, SecretRow, ValueRow, VersionRow};
 pub use signing_keys::{Fence, ManifestRow};
@@ -63,6 +65,7 @@ pub use wrapped_keys::WrappedKeyRow;
 use super::PrivateDir;
 use crate::clock::Timestamp;
 use engine::{Connection, in_time};
+use postgres::PostgresDatabase;
 use sqlite::{Opened, SqliteDatabase};
 
 /// The file in the data directory; SQLite keeps `-wal` and `-shm` beside it, with the same mode.
@@ -82,7 +85,7 @@ enum Engine {
     /// A file; one process at a time has it open.
     Sqlite(SqliteDatabase),
     /// A server that replicas share.
-    Postgres(PgPool),
+    Postgres(PostgresDatabase),
 }
 
 /// Writes that are all done, or none of them. Dropped without [`commit`](Self::commit), nothing was done.
@@ -139,11 +142,11 @@ impl Database {
     /// [`DatabaseError::Unavailable`] where it cannot be reached or does not let us in; [`DatabaseError::Newer`] as for a file;
     /// others. None names the URL, the user or the password.
     pub async fn connect(url: &DatabaseUrl, now: Timestamp) -> Result<Self, DatabaseError> {
-        let pool = postgres::connect(url).await?;
-        let mut migration = postgres::begin(&pool, "layout").await?;
+        let server = PostgresDatabase::connect(url).await?;
+        let mut migration = server.begin("layout").await?;
         schema::bring_up_to_date(Connection::Postgres(&mut migration), schema::POSTGRES, now).await?;
         in_time(migration.commit()).await?;
-        Ok(Self(Arc::new(Engine::Postgres(pool))))
+        Ok(Self(Arc::new(Engine::Postgres(server))))
     }
 
     /// Whether replicas can share it.
@@ -160,7 +163,7 @@ impl Database {
     pub async fn write(&self, scope: Scope<'_>) -> Result<WriteTransaction, DatabaseError> {
         Ok(WriteTransaction(match &*self.0 {
             Engine::Sqlite(file) => Transaction::Sqlite(file.begin().await?),
-            Engine::Postgres(pool) => Transaction::Postgres(postgres::begin(pool, &scope.text()).await?),
+            Engine::Postgres(server) => Transaction::Postgres(server.begin(&scope.text()).await?),
         }))
     }
 
@@ -193,7 +196,7 @@ impl Database {
                 file.readers.close().await;
                 file.writer.close().await;
             }
-            Engine::Postgres(pool) => pool.close().await,
+            Engine::Postgres(server) => server.pool.close().await,
         }
     }
 
@@ -202,14 +205,14 @@ impl Database {
     pub(crate) async fn tamper(&self, sql: &'static str) -> u64 {
         match &*self.0 {
             Engine::Sqlite(file) => sqlx::raw_sql(sql).execute(&file.writer).await.unwrap().rows_affected(),
-            Engine::Postgres(pool) => sqlx::raw_sql(sql).execute(pool).await.unwrap().rows_affected(),
+            Engine::Postgres(server) => sqlx::raw_sql(sql).execute(&server.pool).await.unwrap().rows_affected(),
         }
     }
 
     async fn reader(&self) -> Result<Reader<'_>, DatabaseError> {
         Ok(match &*self.0 {
             Engine::Sqlite(file) => Reader::Sqlite(file.readers.take().await?),
-            Engine::Postgres(pool) => Reader::Postgres(in_time(pool.acquire()).await?),
+            Engine::Postgres(server) => Reader::Postgres(server.acquire().await?),
         })
     }
 }
