@@ -20,7 +20,7 @@ impl Fixed {
             ops_listen,
             tls,
             data,
-            tokens: TokensFile { algorithm, rotate_every, signing_key_files },
+            tokens: TokensFile { algorithm, rotate_every, keys, signing_key_files },
             verified_token_cache,
             replay: ReplayFile { capacity },
             audit: AuditFile { file, on_failure, claims, rotate_at, keep },
@@ -36,7 +36,7 @@ impl Fixed {
             default_target: _,
             issuers: _,
         } = file;
-        let keys: [(&'static str, &dyn Debug); 23] = [
+        let all: [(&'static str, &dyn Debug); 24] = [
             ("issuer", issuer),
             ("listen", listen),
             ("ops_listen", ops_listen),
@@ -44,6 +44,7 @@ impl Fixed {
             ("data", data),
             ("tokens.algorithm", algorithm),
             ("tokens.rotate_every", rotate_every),
+            ("tokens.keys", keys),
             ("tokens.signing_key_files", signing_key_files),
             ("verified_token_cache", verified_token_cache),
             ("replay.capacity", capacity),
@@ -61,7 +62,7 @@ impl Fixed {
             ("secrets", secrets),
             ("state.counters", counters),
         ];
-        Self(keys.into_iter().map(|(key, value)| (key, format!("{value:?}"))).collect())
+        Self(all.into_iter().map(|(key, value)| (key, format!("{value:?}"))).collect())
     }
 
     /// The keys whose values are others in `new`, in the order of the documentation.
