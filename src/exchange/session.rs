@@ -85,7 +85,7 @@ impl Walk<'_> {
             return Err(Stop::LoginElsewhere);
         }
         let stands = rules.policies.rule_is_current(own.target().as_str(), own.rule(), own.rule_digest());
-        if self.counter.revocations().is_revoked(own.jti()) || !stands {
+        if self.counter.revocations().is_revoked(own.jti(), self.now) || !stands {
             return Err(Stop::LoginEnded);
         }
         self.trail.admit()?;
