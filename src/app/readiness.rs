@@ -2,6 +2,7 @@
 
 use crate::exchange::{Counter, Rules};
 use crate::http::ops::{Check, Readiness};
+use crate::state::SharedRevocations;
 use crate::state::counters::CountersStatus;
 
 /// By how much the clock of the shared counters may differ from ours before that is told.
@@ -21,6 +22,7 @@ pub(super) fn of(counter: &Counter) -> Readiness {
         own_keys(counter),
     ];
     let keys = checks.last().is_some_and(|check| check.ok);
+    checks.extend(counter.revocations().shared(now).map(database));
     for issuer in rules.issuers.iter() {
         let status = issuer.keys().status();
         let usable = issuer.keys().current(now).is_ok();
@@ -48,6 +50,18 @@ fn own_keys(counter: &Counter) -> Check {
             Check { name, ok, detail: format!("{detail} {}", reading.read) }
         }
     }
+}
+
+/// Whether the database that replicas share answers. Not fatal: exchanges go on without it, on every replica alike.
+fn database(shared: SharedRevocations) -> Check {
+    let SharedRevocations { read, blind, error } = shared;
+    let ok = error.is_none() && !blind;
+    let detail = match (error, blind) {
+        (None, _) => format!("revocations were read at {read}"),
+        (Some(error), false) => format!("revocations were last read at {read}: {error}"),
+        (Some(error), true) => format!("no token of ours is good, revocations were last read at {read}: {error}"),
+    };
+    Check { name: "database".to_owned(), ok, detail }
 }
 
 /// Whether the counters that replicas share are there, and remember.

@@ -28,7 +28,7 @@ impl Fixed {
             log,
             limits: LimitsFile { connections, connections_per_address, header_timeout, shutdown_grace },
             secrets,
-            state: StateFile { counters },
+            state: StateFile { counters, database },
             http: HttpFile { trusted_proxies },
             rate_limits,
             // Taken up while cambio runs.
@@ -39,7 +39,7 @@ impl Fixed {
             default_target: _,
             issuers: _,
         } = file;
-        let all: [(&'static str, &dyn Debug); 26] = [
+        let all: [(&'static str, &dyn Debug); 27] = [
             ("issuer", issuer),
             ("listen", listen),
             ("ops_listen", ops_listen),
@@ -64,6 +64,7 @@ impl Fixed {
             ("limits.shutdown_grace", shutdown_grace),
             ("secrets", secrets),
             ("state.counters", counters),
+            ("state.database", database),
             ("http.trusted_proxies", trusted_proxies),
             ("rate_limits", rate_limits),
         ];

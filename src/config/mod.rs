@@ -35,6 +35,7 @@ use crate::limits::LimitSettings;
 use crate::mint::{KeySettings, KeySource};
 use crate::policy::Catalog;
 use crate::state::counters::CountersSettings;
+use crate::state::database::DatabaseUrl;
 use crate::state::read_private_file;
 use crate::telemetry::LogSettings;
 use crate::trust::{Fetcher, IssuerFault, Issuers, Platforms, is_reached_privately};
@@ -85,6 +86,8 @@ pub struct Config {
     pub logins: LoginMounts,
     /// The counters that replicas share, if they do.
     pub counters: Option<CountersSettings>,
+    /// The database that replicas share, if they do; else a file in the data directory.
+    pub database: Option<DatabaseUrl>,
     /// The projects and groups of the REST API.
     pub tenants: Tenants,
     /// Where all this can be read again.
@@ -146,6 +149,14 @@ impl Config {
         let secrets = SecretsSettings::of(file.secrets, base, &mut problems);
         let logins = secrets::login_mounts(file.vault, &mut problems);
         let counters = state::counters(file.state.counters, base, &mut problems);
+        let database = state::database(file.state.database, base, &mut problems);
+        if database.is_some() && matches!(secrets.master_key, MasterKeySource::DataDirectory) {
+            problems.push(Problem::new(
+                "secrets.master_key_file",
+                "is needed with a database that replicas share: all of them need the same key",
+                "make one by `openssl rand -hex 32`, and name its file, or put it into CAMBIO_MASTER_KEY, on every replica",
+            ));
+        }
         let tenants = file.rest.checked(&secrets, &mut problems);
         let (Some(issuer), true) = (issuer, problems.is_empty()) else {
             return Err(ConfigError::Problems(problems));
@@ -168,6 +179,7 @@ impl Config {
             secrets,
             logins,
             counters,
+            database,
             tenants,
             limits: ServerLimits {
                 connections: file.limits.connections,

@@ -115,6 +115,8 @@ enum Stop {
     Limited(#[from] Limited),
     #[error("the token is not one of ours, has ended, was revoked, or its rule is gone")]
     Token,
+    #[error("the revocations of other replicas could not be read for too long")]
+    RevocationsUnknown,
     #[error("the path is in another namespace than the token")]
     Namespace,
     #[error("no project or group has that id")]
@@ -156,6 +158,7 @@ impl Access<'_> {
         let rules = self.counter.rules();
         let ended = match self.counter.own_within_budgets(&mut self.passage, ask.token, self.now).await {
             Ok(Some(token)) => self.steps(&rules, &token, ask).await,
+            Ok(None) if self.counter.is_blind() => Err(Stop::RevocationsUnknown),
             Ok(None) => Err(Stop::Token),
             Err(limited) => Err(limited.into()),
         };
@@ -248,6 +251,7 @@ impl Stop {
         match self {
             Self::Limited(limited) => limited.reason(),
             Self::Token => "token_not_good",
+            Self::RevocationsUnknown => "revocations_unknown",
             Self::Namespace => "namespace_not_the_tokens",
             Self::Unknown => "place_unknown",
             Self::NoMount => "mount_unknown",
@@ -290,7 +294,7 @@ impl Stop {
                 Some((true, wait)) => NotServedClass::UpstreamBusy(wait.unwrap_or(RETRY_AFTER)),
                 Some((false, wait)) => NotServedClass::Unavailable(wait.unwrap_or(RETRY_AFTER)),
             },
-            Self::Audit(_) => NotServedClass::Unavailable(RETRY_AFTER),
+            Self::Audit(_) | Self::RevocationsUnknown => NotServedClass::Unavailable(RETRY_AFTER),
         }
     }
 }

@@ -64,7 +64,10 @@ impl Counter {
     ) -> Result<Option<Arc<OwnToken>>, Limited> {
         self.worth_reading(passage, token, now).await?;
         let Some(token) = self.introspect(token) else {
-            self.limiter().failed(passage, None, now)?;
+            // Where it is us who can't tell, it is nobody's failure.
+            if !self.is_blind() {
+                self.limiter().failed(passage, None, now)?;
+            }
             return Ok(None);
         };
         self.limiter().verified(passage, token.subject(), now).await?;

@@ -84,6 +84,9 @@ impl Walk<'_> {
         if !here || asked.namespace.as_ref() != own.namespace() {
             return Err(Stop::LoginElsewhere);
         }
+        if self.counter.is_blind() {
+            return Err(Stop::RevocationsUnknown);
+        }
         let stands = rules.policies.rule_is_current(own.target().as_str(), own.rule(), own.rule_digest());
         if self.counter.revocations().is_revoked(own.jti(), self.now) || !stands {
             return Err(Stop::LoginEnded);

@@ -65,6 +65,9 @@ pub(super) enum Stop {
     /// It was revoked, or the rule that granted it is gone.
     #[error("the token was revoked, or its rule is gone")]
     LoginEnded,
+    /// This replica does not know any more what others revoked.
+    #[error("the revocations of other replicas could not be read for too long")]
+    RevocationsUnknown,
     /// The OpenBao that the token is for does not take it.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
@@ -114,6 +117,7 @@ impl Stop {
             Self::Login(_) => "login_token_not_good",
             Self::LoginElsewhere => "login_token_for_another_login",
             Self::LoginEnded => "login_token_ended",
+            Self::RevocationsUnknown => "revocations_unknown",
             Self::Upstream(error) => error.code(),
             Self::Audit(_) => "audit_unavailable",
         }
@@ -135,7 +139,9 @@ impl Stop {
                 Some((_, wait)) => RefusedClass::Unavailable(wait.unwrap_or(RETRY_AFTER)),
             },
             Self::Review(ReviewFault::Gone | ReviewFault::Mismatch) => RefusedClass::Token,
-            Self::Keys(_) | Self::Audit(_) | Self::Review(_) => RefusedClass::Unavailable(RETRY_AFTER),
+            Self::Keys(_) | Self::Audit(_) | Self::Review(_) | Self::RevocationsUnknown => {
+                RefusedClass::Unavailable(RETRY_AFTER)
+            }
             Self::Replay(ReplayError::Replayed) => RefusedClass::Token,
             Self::Replay(_) => RefusedClass::Unavailable(RETRY_AFTER),
             Self::Mint(MintError::Lifetime(_) | MintError::TooLong(_)) => RefusedClass::Token,

@@ -46,6 +46,9 @@ pub enum DatabaseUrlFault {
     /// Another scheme.
     #[error("it does not begin with `postgres://`")]
     Scheme,
+    /// It holds a password where others can read it.
+    #[error("must hold no password: others read this file")]
+    Password,
     /// It cannot be read as one.
     #[error("it is no URL of a PostgreSQL")]
     Malformed,
@@ -62,6 +65,15 @@ impl DatabaseUrl {
         }
         PgConnectOptions::from_str(&text).map_err(|_| DatabaseUrlFault::Malformed)?;
         Ok(Self(text))
+    }
+
+    /// The same, of a text that must hold no password.
+    ///
+    /// # Errors
+    /// [`DatabaseUrlFault`].
+    pub fn without_password(text: String) -> Result<Self, DatabaseUrlFault> {
+        let url = Self::new(Zeroizing::new(text))?;
+        if url.has_password() { Err(DatabaseUrlFault::Password) } else { Ok(url) }
     }
 
     /// Whether it holds a password.
