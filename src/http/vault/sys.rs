@@ -56,7 +56,12 @@ pub(super) async fn answer(
 /// The token of the request, if it is good.
 pub(super) fn own_token(vault: &Vault, request: &VaultRequest) -> Result<Arc<OwnToken>, Refusal> {
     let token = request.token.as_ref().and_then(|token| vault.counter.introspect(token));
-    let token = token.ok_or_else(Refusal::denied)?;
+    let token = token.ok_or_else(|| {
+        if vault.counter.is_blind() {
+            return Refusal::later(StatusCode::SERVICE_UNAVAILABLE, "revocations cannot be read; try again later", 5);
+        }
+        Refusal::denied()
+    })?;
     // A request that names a namespace means that one: another's token has no say there.
     match &request.namespace {
         Some(named) if token.namespace() != Some(named) => Err(Refusal::denied()),

@@ -7,6 +7,8 @@
 mod journal;
 mod remembered;
 mod shared;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
