@@ -68,12 +68,15 @@ impl KeyDatabase {
 
     /// The manifest and its version; none before the first key.
     pub(super) async fn read(&self) -> Result<Option<(u64, Manifest)>, KeyError> {
-        let Some(row) = self.database.signing_manifest().await? else {
-            return match self.database.signing_keys().await? {
-                0 => Ok(None),
-                _ => Err(KeyError::NoManifest("signing_keys".to_owned())),
-            };
-        };
+        let mut found = self.database.signing_manifest().await?;
+        if found.is_none() {
+            if self.database.signing_keys().await? == 0 {
+                return Ok(None);
+            }
+            // Another replica may have made both since the first look; it made them at one moment.
+            found = self.database.signing_manifest().await?;
+        }
+        let row = found.ok_or_else(|| KeyError::NoManifest("signing_keys".to_owned()))?;
         self.seal
             .open(&manifest_place(row.version, &row.manifest), row.seal)
             .map_err(|_| KeyError::Tampered("the manifest of the signing keys".to_owned()))?;
