@@ -17,6 +17,7 @@ const ORDER: [&str; 19] = [
     "audit",
     "mint",
     "secrets",
+    "accounts",
     "replay",
     "limits",
     "policy",
@@ -50,7 +51,8 @@ const OWNERS: [(&str, &[&str]); 31] = [
     ("sqlx", &["state"]),
     ("redis", &["state"]),
     ("kube", &["secrets"]),
-    ("quick_cache", &["verify", "mint", "secrets"]), // tokens that were verified before, logins at an OpenBao
+    ("quick_cache", &["verify", "mint", "secrets", "accounts"]), // tokens that were verified before, logins at an OpenBao
+    ("crc32fast", &["accounts"]),
     ("prometheus_client", &["telemetry"]),
     ("tracing_subscriber", &["telemetry"]),
     ("annotate_snippets", &["cli"]),
