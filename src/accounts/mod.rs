@@ -46,3 +46,9 @@ pub use settings::{AccountSettings, Approval};
 pub use token_info::{TokenInfo, TokenState};
 pub use token_text::{AccountToken, TOKEN_BYTES, TOKEN_PREFIX, TokenFault};
 pub use uses::EVERY as USES_WRITTEN_EVERY;
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests_on_postgres;
