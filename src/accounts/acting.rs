@@ -63,6 +63,12 @@ impl ActingAccount {
         self.account.policy()
     }
 
+    /// The policies of a token that is minted for it: the one that stands for the account, and its access documents.
+    #[must_use]
+    pub fn policies(&self) -> Vec<PolicyName> {
+        std::iter::once(self.policy()).chain(self.account.granted.policies.iter().cloned()).collect()
+    }
+
     /// The digest of what it is and may do. A token that was minted for it is good as long as this stays the same.
     #[must_use]
     pub fn digest(&self) -> Sha256 {

@@ -183,6 +183,7 @@ impl Parts {
             direct: HashMap::new(),
             limiter: Limiter::new(config.rate_limits, counters.clone()),
             counters,
+            accounts: None,
             keys,
             clock,
         };

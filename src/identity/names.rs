@@ -98,6 +98,23 @@ name! {
     AccountName, check_account
 }
 
+impl IssuerName {
+    /// The name under which service accounts vouch for themselves. No issuer of the configuration can have it.
+    pub const SERVICE_ACCOUNTS: &str = "service-accounts";
+
+    /// [`Self::SERVICE_ACCOUNTS`].
+    #[must_use]
+    pub fn of_service_accounts() -> Self {
+        Self(Arc::from(Self::SERVICE_ACCOUNTS))
+    }
+
+    /// Whether service accounts vouch for themselves.
+    #[must_use]
+    pub fn is_of_service_accounts(&self) -> bool {
+        &*self.0 == Self::SERVICE_ACCOUNTS
+    }
+}
+
 fn check_label(text: &str) -> Result<(), NameError> {
     label(text, "an issuer name (lower-case letters, digits, `-`)")
 }

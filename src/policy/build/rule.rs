@@ -16,6 +16,7 @@ use crate::policy::pattern::Pattern;
 use crate::policy::problem::{Faults, Problem};
 use crate::policy::rule::{Clause, Condition, Item, Let, Rule, Terms};
 use crate::policy::trace::Part;
+use crate::identity::PolicyName;
 
 /// Builds one rule.
 pub(super) struct RuleBuilder<'b, 'i, 'd> {
@@ -112,19 +113,23 @@ impl<'d> RuleBuilder<'_, '_, 'd> {
         let at = place(&self.rule.name);
         self.faults.at_most(at, "entries of `policies`", grant.policies.len(), GRANT_ITEMS);
         if grant.policies.is_empty() {
-            self.faults.add(at, Problem::Missing("a grant needs at least one policy"));
+            self.faults.add(at, Problem::Missing("a grant needs at least one policy, or a service account"));
         }
         let mut items = vec![];
         for (index, item) in (0_u16..).zip(grant.policies.iter().take(GRANT_ITEMS)) {
             let policy = Part::Policy(index);
             items.push(match &item.value {
                 PolicyItem::Always(source) => {
-                    self.clause(source, place(item), policy, sight).map(|(policy, _)| Item { when: None, policy })
+                    self.clause(source, place(item), policy, sight).map(|(policy, _)| Item { when: None, policy, account: None })
                 }
                 PolicyItem::When { when, policy: source } => {
                     let when = self.clause(&when.value, place(when), Part::When(index), sight);
                     let policy = self.clause(&source.value, place(source), policy, sight);
-                    when.zip(policy).map(|((when, _), (policy, _))| Item { when: Some(when), policy })
+                    when.zip(policy).map(|((when, _), (policy, _))| Item { when: Some(when), policy, account: None })
+                }
+                PolicyItem::Account { account, policy: source } => {
+                    let account = Some(PolicyName::of_account(account));
+                    self.clause(source, place(item), policy, sight).map(|(policy, _)| Item { when: None, policy, account })
                 }
             });
         }
