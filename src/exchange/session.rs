@@ -84,9 +84,13 @@ impl Walk<'_> {
         if !here || asked.namespace.as_ref() != own.namespace() {
             return Err(Stop::LoginElsewhere);
         }
-        let stands = rules.policies.rule_is_current(own.target().as_str(), own.rule(), own.rule_digest());
-        if self.counter.revocations().is_revoked(own.jti()) || !stands {
+        if self.counter.revocations().is_revoked(own.jti()) {
             return Err(Stop::LoginEnded);
+        }
+        match self.counter.stands(own).await {
+            Ok(()) => {}
+            Err(not_good) if not_good.may_pass() => return Err(not_good.into()),
+            Err(_) => return Err(Stop::LoginEnded),
         }
         self.trail.admit()?;
         Ok((self.counter.minter().session(&login, self.id, self.now)?, login))

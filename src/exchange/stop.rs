@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::RefusedClass;
+use super::bearer::NotGood;
 use crate::audit::AuditUnavailable;
 use crate::limits::Limited;
 use crate::mint::{MintError, OwnTokenError};
@@ -47,6 +48,12 @@ pub(super) enum Stop {
     /// The policy denies.
     #[error("{}", .0.reason())]
     Denied(Denial),
+    /// A service account, or its token, is not in order.
+    #[error(transparent)]
+    Bearer(#[from] NotGood),
+    /// The token of a service account that was declared as something else.
+    #[error("a service account's token is declared as `urn:ietf:params:oauth:token-type:access_token`, and was not")]
+    Misdeclared,
     /// Nothing of the scope that was asked for is granted.
     #[error("none of the scope words that were asked for is granted")]
     Scope,
@@ -105,6 +112,8 @@ impl Stop {
             Self::Target(TargetFault::Unknown) => "target_unknown",
             Self::Target(TargetFault::Several) => "target_several",
             Self::Denied(denial) => denial.reason_code(),
+            Self::Bearer(not_good) => not_good.code(),
+            Self::Misdeclared => "account_token_misdeclared",
             Self::Scope => "scope_not_granted",
             Self::Replay(ReplayError::Replayed) => "token_replayed",
             Self::Replay(_) => "replay_memory_unavailable",
@@ -127,6 +136,8 @@ impl Stop {
             // Unknown and forbidden look alike: whoever has any good token could list the targets otherwise.
             Self::Denied(denial) if matches!(denial.reason(), Reason::NoRuleForIssuer) => RefusedClass::Target,
             Self::Target(_) => RefusedClass::Target,
+            Self::Bearer(not_good) if not_good.may_pass() => RefusedClass::Unavailable(RETRY_AFTER),
+            Self::Bearer(_) | Self::Misdeclared => RefusedClass::Token,
             Self::Refused(_) | Self::Issuer(_) | Self::Denied(_) => RefusedClass::Token,
             Self::Login(_) | Self::LoginElsewhere | Self::LoginEnded => RefusedClass::Token,
             Self::Scope => RefusedClass::Scope,

@@ -35,7 +35,7 @@ pub(super) async fn introspect(
     };
     let Some(token) = parameters.value("token") else { return bad("the parameter token is missing") };
     // Unknown, expired, revoked and "not for you" look the same (RFC 7662 section 2.2).
-    let active = oauth.counter.introspect(token).filter(|token| client.may_see(token.target().as_str()));
+    let active = oauth.counter.introspect(token).await.filter(|token| client.may_see(token.target().as_str()));
     let body = active.map_or_else(|| json!({"active": false}), |token| described(&token, oauth.counter.issuer()));
     answer::told(answer::json_response(StatusCode::OK, body.to_string()), visit.budget())
 }
