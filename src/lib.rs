@@ -11,9 +11,10 @@
 //!
 //! Modules stand in strict order and import only downwards; `tests/architecture.rs` holds it:
 //!
-//! `cli` > `app` > `config` > `telemetry` > `http` > `exchange` > `audit` > `mint` > `secrets` > `replay` > `limits` >
-//! `policy` > `verify` > `trust` > `jose` > `oauth` > `state` > `identity` > `clock`
+//! `cli` > `app` > `config` > `telemetry` > `http` > `exchange` > `audit` > `mint` > `secrets` > `accounts` > `replay` >
+//! `limits` > `policy` > `verify` > `trust` > `jose` > `oauth` > `state` > `identity` > `clock`
 
+pub mod accounts;
 pub mod app;
 pub mod audit;
 pub mod cli;

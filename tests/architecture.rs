@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Top to bottom: a module imports only what stands below it.
-const ORDER: [&str; 19] = [
+const ORDER: [&str; 20] = [
     "cli",
     "app",
     "config",
@@ -17,6 +17,7 @@ const ORDER: [&str; 19] = [
     "audit",
     "mint",
     "secrets",
+    "accounts",
     "replay",
     "limits",
     "policy",
@@ -30,7 +31,7 @@ const ORDER: [&str; 19] = [
 ];
 
 /// Which modules may use a crate that is not everybody's.
-const OWNERS: [(&str, &[&str]); 31] = [
+const OWNERS: [(&str, &[&str]); 32] = [
     ("axum", &["http"]),
     ("hyper", &["http"]),
     ("hyper_util", &["http"]),
@@ -50,7 +51,8 @@ const OWNERS: [(&str, &[&str]); 31] = [
     ("sqlx", &["state"]),
     ("redis", &["state"]),
     ("kube", &["secrets"]),
-    ("quick_cache", &["verify", "mint", "secrets"]), // tokens that were verified before, logins at an OpenBao
+    ("quick_cache", &["verify", "mint", "secrets", "accounts"]), // tokens that were verified before, logins at an OpenBao
+    ("crc32fast", &["accounts"]),
     ("prometheus_client", &["telemetry"]),
     ("tracing_subscriber", &["telemetry"]),
     ("annotate_snippets", &["cli"]),

@@ -2,7 +2,9 @@
 //! the records, the logs, the metrics or an answer. The program itself runs, and logs all that it can.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
+mod accounts;
 mod support;
+mod vault;
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
@@ -74,6 +76,8 @@ impl Serving {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_secret_is_in_records_logs_metrics_or_answers() {
     let mut stand = Stand::open_with("replay: reusable", SECTIONS).await;
+    let (_, account_token) = accounts::token(&stand, "planted", &["secret/app/*"]).await;
+    let account_token = account_token.token.text();
     stand.stop().await;
     // The journal names what is looked for; beginning anew, nothing but the process has written it.
     std::fs::remove_dir_all(stand.path("cambio-data/audit")).unwrap();
@@ -119,6 +123,19 @@ async fn no_secret_is_in_records_logs_metrics_or_answers() {
         answers.push(post("/oauth2/token", &exchange(token)).await);
         answers.push(post("/oauth2/token", &bearer(token)).await);
     }
+    // The token of a service account: exchanged, used as it is, misdeclared, mistyped.
+    issued.push(post("/oauth2/token", &accounts::form(account_token)).await.token());
+    let mistyped = format!("{}{}", &account_token[..58], if account_token.ends_with('0') { "1" } else { "0" });
+    answers.push(post("/oauth2/token", &accounts::form(&mistyped)).await);
+    answers.push(post("/oauth2/token", &exchange(account_token)).await);
+    answers.push(post("/oauth2/token", &bearer(account_token)).await);
+    for path in ["secret/data/app/none", "secret/data/other", "auth/token/lookup", "sys/nothing"] {
+        for token in [account_token, &mistyped] {
+            let request = client.get(format!("{}/v1/{path}", serving.url)).header("x-vault-token", token);
+            answers.push(Answer::of(request.send().await.unwrap()).await);
+        }
+    }
+    secrets.extend([account_token[10..53].to_owned(), mistyped]);
     // A good token, or another secret, in a wrong place.
     for (name, value) in [
         ("grant_type", STRAY),

@@ -19,7 +19,7 @@ use tokio::runtime::Handle;
 
 pub use rules::{NewPolicies, RulesError, Told};
 pub use running::{ListenError, Running};
-pub use store::key_database;
+pub use store::{key_database, service_accounts};
 
 use crate::audit::{AuditError, Journal};
 use crate::clock::Clock;
@@ -168,6 +168,9 @@ impl Parts {
             }
             _ => KeyRing::open(&config.keys, now)?,
         });
+        let settings = config.service_accounts.unwrap_or_default();
+        let accounts = keeping.as_ref().map(|keeping| runtime.block_on(keeping.accounts(settings, now)));
+        let accounts = accounts.transpose()?.map(Arc::new);
         let replay = match &counters {
             // Replicas that each remembered on their own as well would refuse nothing more, and disagree.
             Some(counters) => ReplayGuard::shared(Arc::clone(counters)),
@@ -192,6 +195,7 @@ impl Parts {
             direct: HashMap::new(),
             limiter: Limiter::new(config.rate_limits, counters.clone()),
             counters,
+            accounts,
             keys,
             clock,
         };

@@ -1,6 +1,7 @@
 //! Opens the database and the master key, and what stands on both: keys that replicas share.
 
 use super::AppError;
+use crate::accounts::{AccountSettings, Accounts, TokenKey};
 use crate::clock::Timestamp;
 use crate::config::{Config, MasterKeySource, SecretsSettings, StoreName};
 use crate::mint::{KeyDatabase, KeySource};
@@ -22,7 +23,9 @@ impl Keeping {
     /// Whether anything of the configuration needs it.
     pub(super) fn is_needed(config: &Config) -> bool {
         let keys = matches!(config.keys.source, KeySource::Database { .. });
-        keys || config.database.is_some() || config.secrets.mounts.iter().any(|mount| mount.store == StoreName::Local)
+        keys || config.database.is_some()
+            || config.service_accounts.is_some()
+            || config.secrets.mounts.iter().any(|mount| mount.store == StoreName::Local)
     }
 
     /// Opens both. A change of the master key is carried out here for the shared keys: what was wrapped by a previous one is
@@ -54,6 +57,12 @@ impl Keeping {
         Ok(Self { database, master, wrapped, rewraps })
     }
 
+    /// Service accounts, whose tokens are kept under a key that replicas share.
+    pub(super) async fn accounts(&self, settings: AccountSettings, now: Timestamp) -> Result<Accounts, AppError> {
+        let key = self.wrapped.obtain(WrappedKeys::SERVICE_ACCOUNT_TOKENS, now).await?;
+        Ok(Accounts::open(self.database.clone(), TokenKey::new(&key), settings))
+    }
+
     /// Where replicas keep their signing keys.
     pub(super) async fn signing_keys(&self, now: Timestamp) -> Result<KeyDatabase, AppError> {
         Ok(KeyDatabase::open(self.database.clone(), &self.wrapped, now).await?)
@@ -72,4 +81,15 @@ pub async fn key_database(config: &Config, now: Timestamp) -> Result<Option<KeyD
     let data = PrivateDir::open(&config.data)?;
     let keeping = Keeping::open(config.database.as_ref(), &config.secrets, &data, now).await?;
     Ok(Some(keeping.signing_keys(now).await?))
+}
+
+/// The service accounts of a configuration, for a command beside the server, or before there is one: the first account is made
+/// with it. Opens the database, and with it brings its layout up to date.
+///
+/// # Errors
+/// [`AppError`].
+pub async fn service_accounts(config: &Config, now: Timestamp) -> Result<Accounts, AppError> {
+    let data = PrivateDir::open(&config.data)?;
+    let keeping = Keeping::open(config.database.as_ref(), &config.secrets, &data, now).await?;
+    keeping.accounts(config.service_accounts.unwrap_or_default(), now).await
 }

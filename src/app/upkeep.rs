@@ -1,7 +1,7 @@
 //! What runs beside the requests: keys are fetched before they grow stale, our own are rotated, journals are synced,
 //! a new certificate is taken up. Whatever fails here is told, and tried again; nothing of it ends the server.
 //!
-//! Four loops, none of which waits for another: a disk or a database that hangs must not let the issuers' keys grow old.
+//! Five loops, none of which waits for another: a disk or a database that hangs must not let the issuers' keys grow old.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::accounts::USES_WRITTEN_EVERY;
 use crate::exchange::Counter;
 use crate::http::Tls;
 use crate::trust::Keeper;
@@ -22,12 +23,32 @@ pub(super) fn start(
     counter: &Arc<Counter>,
     tls: Option<Arc<Tls>>,
     stop: &watch::Receiver<bool>,
-) -> [JoinHandle<()>; 4] {
+) -> [JoinHandle<()>; 5] {
     let keys = issuers_keys(Arc::clone(counter), stop.clone());
     let files = every(EVERY, chores(counter, tls), stop.clone());
     let own = own_keys(Arc::clone(counter), stop.clone());
     let revoked = revocations(Arc::clone(counter), stop.clone());
-    [tokio::spawn(keys), tokio::spawn(own), tokio::spawn(files), tokio::spawn(revoked)]
+    let accounts = service_accounts(Arc::clone(counter), stop.clone());
+    [tokio::spawn(keys), tokio::spawn(own), tokio::spawn(accounts), tokio::spawn(files), tokio::spawn(revoked)]
+}
+
+/// When service accounts were used is written now and then, and once more at the end.
+async fn service_accounts(counter: Arc<Counter>, mut stop: watch::Receiver<bool>) {
+    let Some(accounts) = counter.accounts() else { return };
+    let mut ticks = interval(USES_WRITTEN_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let stops = tokio::select! {
+            _ = ticks.tick() => false,
+            _ = stop.wait_for(|stop| *stop) => true,
+        };
+        if let Err(error) = accounts.maintain(counter.clock().now()).await {
+            tracing::warn!(%error, "when service accounts were used could not be written; it is tried again");
+        }
+        if stops {
+            return;
+        }
+    }
 }
 
 /// Our signing keys are moved on, and what other replicas changed is taken over. A panic, which the thread keeps to itself, is

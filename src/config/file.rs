@@ -9,6 +9,7 @@ use super::bytes::ByteSize;
 use super::rest::RestFile;
 use super::secrets::{SecretsFile, VaultFile};
 use super::state::StateFile;
+use crate::accounts::AccountSettings;
 use crate::audit::{ClaimDetail, OnFailure};
 use crate::clock::Span;
 use crate::http::{TlsSettings, TrustedProxies};
@@ -64,6 +65,9 @@ pub(super) struct ConfigFile {
     /// The mounts of Vault logins.
     #[serde(default)]
     pub(super) vault: VaultFile,
+    /// Service accounts; none where nobody says anything and nothing else needs a database.
+    #[serde(default)]
+    pub(super) service_accounts: Option<AccountSettings>,
     /// What replicas share.
     #[serde(default)]
     pub(super) state: StateFile,

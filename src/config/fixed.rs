@@ -28,6 +28,7 @@ impl Fixed {
             log,
             limits: LimitsFile { connections, connections_per_address, header_timeout, shutdown_grace },
             secrets,
+            service_accounts,
             state: StateFile { counters, database },
             http: HttpFile { trusted_proxies },
             rate_limits,
@@ -39,7 +40,7 @@ impl Fixed {
             default_target: _,
             issuers: _,
         } = file;
-        let all: [(&'static str, &dyn Debug); 27] = [
+        let all: [(&'static str, &dyn Debug); 28] = [
             ("issuer", issuer),
             ("listen", listen),
             ("ops_listen", ops_listen),
@@ -67,6 +68,7 @@ impl Fixed {
             ("state.database", database),
             ("http.trusted_proxies", trusted_proxies),
             ("rate_limits", rate_limits),
+            ("service_accounts", service_accounts),
         ];
         Self(all.into_iter().map(|(key, value)| (key, format!("{value:?}"))).collect())
     }

@@ -26,6 +26,7 @@ pub use problem::{ConfigError, Problem};
 pub use secrets::{MasterKeySource, MountSettings, SecretsSettings, StoreName};
 use zeroize::Zeroizing;
 
+use crate::accounts::AccountSettings;
 use crate::audit::{JournalSettings, Sink};
 use crate::exchange::{LoginMounts, Tenants};
 use crate::http::oauth::Client;
@@ -84,6 +85,8 @@ pub struct Config {
     pub secrets: SecretsSettings,
     /// The mounts of Vault logins.
     pub logins: LoginMounts,
+    /// Bounds of service accounts, where the operator wants some or says so.
+    pub service_accounts: Option<AccountSettings>,
     /// The counters that replicas share, if they do.
     pub counters: Option<CountersSettings>,
     /// The database that replicas share, if they do; else a file in the data directory.
@@ -142,6 +145,7 @@ impl Config {
         if let Some(own) = &issuer {
             not_ourselves(own, &issuers, &mut problems);
         }
+        not_reserved(&issuers, &mut problems);
         let data = base.join(&file.data);
         let clients =
             file.clients.into_iter().filter_map(|client| resource_server(client, base, &mut problems)).collect();
@@ -178,6 +182,7 @@ impl Config {
             log: file.log,
             secrets,
             logins,
+            service_accounts: file.service_accounts,
             counters,
             database,
             tenants,
@@ -232,6 +237,14 @@ fn not_ourselves(own: &IssuerUrl, issuers: &Issuers, problems: &mut Vec<Problem>
     for issuer in issuers.iter().filter(|issuer| issuer.url() == own) {
         let place = format!("issuers.{}.issuer", issuer.name());
         problems.push(Problem::new(&place, "cambio must not trust its own tokens", "remove this issuer"));
+    }
+}
+
+/// Whoever could vouch under this name could mint tokens that pass for those of service accounts.
+fn not_reserved(issuers: &Issuers, problems: &mut Vec<Problem>) {
+    if let Some(issuer) = issuers.iter().find(|issuer| issuer.name().is_of_service_accounts()) {
+        let place = format!("issuers.{}.name", issuer.name());
+        problems.push(Problem::new(&place, "the name is that of cambio's own service accounts", "take another name"));
     }
 }
 

@@ -7,16 +7,17 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::bearer::{Bearer, NotGood};
 use super::counter::Counter;
 use super::naming::{Naming, joined};
 use super::outcome::Source;
 use super::rules::Rules;
+use super::upstream_tokens::NotMinted;
 use crate::audit::{AuditUnavailable, Outcome, Trail};
 use crate::clock::Timestamp;
 use crate::identity::{DecisionId, Namespace};
 use crate::limits::{Limited, Passage, State};
-use crate::mint::OwnToken;
-use crate::secrets::openbao::{Caller, Upstream, UpstreamAnswer, UpstreamError};
+use crate::secrets::openbao::{Caller, OpenBaoStore, Upstream, UpstreamAnswer, UpstreamError};
 use crate::secrets::{ApiCall, ApiFault, Authorized, KvAnswer, KvCall, KvError, Mount, Shape, Store, Verb, pretend};
 
 /// A request for a secret that has begun: it has an id and a trail, and ends as exactly one record.
@@ -113,10 +114,10 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 enum Stop {
     #[error(transparent)]
     Limited(#[from] Limited),
-    #[error("the token is not one of ours, has ended, was revoked, or its rule is gone")]
-    Token,
-    #[error("the revocations of other replicas could not be read for too long")]
-    RevocationsUnknown,
+    #[error(transparent)]
+    Token(#[from] NotGood),
+    #[error("no token can be minted for the service account: {0}")]
+    Minting(#[from] NotMinted),
     #[error("the path is in another namespace than the token")]
     Namespace,
     #[error("no project or group has that id")]
@@ -156,10 +157,9 @@ impl Access<'_> {
         let reads = matches!(ask.call.verb, Verb::Read | Verb::List | Verb::Scan);
         self.trail.secret(word(ask.call.verb), &joined(ask.namespace, ask.path));
         let rules = self.counter.rules();
-        let ended = match self.counter.own_within_budgets(&mut self.passage, ask.token, self.now).await {
-            Ok(Some(token)) => self.steps(&rules, &token, ask).await,
-            Ok(None) if self.counter.is_blind() => Err(Stop::RevocationsUnknown),
-            Ok(None) => Err(Stop::Token),
+        let ended = match self.counter.bearer_within_budgets(&mut self.passage, ask.token, self.now).await {
+            Ok(Ok(bearer)) => self.steps(&rules, bearer, ask).await,
+            Ok(Err(not_good)) => Err(not_good.into()),
             Err(limited) => Err(limited.into()),
         };
         let budget = self.passage.tightest();
@@ -200,15 +200,17 @@ impl Access<'_> {
     async fn steps(
         &mut self,
         rules: &Arc<Rules>,
-        token: &OwnToken,
+        bearer: Bearer,
         ask: Ask<'_>,
     ) -> Result<(ServedAnswer, Vec<String>), Stop> {
-        self.trail.issuer(token.issuer());
-        self.trail.subject(token.subject());
-        self.trail.asked(token.target().as_str());
-        self.trail.presented(token.jti());
-        self.trail.policies(token.policies());
-        let namespace = token.namespace();
+        self.trail.issuer(bearer.issuer());
+        self.trail.subject(bearer.subject());
+        if let Some(token) = bearer.token() {
+            self.trail.asked(token.target().as_str());
+        }
+        self.trail.presented(bearer.token_id());
+        self.trail.policies(bearer.policies());
+        let namespace = bearer.namespace();
         let path = ask.naming.path(namespace, ask.namespace, ask.path);
         let path = path.ok_or(if ask.naming == Naming::Unknown { Stop::Unknown } else { Stop::Namespace })?;
         let (mount, rest) = self.counter.mounts().find(namespace, &path).ok_or(Stop::NoMount)?;
@@ -216,15 +218,15 @@ impl Access<'_> {
         if let Store::OpenBao(store) = &mount.store {
             // Room for the record first, here and below: nothing is read that cannot be accounted for.
             self.trail.admit()?;
-            let caller = Caller { token: ask.token, token_id: token.jti(), expires: token.expires_at(), namespace };
             let upstream =
                 Upstream { verb: call.verb, mount: mount.path.as_str(), path: rest, query: ask.query, body: call.body };
-            let answer = store.forward(caller, upstream, self.now).await?;
+            let answer = self.forwarded(rules, store, bearer, ask.token, upstream).await?;
             return Ok((ServedAnswer::Upstream(answer), vec![]));
         }
         let call_of_api = KvCall::read(mount.version, call)?;
         self.trail.secret(call_of_api.operation(), &joined(namespace.map_or("", Namespace::as_str), &path));
-        let acl = rules.acl.of(namespace, token.policies());
+        let standing = self.counter.standing(&bearer).await?;
+        let acl = standing.acl(rules);
         let allowed = match Authorized::check(&acl, mount, call_of_api, call.body, self.now) {
             Ok(allowed) => allowed,
             Err(refused) => {
@@ -236,6 +238,31 @@ impl Access<'_> {
         let answer = allowed.run(mount, namespace, self.now).await?;
         let call = allowed.into_call();
         Ok((ServedAnswer::Kv(answer, call.shape), call.ignored))
+    }
+
+    /// An OpenBao is asked as the caller: with the caller's own token, or with one that is minted for its service account.
+    async fn forwarded(
+        &mut self,
+        rules: &Rules,
+        store: &OpenBaoStore,
+        bearer: Bearer,
+        token: &str,
+        upstream: Upstream<'_>,
+    ) -> Result<UpstreamAnswer, Stop> {
+        let namespace = bearer.namespace().cloned();
+        let namespace = namespace.as_ref();
+        match bearer {
+            Bearer::Token(own) => {
+                let caller = Caller { token, token_id: own.jti(), expires: own.expires_at(), namespace };
+                Ok(store.forward(caller, upstream, self.now).await?)
+            }
+            Bearer::Account(account) => {
+                let minted = self.counter.upstream_token(rules, account, self.id, self.now)?;
+                let (token_id, expires) = (minted.jti(), minted.expires_at());
+                let caller = Caller { token: minted.token(), token_id, expires, namespace };
+                Ok(store.forward(caller, upstream, self.now).await?)
+            }
+        }
     }
 
     /// A refused read does the work of another.
@@ -250,8 +277,8 @@ impl Stop {
     fn code(&self) -> &'static str {
         match self {
             Self::Limited(limited) => limited.reason(),
-            Self::Token => "token_not_good",
-            Self::RevocationsUnknown => "revocations_unknown",
+            Self::Token(not_good) => not_good.code(),
+            Self::Minting(_) => "mint_failed",
             Self::Namespace => "namespace_not_the_tokens",
             Self::Unknown => "place_unknown",
             Self::NoMount => "mount_unknown",
@@ -274,7 +301,10 @@ impl Stop {
         let refused = || if reads { NotServedClass::NotThere } else { NotServedClass::Denied };
         match self {
             Self::Limited(limited) => NotServedClass::TooMany(limited.state),
-            Self::Token => NotServedClass::Token,
+            Self::Token(not_good) if not_good.may_pass() => NotServedClass::Unavailable(RETRY_AFTER),
+            Self::Token(_) => NotServedClass::Token,
+            // As any path of an OpenBao that the caller cannot reach.
+            Self::Minting(_) => refused(),
             Self::Namespace | Self::Unknown | Self::NoMount | Self::NotAllowed(_) => refused(),
             Self::Api(ApiFault::Path) => NotServedClass::UnsupportedPath,
             Self::Api(ApiFault::Operation) => NotServedClass::UnsupportedOperation,
@@ -294,7 +324,7 @@ impl Stop {
                 Some((true, wait)) => NotServedClass::UpstreamBusy(wait.unwrap_or(RETRY_AFTER)),
                 Some((false, wait)) => NotServedClass::Unavailable(wait.unwrap_or(RETRY_AFTER)),
             },
-            Self::Audit(_) | Self::RevocationsUnknown => NotServedClass::Unavailable(RETRY_AFTER),
+            Self::Audit(_) => NotServedClass::Unavailable(RETRY_AFTER),
         }
     }
 }

@@ -4,16 +4,16 @@
 //! that is [`crate::limits`].
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use super::Counter;
+use super::bearer::{Bearer, NotGood};
 use super::outcome::RefusedClass;
 use super::stop::Stop;
 use crate::audit::Outcome;
 use crate::clock::Timestamp;
 use crate::identity::IssuerName;
 use crate::limits::{Claim, Limited, Passage, State};
-use crate::mint::{OwnToken, OwnTokens};
+use crate::mint::OwnTokens;
 use crate::trust::Issuer;
 use crate::verify::UntrustedToken;
 
@@ -55,24 +55,28 @@ impl Counter {
         self.limiter().before_cryptography(passage, claim, now).await
     }
 
-    /// The token of ours that was presented, if it is good and within the budgets.
-    pub(super) async fn own_within_budgets(
+    /// Whoever presents a token, if it is good and within the budgets.
+    pub(super) async fn bearer_within_budgets(
         &self,
         passage: &mut Passage,
         token: &str,
         now: Timestamp,
-    ) -> Result<Option<Arc<OwnToken>>, Limited> {
+    ) -> Result<Result<Bearer, NotGood>, Limited> {
         self.worth_reading(passage, token, now).await?;
-        let Some(token) = self.introspect(token) else {
-            // Where it is us who can't tell, it is nobody's failure.
-            if !self.is_blind() {
-                self.limiter().failed(passage, None, now)?;
+        let bearer = match self.bearer(token).await {
+            Ok(bearer) => bearer,
+            Err(not_good) => {
+                // What nobody can tell is no fault of the caller's.
+                if !not_good.may_pass() {
+                    self.limiter().failed(passage, None, now)?;
+                }
+                return Ok(Err(not_good));
             }
-            return Ok(None);
         };
-        self.limiter().verified(passage, token.subject(), now).await?;
-        self.limiter().counted(passage, Some(token.issuer()), Some(token.target()), now).await?;
-        Ok(Some(token))
+        self.limiter().verified(passage, bearer.subject(), now).await?;
+        let target = bearer.token().map(|token| token.target());
+        self.limiter().counted(passage, Some(bearer.issuer()), target, now).await?;
+        Ok(Ok(bearer))
     }
 
     /// Charges a refusal that is the caller's fault. Where its source has no failures left, and nobody has verified its token,

@@ -9,7 +9,9 @@ use super::outcome::Source;
 use super::reloads::Reloads;
 use super::rules::Rules;
 use super::tally::Tally;
+use super::upstream_tokens::UpstreamTokens;
 use super::walk::Walk;
+use crate::accounts::Accounts;
 use crate::audit::Journal;
 use crate::clock::{Clock, Timestamp};
 use crate::identity::{DecisionId, IssuerUrl, TargetName};
@@ -49,6 +51,8 @@ pub struct CounterParts {
     pub counters: Option<Arc<Counters>>,
     /// Who may ask how often.
     pub limiter: Limiter,
+    /// Service accounts, where there are any.
+    pub accounts: Option<Arc<Accounts>>,
 }
 
 /// The engine.
@@ -67,6 +71,8 @@ pub struct Counter {
     direct: HashMap<TargetName, Arc<OpenBaoStore>>,
     counters: Option<Arc<Counters>>,
     limiter: Limiter,
+    accounts: Option<Arc<Accounts>>,
+    upstream_tokens: UpstreamTokens,
     tally: Tally,
     reloads: Reloads,
 }
@@ -88,6 +94,7 @@ impl Counter {
             direct,
             counters,
             limiter,
+            accounts,
         } = parts;
         let minter = Minter::new(Arc::clone(&keys), issuer.as_str());
         let own = OwnTokens::new(Arc::clone(&keys), issuer.as_str());
@@ -109,6 +116,8 @@ impl Counter {
             direct,
             counters,
             limiter,
+            accounts,
+            upstream_tokens: UpstreamTokens::default(),
             tally,
             reloads,
         }
@@ -192,6 +201,16 @@ impl Counter {
     #[must_use]
     pub fn replay(&self) -> &ReplayGuard {
         &self.replay
+    }
+
+    /// Service accounts, where there are any.
+    #[must_use]
+    pub fn accounts(&self) -> Option<&Arc<Accounts>> {
+        self.accounts.as_ref()
+    }
+
+    pub(super) fn upstream_tokens(&self) -> &UpstreamTokens {
+        &self.upstream_tokens
     }
 
     /// The counters that replicas share, if they do.

@@ -4,6 +4,7 @@
 //! across a wait, nothing is compiled and no key is parsed.
 
 mod access;
+mod bearer;
 mod budgets;
 mod counter;
 mod logins;
@@ -16,9 +17,11 @@ mod stop;
 mod tally;
 mod tenants;
 mod tokens;
+mod upstream_tokens;
 mod walk;
 
 pub use access::{Access, Ask, NotServed, NotServedClass, Served, ServedAnswer};
+pub use bearer::{AccountBearer, Bearer, NotGood, Standing};
 pub use budgets::Visit;
 pub use counter::{Counter, CounterParts};
 pub use logins::{LoginMount, LoginMounts};

@@ -4,6 +4,7 @@
 //! Decides whether it may still: nothing else that is ours is ever an identity here. Refuses to decide anew what it may do:
 //! the rule that granted it has to stand unchanged, as for any token of ours.
 
+use super::bearer::NotGood;
 use super::counter::Counter;
 use super::outcome::{LoginRole, Refused};
 use super::stop::Stop;
@@ -85,11 +86,15 @@ impl Walk<'_> {
             return Err(Stop::LoginElsewhere);
         }
         if self.counter.is_blind() {
-            return Err(Stop::RevocationsUnknown);
+            return Err(NotGood::RevocationsUnknown.into());
         }
-        let stands = rules.policies.rule_is_current(own.target().as_str(), own.rule(), own.rule_digest());
-        if self.counter.revocations().is_revoked(own.jti(), self.now) || !stands {
+        if self.counter.revocations().is_revoked(own.jti(), self.now) {
             return Err(Stop::LoginEnded);
+        }
+        match self.counter.stands(own).await {
+            Ok(()) => {}
+            Err(not_good) if not_good.may_pass() => return Err(not_good.into()),
+            Err(_) => return Err(Stop::LoginEnded),
         }
         self.trail.admit()?;
         Ok((self.counter.minter().session(&login, self.id, self.now)?, login))

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::RefusedClass;
+use super::bearer::NotGood;
 use crate::audit::AuditUnavailable;
 use crate::limits::Limited;
 use crate::mint::{MintError, OwnTokenError};
@@ -47,6 +48,12 @@ pub(super) enum Stop {
     /// The policy denies.
     #[error("{}", .0.reason())]
     Denied(Denial),
+    /// A service account, or its token, is not in order.
+    #[error(transparent)]
+    Bearer(#[from] NotGood),
+    /// The token of a service account that was declared as something else.
+    #[error("a service account's token is declared as `urn:ietf:params:oauth:token-type:access_token`, and was not")]
+    Misdeclared,
     /// Nothing of the scope that was asked for is granted.
     #[error("none of the scope words that were asked for is granted")]
     Scope,
@@ -65,9 +72,6 @@ pub(super) enum Stop {
     /// It was revoked, or the rule that granted it is gone.
     #[error("the token was revoked, or its rule is gone")]
     LoginEnded,
-    /// This replica does not know any more what others revoked.
-    #[error("the revocations of other replicas could not be read for too long")]
-    RevocationsUnknown,
     /// The OpenBao that the token is for does not take it.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
@@ -108,6 +112,8 @@ impl Stop {
             Self::Target(TargetFault::Unknown) => "target_unknown",
             Self::Target(TargetFault::Several) => "target_several",
             Self::Denied(denial) => denial.reason_code(),
+            Self::Bearer(not_good) => not_good.code(),
+            Self::Misdeclared => "account_token_misdeclared",
             Self::Scope => "scope_not_granted",
             Self::Replay(ReplayError::Replayed) => "token_replayed",
             Self::Replay(_) => "replay_memory_unavailable",
@@ -117,7 +123,6 @@ impl Stop {
             Self::Login(_) => "login_token_not_good",
             Self::LoginElsewhere => "login_token_for_another_login",
             Self::LoginEnded => "login_token_ended",
-            Self::RevocationsUnknown => "revocations_unknown",
             Self::Upstream(error) => error.code(),
             Self::Audit(_) => "audit_unavailable",
         }
@@ -131,6 +136,8 @@ impl Stop {
             // Unknown and forbidden look alike: whoever has any good token could list the targets otherwise.
             Self::Denied(denial) if matches!(denial.reason(), Reason::NoRuleForIssuer) => RefusedClass::Target,
             Self::Target(_) => RefusedClass::Target,
+            Self::Bearer(not_good) if not_good.may_pass() => RefusedClass::Unavailable(RETRY_AFTER),
+            Self::Bearer(_) | Self::Misdeclared => RefusedClass::Token,
             Self::Refused(_) | Self::Issuer(_) | Self::Denied(_) => RefusedClass::Token,
             Self::Login(_) | Self::LoginElsewhere | Self::LoginEnded => RefusedClass::Token,
             Self::Scope => RefusedClass::Scope,
@@ -139,7 +146,7 @@ impl Stop {
                 Some((_, wait)) => RefusedClass::Unavailable(wait.unwrap_or(RETRY_AFTER)),
             },
             Self::Review(ReviewFault::Gone | ReviewFault::Mismatch) => RefusedClass::Token,
-            Self::Keys(_) | Self::Audit(_) | Self::Review(_) | Self::RevocationsUnknown => {
+            Self::Keys(_) | Self::Audit(_) | Self::Review(_) => {
                 RefusedClass::Unavailable(RETRY_AFTER)
             }
             Self::Replay(ReplayError::Replayed) => RefusedClass::Token,

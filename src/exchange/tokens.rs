@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Counter;
+use crate::accounts::AccountToken;
 use crate::clock::Timestamp;
 use crate::mint::{AccessorClaims, OwnToken};
 use crate::state::RevocationError;
@@ -13,24 +14,26 @@ pub enum RevokeError {
     /// The store of revocations did not take it.
     #[error(transparent)]
     NotKept(#[from] RevocationError),
+    /// The database of service accounts did not take it.
+    #[error("service accounts cannot be reached now")]
+    Accounts,
 }
 
 impl Counter {
-    /// Our own token, if it is good now: signed by a published key, in its times, not revoked, and the rule that granted
-    /// it stands unchanged. Deleting or changing a rule ends what it granted.
-    #[must_use]
-    pub fn introspect(&self, token: &str) -> Option<Arc<OwnToken>> {
-        let token = self.own(token)?;
-        let standing =
-            self.rules().policies.rule_is_current(token.target().as_str(), token.rule(), token.rule_digest());
-        standing.then_some(token)
+    /// Our own token, if it is good now: see [`Counter::bearer`]. The token of a service account is none of these.
+    pub async fn introspect(&self, token: &str) -> Option<Arc<OwnToken>> {
+        self.standing_token(token).await.ok()
     }
 
-    /// Ends one of our tokens before its time, one to log in with as well: what was made of that goes on. A token that is not ours, or no longer good, needs no ending.
+    /// Ends one of our tokens before its time, one to log in with as well (what was made of that goes on), or the token of a
+    /// service account. A token that is not ours, or no longer good, needs no ending.
     ///
     /// # Errors
     /// [`RevokeError`] where the revocation could not be recorded: the token is still good.
     pub async fn revoke(&self, token: &str) -> Result<(), RevokeError> {
+        if AccountToken::is_meant(token.as_bytes()) {
+            return self.revoke_account_token(token).await;
+        }
         // Also where this replica is blind and calls no token good: it may reach the database again by now.
         if let Ok(token) = self.own_tokens().verify(token, self.clock().now()) {
             return self.revoke_by_id(token.jti(), token.expires_at()).await;
@@ -71,7 +74,21 @@ impl Counter {
         good.then_some(claims)
     }
 
-    fn own(&self, token: &str) -> Option<Arc<OwnToken>> {
+    /// Whoever has it may end it.
+    async fn revoke_account_token(&self, token: &str) -> Result<(), RevokeError> {
+        let Some(accounts) = self.accounts() else { return Ok(()) };
+        let now = self.clock().now();
+        match accounts.authenticate(token, now).await {
+            Ok(acting) => match acting.token_id() {
+                Some(id) => accounts.revoke(id, now).await.map(drop).map_err(|_| RevokeError::Accounts),
+                None => Ok(()),
+            },
+            Err(refusal) if refusal.may_pass() => Err(RevokeError::Accounts),
+            Err(_) => Ok(()),
+        }
+    }
+
+    pub(super) fn own(&self, token: &str) -> Option<Arc<OwnToken>> {
         let now = self.clock().now();
         let token = self.own_tokens().verify(token, now).ok()?;
         (!self.revocations().is_revoked(token.jti(), now)).then_some(token)

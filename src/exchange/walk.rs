@@ -1,5 +1,7 @@
 //! One exchange, step by step; each step consumes the value of the step before.
 
+mod account;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,6 +10,7 @@ use super::counter::Counter;
 use super::outcome::{Exchanged, Presentation, Refused, RefusedClass, Source};
 use super::rules::Rules;
 use super::stop::Stop;
+use crate::accounts::AccountToken;
 use crate::audit::{Outcome, Trail};
 use crate::clock::Timestamp;
 use crate::identity::{DecisionId, IssuerName};
@@ -88,12 +91,15 @@ impl<'a> Walk<'a> {
         rules: &Arc<Rules>,
         presented: Presentation,
     ) -> Result<(IssuedToken, Granted, Option<Scope>), Stop> {
-        let Presentation { subject_token, wanted, issuer, scope, lifetime } = presented;
-        if let Some(words) = wanted.words() {
+        if let Some(words) = presented.wanted.words() {
             self.trail.asked(&words);
         }
         self.trail.policy_set(rules.policies.digest());
         self.trail.worthwhile()?;
+        if AccountToken::is_meant(presented.subject_token.as_bytes()) {
+            return self.of_account(rules, presented).await;
+        }
+        let Presentation { subject_token, wanted, issuer, scope, lifetime } = presented;
         // Kept only where a cluster may have to see it.
         let text = rules.issuers.are_reviewed().then(|| subject_token.copy_for_review());
         let (token, new) =
@@ -109,11 +115,13 @@ impl<'a> Walk<'a> {
             // Only after a permit: on a public issuer anybody has tokens, and could push out those that matter.
             self.counter.seen().remember(seen, permit.token());
         }
-        let granted = granted_scope(&permit, target, scope.as_ref())?;
+        let ends = self.acts_until(&permit).await?;
+        let granted = permit.scopes().filter_map(ScopeToken::new).collect();
+        let granted = granted_scope(granted, target, scope.as_ref())?;
         let as_asked = scope.is_some_and(|asked| asked.equals(&granted)) || granted.is_empty();
         let differs = (!as_asked).then(|| granted.clone());
-        let usage = self.usage;
-        let wish = Wish { scope: &granted, lifetime, decision: self.id, policy_digest: rules.policies.digest(), usage };
+        let (decision, policy_digest, usage) = (self.id, rules.policies.digest(), self.usage);
+        let wish = Wish { scope: &granted, lifetime, decision, policy_digest, usage, ends };
         let draft = self.counter.minter().draft(permit, wish, self.now)?;
         // Room for the record first: nothing is burnt or minted that cannot be accounted for. From here on nobody waits, but
         // for the memory of single-use tokens where replicas share it: for a bounded time, and not at all while it is down,
@@ -276,8 +284,7 @@ async fn signed(issuer: &Arc<Issuer>, token: UntrustedToken, now: Timestamp) -> 
 
 /// What is granted of the scope that was asked for. Words that the target does not know are ignored, as Google's clients
 /// always send some; words that it knows narrow the grant; nothing left of them is an error.
-fn granted_scope(permit: &Permit, target: &Target, asked: Option<&Scope>) -> Result<Scope, Stop> {
-    let granted: Scope = permit.scopes().filter_map(ScopeToken::new).collect();
+fn granted_scope(granted: Scope, target: &Target, asked: Option<&Scope>) -> Result<Scope, Stop> {
     let Some(asked) = asked else { return Ok(granted) };
     let known: Vec<_> =
         asked.words().iter().filter(|word| target.scopes().any(|known| known == word.as_str())).collect();

@@ -11,6 +11,6 @@ mod spiffe;
 
 pub use decision_id::DecisionId;
 pub use issuer_url::{IssuerUrl, IssuerUrlError};
-pub use names::{IssuerName, NameError, Namespace, TargetName};
+pub use names::{AccountName, IssuerName, NameError, Namespace, TargetName};
 pub use policy_name::{PolicyName, PolicyNameError};
 pub use spiffe::SpiffeTrustDomain;

@@ -92,11 +92,42 @@ name! {
     Namespace, check_namespace
 }
 
+name! {
+    /// The name of a service account, unique in its namespace: lower-case letters, digits and `-`, 1 to 63 bytes, with a
+    /// letter or digit at both ends (a DNS-1123 label). It is the last segment of a policy's name, and the subject of tokens.
+    AccountName, check_account
+}
+
+impl IssuerName {
+    /// The name under which service accounts vouch for themselves. No issuer of the configuration can have it.
+    pub const SERVICE_ACCOUNTS: &str = "service-accounts";
+
+    /// [`Self::SERVICE_ACCOUNTS`].
+    #[must_use]
+    pub fn of_service_accounts() -> Self {
+        Self(Arc::from(Self::SERVICE_ACCOUNTS))
+    }
+
+    /// Whether service accounts vouch for themselves.
+    #[must_use]
+    pub fn is_of_service_accounts(&self) -> bool {
+        &*self.0 == Self::SERVICE_ACCOUNTS
+    }
+}
+
 fn check_label(text: &str) -> Result<(), NameError> {
+    label(text, "an issuer name (lower-case letters, digits, `-`)")
+}
+
+fn check_account(text: &str) -> Result<(), NameError> {
+    let kind = "a service account's name (lower-case letters, digits, and `-` between them)";
+    label(text, kind)?;
+    if text.starts_with('-') || text.ends_with('-') { Err(NameError::Character('-', kind)) } else { Ok(()) }
+}
+
+fn label(text: &str, kind: &'static str) -> Result<(), NameError> {
     bounded(text, 63)?;
-    characters(text, "an issuer name (lower-case letters, digits, `-`)", |c| {
-        c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'
-    })
+    characters(text, kind, |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
 }
 
 fn check_target(text: &str) -> Result<(), NameError> {

@@ -4,6 +4,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::AccountName;
+
+/// What the name of a service account's policy begins with. No document and no rule may write such a name: whoever acts as an
+/// account does so because a rule says `service_account`, or because it has the account's token.
+const OF_ACCOUNTS: &str = "service-accounts/";
+
 /// A policy name: segments of lower-case letters, digits, `_`, `-` and `.` between single slashes, 1 to 640 bytes:
 /// room for the hex of GitLab's longest environment name, 255 characters.
 ///
@@ -31,14 +37,42 @@ pub enum PolicyNameError {
     /// The name of OpenBao's superuser policy.
     #[error("`root` cannot be granted")]
     Root,
+    /// The name of a service account's policy.
+    #[error("`service-accounts/` begins the policies of service accounts: a rule grants one with `service_account`")]
+    Reserved,
 }
 
 impl PolicyName {
-    /// Checks `text` against the grammar.
+    /// Checks `text`, as an operator or a claim has it, against the grammar.
     ///
     /// # Errors
     /// [`PolicyNameError`] names the first fault; it never quotes the text, which may hold a claim.
     pub fn new(text: &str) -> Result<Self, PolicyNameError> {
+        if text.starts_with(OF_ACCOUNTS) {
+            return Err(PolicyNameError::Reserved);
+        }
+        Self::checked(text)
+    }
+
+    /// The policy that stands for what a service account may do.
+    #[must_use]
+    pub fn of_account(account: &AccountName) -> Self {
+        Self([OF_ACCOUNTS, account.as_str()].concat().into_boxed_str())
+    }
+
+    /// The service account that it stands for, if it does.
+    #[must_use]
+    pub fn account(&self) -> Option<AccountName> {
+        AccountName::new(self.0.strip_prefix(OF_ACCOUNTS)?).ok()
+    }
+
+    /// Whether it stands for what a service account may do.
+    #[must_use]
+    pub fn is_of_account(&self) -> bool {
+        self.0.starts_with(OF_ACCOUNTS)
+    }
+
+    fn checked(text: &str) -> Result<Self, PolicyNameError> {
         if text.is_empty() {
             return Err(PolicyNameError::Empty);
         }
@@ -64,10 +98,11 @@ impl PolicyName {
     }
 }
 
+/// Reads back what was written here: the policies of our own tokens, those of service accounts among them.
 impl TryFrom<String> for PolicyName {
     type Error = PolicyNameError;
     fn try_from(text: String) -> Result<Self, PolicyNameError> {
-        Self::new(&text)
+        Self::checked(&text)
     }
 }
 

@@ -15,6 +15,22 @@ use ring::{digest as backend, rand};
 pub struct Sha256([u8; 32]);
 
 impl Sha256 {
+    /// Reads the 32 bytes of a digest that was kept.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+
+    /// What the library computed: 32 bytes.
+    #[must_use]
+    pub(super) fn of_bytes(digest: &[u8]) -> Self {
+        let mut bytes = [0_u8; 32];
+        for (slot, byte) in bytes.iter_mut().zip(digest) {
+            *slot = *byte;
+        }
+        Self(bytes)
+    }
+
     /// The 32 bytes.
     #[must_use]
     pub const fn bytes(&self) -> &[u8; 32] {
@@ -59,11 +75,7 @@ impl fmt::Debug for Sha256 {
 /// The SHA-256 digest of `data`.
 #[must_use]
 pub fn sha256(data: &[u8]) -> Sha256 {
-    let mut bytes = [0_u8; 32];
-    for (slot, byte) in bytes.iter_mut().zip(backend::digest(&backend::SHA256, data).as_ref()) {
-        *slot = *byte;
-    }
-    Sha256(bytes)
+    Sha256::of_bytes(backend::digest(&backend::SHA256, data).as_ref())
 }
 
 /// `N` bytes (at most 64) from the library's cryptographic source. Drawn 256 at a time for each thread: most of what one

@@ -2,7 +2,7 @@
 //!
 //! Decides whether bytes are one well-formed signed token, which keys of a published set are usable, and whether a
 //! signature holds. Refuses to know who issued a token, or what its claims mean. Only asymmetric algorithms exist as
-//! values here, so that `none` and HMAC are not refused by a check but have no name. The one owner of the
+//! values of `alg` here, so that `none` and HMAC are not refused by a check but have no name. The one owner of the
 //! cryptographic library: digests and randomness for the whole crate come from here too.
 
 mod algorithm;
@@ -13,6 +13,7 @@ mod header;
 mod json;
 mod jwk;
 mod key_set;
+mod keyed_digest;
 mod rsa_key;
 mod sealing;
 mod signing_key;
@@ -33,5 +34,6 @@ pub use header::HeaderError;
 pub use json::{JsonError, MAX_ARRAY, MAX_DEPTH, MAX_VALUES, parse_object};
 pub use jwk::{KeyRules, SkipReason, VerifyingKey};
 pub use key_set::{KeySet, KeySetError, MAX_KEYS, MAX_SET_BYTES, Skipped};
+pub use keyed_digest::{DIGEST_KEY_BYTES, DigestKey};
 pub use sealing::{MAX_MESSAGES_PER_KEY, SEALING_KEY_BYTES, SEALING_OVERHEAD, SealingError, SealingKey};
 pub use signing_key::{SigningError, SigningKey};

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::minter::{MintInput, Unsigned};
-use super::{IssuedToken, LifetimeInput, MintError, Minter, Usage};
+use super::{IssuedToken, LifetimeInput, MIN_LIFETIME, MintError, Minter, SubjectExpiresTooSoon, Usage};
 use crate::clock::Timestamp;
 use crate::identity::{DecisionId, Namespace, TargetName};
 use crate::jose::Sha256;
@@ -25,6 +25,8 @@ pub struct Wish<'a> {
     pub policy_digest: Sha256,
     /// What the token is to be used for.
     pub usage: Usage,
+    /// The end of the service account that the caller acts as: the token ends no later.
+    pub ends: Option<Timestamp>,
 }
 
 /// A token but for its signature, and the permit that it is of. Only an admitted one becomes a token:
@@ -58,6 +60,10 @@ impl Minter {
     /// [`MintError`].
     pub fn draft(&self, permit: Permit, wish: Wish<'_>, now: Timestamp) -> Result<Draft, MintError> {
         let token = permit.token();
+        let left = wish.ends.map_or(Duration::MAX, |ends| ends.since(now));
+        if left < MIN_LIFETIME {
+            return Err(SubjectExpiresTooSoon.into());
+        }
         let unsigned = self.prepare(&MintInput {
             issuer: token.issuer(),
             subject: token.subject(),
@@ -71,7 +77,7 @@ impl Minter {
             lifetime: LifetimeInput {
                 asked: wish.lifetime,
                 rule: permit.ttl(),
-                issuer_cap: token.trusted_issuer().max_issued_ttl(),
+                issuer_cap: Some(token.trusted_issuer().max_issued_ttl().unwrap_or(Duration::MAX).min(left)),
                 subject_expires: token.expires(),
                 outlive_subject: permit.outlive_subject(),
             },

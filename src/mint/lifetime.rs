@@ -33,7 +33,7 @@ pub struct LifetimeInput {
 
 /// Less than [`MIN_LIFETIME`] is left of the subject token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the subject token expires in less than 30 s, and the rule does not let a token outlive it")]
+#[error("the subject token, or the service account, expires in less than 30 s, and no rule lets a token outlive it")]
 pub struct SubjectExpiresTooSoon;
 
 /// The lifetime of a token minted at `now`, in whole seconds, at most [`MAX_LIFETIME`].

@@ -100,12 +100,18 @@ impl Minter {
     ///
     /// # Errors
     /// [`MintError`].
+    /// Whether a token that ends then may be signed: a replica that has not read the shared keys lately must not.
+    pub(super) fn may_sign_until(&self, expires: Timestamp) -> Result<(), MintError> {
+        match self.ring.reading() {
+            Some(reading) if expires > reading.signs_until() => Err(MintError::StaleKeys),
+            _ => Ok(()),
+        }
+    }
+
     pub(super) fn prepare(&self, input: &MintInput<'_>) -> Result<Unsigned, MintError> {
         let lifetime = lifetime(&input.lifetime, input.now)?;
         let expires = Timestamp::from_secs(input.now.as_secs()).plus(lifetime);
-        if self.ring.reading().is_some_and(|reading| expires > reading.signs_until()) {
-            return Err(MintError::StaleKeys);
-        }
+        self.may_sign_until(expires)?;
         let token_id = new_token_id()?;
         let subject = [input.issuer.as_str(), ":", input.subject].concat();
         let claims = Claims {

@@ -6,6 +6,7 @@
 //! revocation is stored.
 
 mod accessor;
+mod account;
 mod changes;
 mod claims;
 mod issue;
@@ -29,6 +30,7 @@ mod snapshot;
 mod tests;
 
 pub use accessor::AccessorClaims;
+pub use account::AccountDraft;
 pub use issue::{Draft, Granted, Wish};
 pub use issued::IssuedToken;
 pub use key_database::KeyDatabase;

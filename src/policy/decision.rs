@@ -12,7 +12,7 @@ use super::role::RoleGrant;
 pub use reason::Reason;
 
 use super::trace::Trace;
-use crate::identity::{Namespace, PolicyName, TargetName};
+use crate::identity::{AccountName, Namespace, PolicyName, TargetName};
 use crate::jose::Sha256;
 use crate::verify::VerifiedToken;
 
@@ -32,6 +32,27 @@ pub struct Grant {
 }
 
 impl Grant {
+    /// What a service account has by its own token: no rule was asked.
+    pub(crate) fn of_account(account: &AccountName, standing: Sha256, policies: Vec<PolicyName>) -> Self {
+        Self {
+            rule: Arc::from(format!("service-account/{account}")),
+            rule_digest: standing,
+            policies,
+            ttl: None,
+            outlive_subject: false,
+            revocable: false,
+            scopes: Arc::default(),
+            metadata: vec![],
+            role: None,
+        }
+    }
+
+    /// The service account that it lets its bearer act as.
+    #[must_use]
+    pub fn service_account(&self) -> Option<AccountName> {
+        self.policies.iter().find_map(PolicyName::account)
+    }
+
     /// The rule that granted it.
     #[must_use]
     pub fn rule(&self) -> &str {

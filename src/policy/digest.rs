@@ -23,6 +23,8 @@ pub(super) fn of_rule(document: &Document, rule: &RuleDocument) -> Sha256 {
     fields.texts(grant.policies.iter().flat_map(|item| match &item.value {
         PolicyItem::Always(policy) => ["", policy.as_str()],
         PolicyItem::When { when, policy } => [when.value.as_str(), policy.value.as_str()],
+        // No expression that is written can have such a name.
+        PolicyItem::Account { policy, .. } => ["", policy.as_str()],
     }));
     fields.number(grant.ttl.as_ref().map_or(0, |ttl| ttl.value.0.as_secs()));
     fields.number(u64::from(grant.outlive_subject) | u64::from(grant.revocable) << 1);

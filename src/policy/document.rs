@@ -12,7 +12,7 @@ use serde_saphyr::Spanned;
 pub(super) use case::{CaseDocument, ExpectDenial, ExpectPermit};
 pub(super) use shape::{Entries, OneOrMany, PolicyItem, Ttl};
 
-use crate::identity::{IssuerName, Namespace, TargetName};
+use crate::identity::{AccountName, IssuerName, Namespace, PolicyName, TargetName};
 
 /// A place in a policy file. Lines and columns count from 1, in characters; the span in bytes from 0, where known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -99,8 +99,12 @@ pub(super) struct ConditionDocument {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct GrantDocument {
-    /// Names of policies.
+    /// Names of policies; that of the service account comes last.
+    #[serde(default)]
     pub(super) policies: Vec<Spanned<PolicyItem>>,
+    /// The service account that the caller acts as.
+    #[serde(default)]
+    service_account: Option<Spanned<AccountName>>,
     /// The longest that the token lives.
     #[serde(default)]
     pub(super) ttl: Option<Spanned<Ttl>>,
@@ -118,13 +122,25 @@ pub(super) struct GrantDocument {
     pub(super) metadata: Entries<String>,
 }
 
+impl GrantDocument {
+    /// Whoever acts as an account bears its policy: one more name, which everything that looks at names sees.
+    fn name_account(&mut self) {
+        if let Some(Spanned { value: account, referenced, defined }) = self.service_account.take() {
+            let policy = format!("\"{}\"", PolicyName::of_account(&account));
+            self.policies.push(Spanned { value: PolicyItem::Account { account, policy }, referenced, defined });
+        }
+    }
+}
+
 impl Document {
     /// Reads a file's text.
     ///
     /// # Errors
     /// What the reader complains about, and where.
     pub(super) fn parse(text: &str) -> Result<Self, (String, Place)> {
-        read(text)
+        let mut document: Self = read(text)?;
+        document.rules.iter_mut().for_each(|rule| rule.grant.name_account());
+        Ok(document)
     }
 }
 

@@ -174,7 +174,14 @@ impl<'v> Trial<'v> {
             {
                 continue;
             }
-            self.names(&item.policy, Part::Policy(index), &mut policies)?;
+            match &item.account {
+                // What the file says of itself, and not an expression.
+                Some(_) if policies.len() == POLICIES => {
+                    return Err(Stop::Failed(Part::Grant, Trouble::TooManyPolicies));
+                }
+                Some(account) => policies.push(account.clone()),
+                None => self.names(&item.policy, Part::Policy(index), &mut policies)?,
+            }
         }
         if policies.is_empty() {
             return Err(Stop::Failed(Part::Grant, Trouble::NoPolicies));

@@ -15,7 +15,7 @@ use super::observe::claims_in;
 use super::pattern::Pattern;
 use super::role::{Program as RoleProgram, RolePath};
 use super::trace::Part;
-use crate::identity::{IssuerName, Namespace, TargetName};
+use crate::identity::{AccountName, IssuerName, Namespace, PolicyName, TargetName};
 use crate::jose::Sha256;
 
 /// What a token can be asked for, with the rules that decide it.
@@ -89,6 +89,8 @@ pub(super) struct Condition {
 pub(super) struct Item {
     pub(super) when: Option<Clause>,
     pub(super) policy: Clause,
+    /// The policy of a service account: no expression can name it.
+    pub(super) account: Option<PolicyName>,
 }
 
 impl Target {
@@ -174,6 +176,12 @@ impl Rule {
     #[must_use]
     pub fn steps(&self) -> u64 {
         self.steps
+    }
+
+    /// The service account that it lets the caller act as.
+    #[must_use]
+    pub fn service_account(&self) -> Option<AccountName> {
+        self.policies.iter().find_map(|item| item.account.as_ref()?.account())
     }
 
     /// The claims that it mentions by name.

@@ -46,6 +46,7 @@ impl Collector for Engine {
         policies(counter, &mut encoder)?;
         shared(counter, &mut encoder)?;
         limits(counter, &mut encoder)?;
+        accounts(counter, &mut encoder)?;
         information(&mut encoder)
     }
 }
@@ -77,6 +78,14 @@ fn secrets(counter: &Counter, encoder: &mut DescriptorEncoder<'_>) -> fmt::Resul
         one(&mut family, &[("operation", operation), ("outcome", outcome)], count)?;
     }
     Ok(())
+}
+
+fn accounts(counter: &Counter, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let Some(accounts) = counter.accounts() else { return Ok(()) };
+    let help = "Rotated tokens of service accounts that came back after their overlap, each of which ended its family";
+    let name = "cambio_service_account_token_reuses";
+    let metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    ConstCounter::new(accounts.reuses()).encode(metric)
 }
 
 fn latency(counter: &Counter, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

@@ -35,7 +35,7 @@ pub(super) async fn introspect(
     };
     let Some(token) = parameters.value("token") else { return bad("the parameter token is missing") };
     // Unknown, expired, revoked and "not for you" look the same (RFC 7662 section 2.2).
-    let active = oauth.counter.introspect(token).filter(|token| client.may_see(token.target().as_str()));
+    let active = oauth.counter.introspect(token).await.filter(|token| client.may_see(token.target().as_str()));
     if active.is_none() && oauth.counter.is_blind() {
         let text = "the revocations of other replicas cannot be read; try again later";
         let mut response = answer::error(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::TemporarilyUnavailable, text);

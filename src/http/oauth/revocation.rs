@@ -28,7 +28,7 @@ pub(super) async fn revoke(
         Err(empty) => return answer::too_many(empty),
     };
     // What is no token of ours is charged as a failure, whatever is answered: nobody finds tokens here by trying.
-    if oauth.counter.introspect(token).is_none()
+    if oauth.counter.bearer(token).await.is_err_and(|why| !why.may_pass())
         && let Err(empty) = visit.failed()
     {
         return answer::too_many(empty);

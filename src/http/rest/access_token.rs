@@ -16,6 +16,7 @@ use super::answer::{bare, named};
 use super::problem::{Kind, Problem};
 use super::request::{RestRequest, Unread};
 use super::{Rest, refused};
+use crate::accounts::AccountToken;
 use crate::exchange::{Exchanged, LOGIN_MOUNT, LOGIN_ROLE, Presentation, RefusedClass, Tenant, Wanted};
 use crate::http::body;
 use crate::identity::{IssuerName, Namespace};
@@ -124,7 +125,7 @@ pub(super) async fn access_token(
     }
     let target = asked.tenant.as_ref().and_then(|tenant| Some((tenant, tenant.target.as_ref()?)));
     let presented = Presentation {
-        subject_token: SubjectToken::new(&asked.token, DeclaredType::Jwt),
+        subject_token: SubjectToken::new(&asked.token, declared(&asked.token)),
         wanted: target.map_or_else(
             || Wanted::Nothing(asked.asked.clone()),
             |(_, target)| Wanted::Targets(vec![target.as_str().to_owned()]),
@@ -147,6 +148,11 @@ pub(super) async fn access_token(
             Problem::from(kind).response(refused.decision)
         }
     }
+}
+
+/// A caller here has no word for what its token is. That of a service account says so itself.
+fn declared(token: &str) -> DeclaredType {
+    if AccountToken::is_meant(token.as_bytes()) { DeclaredType::AccessToken } else { DeclaredType::Jwt }
 }
 
 fn issuer(asked: &RestRequest) -> Result<Option<IssuerName>, Unread> {

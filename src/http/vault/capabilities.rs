@@ -5,19 +5,20 @@ use serde_json::{Map, Value, json};
 use super::Vault;
 use super::bodies::Members;
 use super::envelope::Refusal;
-use crate::mint::OwnToken;
+use super::sys::standing;
+use crate::exchange::Bearer;
 
 /// The most paths that are asked about at once.
 const MAX_PATHS: usize = 256;
 
-pub(super) fn of(vault: &Vault, token: &OwnToken, mut members: Members) -> Result<Value, Refusal> {
+pub(super) async fn of(vault: &Vault, token: &Bearer, mut members: Members) -> Result<Value, Refusal> {
     let mut paths = members.texts("paths")?;
     paths.extend(members.text("path")?);
     if paths.is_empty() || paths.len() > MAX_PATHS {
         return Err(Refusal::bad_request("`paths` names 1 to 256 paths"));
     }
-    let rules = vault.counter.rules();
-    let acl = rules.acl.of(token.namespace(), token.policies());
+    let (rules, standing) = (vault.counter.rules(), standing(vault, token).await?);
+    let acl = standing.acl(&rules);
     let now = vault.counter.clock().now();
     let mut told = Map::new();
     for path in &paths {

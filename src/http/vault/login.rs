@@ -33,8 +33,8 @@ pub(super) async fn login(vault: &Vault, request: &VaultRequest, body: Body) -> 
     };
     let logged_in = log_in(vault, walk, asked, members).await?;
     let (decision, budget, auth) = match &logged_in {
-        LoggedIn::Exchanged(exchanged) => (exchanged.decision, exchanged.budget, auth(&vault.counter, exchanged)),
-        LoggedIn::Session(session) => (session.decision, session.budget, session_auth(&vault.counter, session)),
+        LoggedIn::Exchanged(exchanged) => (exchanged.decision, exchanged.budget, auth(&vault.counter, exchanged).await),
+        LoggedIn::Session(session) => (session.decision, session.budget, session_auth(&vault.counter, session).await),
     };
     let mut envelope = Envelope::of(decision, b"null");
     envelope.auth = Some(auth);
@@ -117,13 +117,13 @@ fn malformed(walk: Walk<'_>, code: &'static str, refusal: Refusal) -> Refusal {
 }
 
 /// The `auth` of a login's answer: every member that any client looks for.
-fn auth(counter: &Counter, exchanged: &Exchanged) -> Value {
+async fn auth(counter: &Counter, exchanged: &Exchanged) -> Value {
     let (token, granted) = (&exchanged.token, &exchanged.granted);
     let revocable = granted.grant.revocable();
     if let Some(login) = &exchanged.direct {
         return login.auth.clone();
     }
-    let own = revocable.then(|| counter.introspect(token.token())).flatten();
+    let own = if revocable { counter.introspect(token.token()).await } else { None };
     let accessor = own.and_then(|own| counter.accessor(&own)).unwrap_or_default();
     let mut metadata: Map<String, Value> =
         granted.grant.metadata().map(|(name, value)| (name.to_owned(), Value::from(value))).collect();
@@ -132,9 +132,9 @@ fn auth(counter: &Counter, exchanged: &Exchanged) -> Value {
     told(exchanged.bearer(), &accessor, policies, metadata, lease, revocable)
 }
 
-fn session_auth(counter: &Counter, session: &Session) -> Value {
+async fn session_auth(counter: &Counter, session: &Session) -> Value {
     let login = session.login.token();
-    let own = login.revocable().then(|| counter.introspect(session.token.token())).flatten();
+    let own = if login.revocable() { counter.introspect(session.token.token()).await } else { None };
     let accessor = own.and_then(|own| counter.accessor(&own)).unwrap_or_default();
     let metadata = Map::from_iter([("role".to_owned(), Value::from(login.target().as_str()))]);
     let lease = session.token.expires_in();

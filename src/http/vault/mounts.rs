@@ -4,15 +4,19 @@ use serde_json::{Map, Value, json};
 
 use super::Vault;
 use super::envelope::Refusal;
+use super::sys::standing;
+use crate::exchange::Bearer;
 use crate::identity::Namespace;
-use crate::mint::OwnToken;
+use crate::secrets::acl::Acl;
 use crate::secrets::{KvVersion, Mount, Reach, Store};
 
 /// The mount that `path` lies in, for who may see something there. Elsewhere and forbidden are told alike.
-pub(super) fn one(vault: &Vault, token: &OwnToken, path: &str) -> Result<Value, Refusal> {
+pub(super) async fn one(vault: &Vault, token: &Bearer, path: &str) -> Result<Value, Refusal> {
     let path = own_path(token.namespace(), path);
     let found = vault.counter.mounts().find(token.namespace(), path);
-    match found.filter(|(mount, _)| visible(vault, token, mount)) {
+    let (rules, standing) = (vault.counter.rules(), standing(vault, token).await?);
+    let acl = standing.acl(&rules);
+    match found.filter(|(mount, _)| visible(vault, &acl, mount)) {
         Some((mount, _)) => Ok(described(mount, true)),
         None => {
             let text = "preflight capability check returned 403, please ensure client's policies grant access to path";
@@ -24,29 +28,23 @@ pub(super) fn one(vault: &Vault, token: &OwnToken, path: &str) -> Result<Value, 
 }
 
 /// All mounts that the token can see something in, by their paths.
-pub(super) fn all(vault: &Vault, token: &OwnToken) -> Map<String, Value> {
+pub(super) async fn all(vault: &Vault, token: &Bearer) -> Result<Map<String, Value>, Refusal> {
     let namespace = token.namespace();
+    let (rules, standing) = (vault.counter.rules(), standing(vault, token).await?);
+    let acl = standing.acl(&rules);
     let here = |mount: &&Mount| match &mount.reach {
         Reach::Every => true,
         Reach::Only(only) => only.as_ref() == namespace,
     };
-    vault
-        .counter
-        .mounts()
-        .iter()
-        .filter(here)
-        .filter(|mount| visible(vault, token, mount))
-        .map(|mount| (format!("{}/", mount.path), described(mount, false)))
-        .collect()
+    let seen = vault.counter.mounts().iter().filter(here).filter(|mount| visible(vault, &acl, mount));
+    Ok(seen.map(|mount| (format!("{}/", mount.path), described(mount, false))).collect())
 }
 
 /// What an OpenBao holds, its own documents protect.
-fn visible(vault: &Vault, token: &OwnToken, mount: &Mount) -> bool {
+fn visible(vault: &Vault, acl: &Acl<'_>, mount: &Mount) -> bool {
     if let Store::OpenBao(_) = mount.store {
         return true;
     }
-    let rules = vault.counter.rules();
-    let acl = rules.acl.of(token.namespace(), token.policies());
     acl.sees_any_below(&format!("{}/", mount.path), vault.counter.clock().now())
 }
 

@@ -1,7 +1,5 @@
 //! What clients ask of the server itself (OpenBao API, `sys/`): is it well, what is mounted, what may I do.
 
-use std::sync::Arc;
-
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
 use serde_json::{Value, json};
@@ -11,7 +9,7 @@ use super::bodies::Members;
 use super::envelope::{Envelope, Refusal, json_response};
 use super::request::VaultRequest;
 use super::{capabilities, mounts};
-use crate::mint::OwnToken;
+use crate::exchange::{Bearer, NotGood, Standing};
 use crate::secrets::Verb;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -26,17 +24,17 @@ pub(super) async fn answer(
         ("health", Verb::Read) => Ok(health(vault)),
         ("seal-status", Verb::Read) => Ok(json_response(StatusCode::OK, seal_status().to_string().into_bytes())),
         ("internal/ui/mounts", Verb::Read) => {
-            let token = own_token(vault, request)?;
-            let told = json!({ "auth": {}, "secret": mounts::all(vault, &token) });
+            let token = bearer(vault, request).await?;
+            let told = json!({ "auth": {}, "secret": mounts::all(vault, &token).await? });
             Ok(enveloped(vault, &told))
         }
         ("mounts", Verb::Read) => {
-            let token = own_token(vault, request)?;
-            Ok(enveloped(vault, &Value::Object(mounts::all(vault, &token))))
+            let token = bearer(vault, request).await?;
+            Ok(enveloped(vault, &Value::Object(mounts::all(vault, &token).await?)))
         }
         ("capabilities-self", Verb::Write) => {
-            let token = own_token(vault, request)?;
-            let told = capabilities::of(vault, &token, Members::read(body).await?)?;
+            let token = bearer(vault, request).await?;
+            let told = capabilities::of(vault, &token, Members::read(body).await?).await?;
             Ok(enveloped(vault, &told))
         }
         ("wrapping/unwrap", Verb::Write) => unwrap(vault, request, body).await,
@@ -44,8 +42,8 @@ pub(super) async fn answer(
         (path, Verb::Read) => {
             let mount = path.strip_prefix("internal/ui/mounts/").or_else(|| path.strip_prefix("mounts/"));
             let mount = mount.ok_or_else(Refusal::unsupported_path)?;
-            let token = own_token(vault, request)?;
-            Ok(enveloped(vault, &mounts::one(vault, &token, mount)?))
+            let token = bearer(vault, request).await?;
+            Ok(enveloped(vault, &mounts::one(vault, &token, mount).await?))
         }
         ("health" | "seal-status" | "internal/ui/mounts" | "mounts", _)
         | ("capabilities-self" | "wrapping/unwrap" | "wrapping/lookup", _) => Err(Refusal::unsupported_operation()),
@@ -53,20 +51,28 @@ pub(super) async fn answer(
     }
 }
 
-/// The token of the request, if it is good.
-pub(super) fn own_token(vault: &Vault, request: &VaultRequest) -> Result<Arc<OwnToken>, Refusal> {
-    let token = request.token.as_ref().and_then(|token| vault.counter.introspect(token));
-    let token = token.ok_or_else(|| {
-        if vault.counter.is_blind() {
-            return Refusal::later(StatusCode::SERVICE_UNAVAILABLE, "revocations cannot be read; try again later", 5);
-        }
-        Refusal::denied()
-    })?;
+/// Whoever bears the token of the request, if it is good.
+pub(super) async fn bearer(vault: &Vault, request: &VaultRequest) -> Result<Bearer, Refusal> {
+    let token = request.token.as_ref().ok_or_else(Refusal::denied)?;
+    let token = vault.counter.bearer(token).await.map_err(not_good)?;
     // A request that names a namespace means that one: another's token has no say there.
     match &request.namespace {
         Some(named) if token.namespace() != Some(named) => Err(Refusal::denied()),
         _ => Ok(token),
     }
+}
+
+/// What that bearer may do at this moment.
+pub(super) async fn standing<'b>(vault: &Vault, bearer: &'b Bearer) -> Result<Standing<'b>, Refusal> {
+    vault.counter.standing(bearer).await.map_err(not_good)
+}
+
+fn not_good(why: NotGood) -> Refusal {
+    if why.may_pass() {
+        let text = "the token cannot be checked now; try again later";
+        return Refusal::later(StatusCode::SERVICE_UNAVAILABLE, text, 5);
+    }
+    Refusal::denied()
 }
 
 pub(super) fn enveloped(vault: &Vault, data: &Value) -> Response<Body> {

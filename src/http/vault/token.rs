@@ -8,9 +8,10 @@ use super::Vault;
 use super::bodies::Members;
 use super::envelope::{Refusal, done};
 use super::request::VaultRequest;
-use super::sys::{enveloped, own_token};
+use super::sys::{bearer, enveloped, standing};
 use super::token_answer::{by_accessor, by_token};
-use crate::mint::{AccessorClaims, OwnToken};
+use crate::exchange::Bearer;
+use crate::mint::AccessorClaims;
 use crate::secrets::Verb;
 use crate::secrets::acl::Capability;
 
@@ -23,28 +24,28 @@ pub(super) async fn answer(
     let writes = request.verb == Verb::Write;
     match call.as_str() {
         "lookup-self" if writes || request.verb == Verb::Read => {
-            let token = own_token(vault, request)?;
+            let token = bearer(vault, request).await?;
             Ok(told(vault, &token, secret(request)))
         }
         "renew-self" | "renew" | "renew-accessor" if writes => {
-            own_token(vault, request)?;
+            bearer(vault, request).await?;
             Err(Refusal::bad_request("lease is not renewable"))
         }
         "revoke-self" if writes => {
-            own_token(vault, request)?;
+            bearer(vault, request).await?;
             revoked(vault, secret(request)).await
         }
         "lookup" if writes || request.verb == Verb::Read => {
-            let caller = own_token(vault, request)?;
+            let caller = bearer(vault, request).await?;
             let given = given_token(vault, request, &caller, &call, body).await?;
-            let token = vault.counter.introspect(&given).filter(|token| token.namespace() == caller.namespace());
+            let token = vault.counter.bearer(&given).await.ok().filter(|token| token.namespace() == caller.namespace());
             let token = token.ok_or_else(bad_token)?;
             Ok(told(vault, &token, &given))
         }
         "revoke" if writes => {
-            let caller = own_token(vault, request)?;
+            let caller = bearer(vault, request).await?;
             let given = given_token(vault, request, &caller, &call, body).await?;
-            let token = vault.counter.introspect(&given).filter(|token| token.namespace() == caller.namespace());
+            let token = vault.counter.bearer(&given).await.ok().filter(|token| token.namespace() == caller.namespace());
             token.ok_or_else(bad_token)?;
             revoked(vault, &given).await
         }
@@ -64,8 +65,9 @@ pub(super) async fn answer(
     }
 }
 
-fn told(vault: &Vault, token: &OwnToken, secret: &str) -> Response<Body> {
-    let accessor = token.revocable().then(|| vault.counter.accessor(token)).flatten().unwrap_or_default();
+fn told(vault: &Vault, token: &Bearer, secret: &str) -> Response<Body> {
+    let own = token.token().filter(|token| token.revocable());
+    let accessor = own.and_then(|token| vault.counter.accessor(token)).unwrap_or_default();
     enveloped(vault, &by_token(token, secret, &accessor, vault.counter.clock().now()))
 }
 
@@ -87,9 +89,9 @@ async fn revoked(vault: &Vault, token: &str) -> Result<Response<Body>, Refusal> 
 }
 
 /// Whether the caller's documents let it concern itself with others' tokens: `update` on `auth/token/<call>`.
-fn allowed(vault: &Vault, caller: &OwnToken, call: &str) -> Result<(), Refusal> {
-    let rules = vault.counter.rules();
-    let acl = rules.acl.of(caller.namespace(), caller.policies());
+async fn allowed(vault: &Vault, caller: &Bearer, call: &str) -> Result<(), Refusal> {
+    let (rules, standing) = (vault.counter.rules(), standing(vault, caller).await?);
+    let acl = standing.acl(&rules);
     let path = format!("auth/token/{call}");
     acl.check(&path, Capability::Update, vault.counter.clock().now()).map(drop).map_err(|_| Refusal::denied())
 }
@@ -98,7 +100,7 @@ fn allowed(vault: &Vault, caller: &OwnToken, call: &str) -> Result<(), Refusal> 
 async fn given_token(
     vault: &Vault,
     request: &VaultRequest,
-    caller: &OwnToken,
+    caller: &Bearer,
     call: &str,
     body: Body,
 ) -> Result<Zeroizing<String>, Refusal> {
@@ -106,7 +108,7 @@ async fn given_token(
     if given.is_empty() || *given == secret(request) {
         return Ok(Zeroizing::new(secret(request).to_owned()));
     }
-    allowed(vault, caller, call)?;
+    allowed(vault, caller, call).await?;
     Ok(given)
 }
 
@@ -117,9 +119,9 @@ async fn accessor(
     call: &str,
     body: Body,
 ) -> Result<(AccessorClaims, String), Refusal> {
-    let caller = own_token(vault, request)?;
+    let caller = bearer(vault, request).await?;
     let given = Members::read(body).await?.text("accessor")?.unwrap_or_default();
-    allowed(vault, &caller, call)?;
+    allowed(vault, &caller, call).await?;
     let known = vault.counter.token_of(&given).filter(|claims| claims.namespace() == caller.namespace());
     let known = known.ok_or_else(|| Refusal::new(StatusCode::FORBIDDEN, "invalid accessor"))?;
     Ok((known, given))

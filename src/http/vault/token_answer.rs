@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use crate::clock::Timestamp;
+use crate::exchange::Bearer;
 use crate::identity::{IssuerName, Namespace, PolicyName, TargetName};
-use crate::mint::{AccessorClaims, OwnToken};
+use crate::mint::AccessorClaims;
 
 struct About<'a> {
     id: &'a str,
@@ -12,7 +13,7 @@ struct About<'a> {
     revocable: bool,
     subject: &'a str,
     issuer: Option<&'a IssuerName>,
-    target: &'a TargetName,
+    target: Option<&'a TargetName>,
     namespace: Option<&'a Namespace>,
     policies: &'a [PolicyName],
     issued: Timestamp,
@@ -20,14 +21,14 @@ struct About<'a> {
 }
 
 /// Of a token; `secret` is the token itself, which its bearer has already.
-pub(super) fn by_token(token: &OwnToken, secret: &str, accessor: &str, now: Timestamp) -> Value {
+pub(super) fn by_token(token: &Bearer, secret: &str, accessor: &str, now: Timestamp) -> Value {
     let about = About {
         id: secret,
         accessor,
-        revocable: token.revocable(),
+        revocable: token.token().is_none_or(|token| token.revocable()),
         subject: token.subject(),
         issuer: Some(token.issuer()),
-        target: token.target(),
+        target: token.token().map(|token| token.target()),
         namespace: token.namespace(),
         policies: token.policies(),
         issued: token.issued_at(),
@@ -44,7 +45,7 @@ pub(super) fn by_accessor(claims: &AccessorClaims, accessor: &str, now: Timestam
         revocable: true,
         subject: claims.subject(),
         issuer: None,
-        target: claims.target(),
+        target: Some(claims.target()),
         namespace: claims.namespace(),
         policies: claims.policies(),
         issued: claims.issued_at(),
@@ -67,7 +68,7 @@ impl About<'_> {
             "explicit_max_ttl": 0,
             "id": self.id,
             "issue_time": self.issued.to_string(),
-            "meta": {"role": self.target, "subject": self.subject},
+            "meta": {"role": self.target.map_or("", TargetName::as_str), "subject": self.subject},
             "namespace_path": path,
             "num_uses": 0,
             "orphan": true,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Builder;
+use crate::identity::PolicyName;
 use crate::policy::check::blame;
 use crate::policy::check::locate::locate;
 use crate::policy::cost::{CLAIM, Size};
@@ -112,19 +113,29 @@ impl<'d> RuleBuilder<'_, '_, 'd> {
         let at = place(&self.rule.name);
         self.faults.at_most(at, "entries of `policies`", grant.policies.len(), GRANT_ITEMS);
         if grant.policies.is_empty() {
-            self.faults.add(at, Problem::Missing("a grant needs at least one policy"));
+            self.faults.add(at, Problem::Missing("a grant needs at least one policy, or a service account"));
         }
         let mut items = vec![];
         for (index, item) in (0_u16..).zip(grant.policies.iter().take(GRANT_ITEMS)) {
             let policy = Part::Policy(index);
             items.push(match &item.value {
-                PolicyItem::Always(source) => {
-                    self.clause(source, place(item), policy, sight).map(|(policy, _)| Item { when: None, policy })
-                }
+                PolicyItem::Always(source) => self.clause(source, place(item), policy, sight).map(|(policy, _)| Item {
+                    when: None,
+                    policy,
+                    account: None,
+                }),
                 PolicyItem::When { when, policy: source } => {
                     let when = self.clause(&when.value, place(when), Part::When(index), sight);
                     let policy = self.clause(&source.value, place(source), policy, sight);
-                    when.zip(policy).map(|((when, _), (policy, _))| Item { when: Some(when), policy })
+                    when.zip(policy).map(|((when, _), (policy, _))| Item { when: Some(when), policy, account: None })
+                }
+                PolicyItem::Account { account, policy: source } => {
+                    let account = Some(PolicyName::of_account(account));
+                    self.clause(source, place(item), policy, sight).map(|(policy, _)| Item {
+                        when: None,
+                        policy,
+                        account,
+                    })
                 }
             });
         }

@@ -61,6 +61,8 @@ impl<'a> Subject<'a> {
         for (index, item) in (0..).zip(&rule.grant.policies) {
             match &item.value {
                 PolicyItem::Always(source) => add(Part::Policy(index), source, place(item)),
+                // Nobody wrote it.
+                PolicyItem::Account { .. } => {}
                 PolicyItem::When { when, policy } => {
                     add(Part::When(index), &when.value, place(when));
                     add(Part::Policy(index), &policy.value, place(policy));

@@ -9,6 +9,7 @@ use serde::de::{Deserialize, Deserializer, Error, IntoDeserializer, MapAccess, S
 use serde_saphyr::Spanned;
 
 use crate::clock::Span;
+use crate::identity::AccountName;
 
 /// One value, or a list of them.
 #[derive(Debug)]
@@ -35,6 +36,13 @@ pub(in crate::policy) enum PolicyItem {
         when: Spanned<String>,
         /// CEL: a name or a list of names.
         policy: Spanned<String>,
+    },
+    /// Not written there: the policy of the service account that the grant names.
+    Account {
+        /// The account.
+        account: AccountName,
+        /// Its policy's name, as CEL.
+        policy: String,
     },
 }
 

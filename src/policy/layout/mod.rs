@@ -101,7 +101,9 @@ impl Kind {
             Self::File => &["target", "aliases", "namespace", "description", "accept", "rules", "cases"],
             Self::Rule => &["name", "issuer", "accept", "let", "require", "grant"],
             Self::Condition => &["that", "message", "accept"],
-            Self::Grant => &["policies", "ttl", "outlive_subject", "revocable", "scopes", "metadata"],
+            Self::Grant => {
+                &["policies", "service_account", "ttl", "outlive_subject", "revocable", "scopes", "metadata"]
+            }
             Self::Case => &["name", "like", "issuer", "claims", "with", "without", "at", "permit", "deny"],
             Self::Rules | Self::Conditions | Self::Cases | Self::Other => &[],
         }

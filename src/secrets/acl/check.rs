@@ -19,7 +19,7 @@ use crate::clock::Timestamp;
 /// The policies of a token that have a document.
 #[derive(Debug)]
 pub struct Acl<'a> {
-    policies: Vec<&'a Policy>,
+    pub(super) policies: Vec<&'a Policy>,
 }
 
 /// A path is open for a capability. Only [`Acl::check`] makes one, so that whoever holds it was checked.

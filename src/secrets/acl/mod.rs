@@ -13,6 +13,7 @@
 //! check      a token's policies on one path: the one rule that counts -> Granted | Denied
 //! ```
 
+mod account;
 mod capability;
 mod check;
 mod document;
@@ -38,6 +39,7 @@ mod reference_tests;
 #[cfg(test)]
 mod tests;
 
+pub use account::AccountRules;
 pub use capability::Capability;
 pub use check::{Acl, Denied, Granted};
 pub use documents::AclDocuments;

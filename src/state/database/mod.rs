@@ -30,6 +30,8 @@
 //! which is faster and often recommended for WAL, power loss takes the last commits with it. PostgreSQL: `synchronous_commit =
 //! on`, whatever the server's default is.
 
+mod account_tokens;
+mod accounts;
 mod engine;
 mod error;
 mod keys;
@@ -52,6 +54,8 @@ use sqlx::postgres::Postgres;
 use sqlx::sqlite::{Sqlite, SqliteConnection};
 use tokio::sync::MappedMutexGuard;
 
+pub use account_tokens::AccountTokenRow;
+pub use accounts::AccountRow;
 pub use error::DatabaseError;
 pub use keys::{DataKeyRow, NamespaceRow};
 pub use leases::LeaseRow;

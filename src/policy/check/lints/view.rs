@@ -65,7 +65,7 @@ impl Trees {
         let lets = document.lets.0.iter().map(|(_, source)| parse(&source.value)).collect::<Option<_>>()?;
         let conditions = document.require.iter().map(|one| parse(&one.that.value)).collect::<Option<_>>()?;
         let items = document.grant.policies.iter().map(|item| match &item.value {
-            PolicyItem::Always(policy) => Some((None, parse(policy)?)),
+            PolicyItem::Always(policy) | PolicyItem::Account { policy, .. } => Some((None, parse(policy)?)),
             PolicyItem::When { when, policy } => Some((Some(parse(&when.value)?), parse(&policy.value)?)),
         });
         let items = items.collect::<Option<_>>()?;

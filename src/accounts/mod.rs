@@ -1,0 +1,54 @@
+//! Service accounts and their tokens: for what has no platform identity.
+//!
+//! Decides who a token of an account belongs to and whether it is good, which accounts can be acted as, and what may be changed
+//! about them: nothing is without an owner and an end, and nothing of a token is kept but a keyed digest. Refuses to know what
+//! a secret is: a permission is a pattern and a word here, and `secrets` says what they open.
+//!
+//! ```text
+//! text of a token -> AccountToken (its form, offline) -> ActingAccount (its digest is on record, and all is in order)
+//! an account's name, by a rule's grant               -> ActingAccount
+//! ```
+//!
+//! # How soon a change is seen
+//! By the replica that makes it at once, by every other within [`FRESH`]: what was read from the database counts for that
+//! long, and then not without it. A database that is down makes tokens good for no longer than that.
+
+mod account;
+mod acting;
+mod approve;
+mod authenticate;
+mod error;
+mod grants;
+mod ids;
+mod issue;
+mod manage;
+mod memory;
+mod pattern;
+mod revoke;
+mod rotate;
+mod settings;
+mod token_info;
+mod token_text;
+mod uses;
+
+pub use account::{Account, AccountStatus, Wanted};
+pub use acting::ActingAccount;
+pub use authenticate::{Accounts, TokenKey};
+pub use error::{AccountError, AccountRefusal};
+pub use grants::{Grants, GrantsFault, Permission, SecretAccess};
+pub use ids::{AccountId, AccountTokenId};
+pub use issue::{IssuedAccountToken, NewAccountToken};
+pub use manage::{AccountChange, Changed, NewAccount};
+pub use memory::FRESH;
+pub use pattern::{PatternFault, SecretsPattern};
+pub use rotate::{RotateWish, RotatedAccountToken};
+pub use settings::{AccountSettings, Approval};
+pub use token_info::{TokenInfo, TokenState};
+pub use token_text::{AccountToken, TOKEN_BYTES, TOKEN_PREFIX, TokenFault};
+pub use uses::EVERY as USES_WRITTEN_EVERY;
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests_on_postgres;
