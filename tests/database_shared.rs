@@ -155,6 +155,48 @@ async fn what_one_replica_writes_or_revokes_the_other_knows() {
     assert_eq!(database_check(&other).await["ok"], true);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_version_is_given_twice_and_none_is_lost_whichever_replica_writes() {
+    let Some(postgres) = Postgres::start() else { return };
+    let issuer = Issuer::start().await;
+    let replicas = [replica(&issuer, &postgres).await, replica(&issuer, &postgres).await];
+    let replicas: &'static [Stand; 2] = Box::leak(Box::new(replicas));
+    let tokens: &'static [String; 2] = Box::leak(Box::new([job(&replicas[0]).await, job(&replicas[1]).await]));
+    let writing: Vec<_> = (0..40)
+        .map(|number| {
+            tokio::spawn(async move {
+                let (stand, token) = (&replicas[number % 2], &tokens[number % 2]);
+                // The namespace, its first data key and the secret are made by whoever is first.
+                let answer = write(stand, token, "app/many", json!({"n": number})).await;
+                assert_eq!(answer.status, 200, "{}", answer.text);
+                answer.json()["data"]["version"].as_u64().unwrap()
+            })
+        })
+        .collect();
+    let mut versions = Vec::new();
+    for written in writing {
+        versions.push(written.await.unwrap());
+    }
+    versions.sort_unstable();
+    assert_eq!(versions, (1..=40).collect::<Vec<_>>());
+    // Of those who replace the same version one wins.
+    let replacing: Vec<_> = (0..10)
+        .map(|number| {
+            tokio::spawn(async move {
+                let body = json!({"data": {"n": number}, "options": {"cas": 40}});
+                with(&replicas[number % 2], &tokens[number % 2], "POST", "secret/data/app/many", &body).await.status
+            })
+        })
+        .collect();
+    let mut won = 0;
+    for replaced in replacing {
+        won += usize::from(replaced.await.unwrap() == 200);
+    }
+    assert_eq!(won, 1);
+    assert_eq!(postgres.ask("SELECT secrets, (SELECT COUNT(*) FROM secrets) FROM secret_namespaces"), "1|1");
+    assert_eq!(postgres.ask("SELECT sealed FROM data_keys"), "41");
+}
+
 #[tokio::test]
 async fn while_the_database_is_stopped_exchanges_go_on_and_it_is_found_again() {
     let Some(mut postgres) = Postgres::start() else { return };

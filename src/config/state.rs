@@ -8,8 +8,8 @@ use zeroize::Zeroizing;
 
 use super::{Problem, secret_from_file};
 use crate::clock::Span;
-use crate::state::database::{DatabaseUrl, DatabaseUrlFault};
 use crate::state::counters::{CountersFault, CountersSettings, DEFAULT_PREFIX, DEFAULT_TIMEOUT};
+use crate::state::database::{DatabaseUrl, DatabaseUrlFault};
 
 /// The variable that holds the URL of the counters where no file does.
 const REDIS_URL: &str = "CAMBIO_REDIS_URL";

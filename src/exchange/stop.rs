@@ -146,9 +146,7 @@ impl Stop {
                 Some((_, wait)) => RefusedClass::Unavailable(wait.unwrap_or(RETRY_AFTER)),
             },
             Self::Review(ReviewFault::Gone | ReviewFault::Mismatch) => RefusedClass::Token,
-            Self::Keys(_) | Self::Audit(_) | Self::Review(_) => {
-                RefusedClass::Unavailable(RETRY_AFTER)
-            }
+            Self::Keys(_) | Self::Audit(_) | Self::Review(_) => RefusedClass::Unavailable(RETRY_AFTER),
             Self::Replay(ReplayError::Replayed) => RefusedClass::Token,
             Self::Replay(_) => RefusedClass::Unavailable(RETRY_AFTER),
             Self::Mint(MintError::Lifetime(_) | MintError::TooLong(_)) => RefusedClass::Token,

@@ -395,6 +395,62 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_server_whose_disk_is_full_says_so_and_leaves_nothing_half_written() {
+        let Some(disk) = SmallDisk::mount("160m") else { return };
+        fs::set_permissions(disk.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let cluster = tempfile::tempdir_in(disk.path()).unwrap();
+        let settings = ["max_wal_size=32MB", "min_wal_size=32MB", "wal_recycle=off", "checkpoint_timeout=30s"];
+        let Some(postgres) = crate::state::real_postgres::Postgres::start_in(cluster, &settings) else { return };
+        let database = Database::connect(&postgres.database_url(), NOW).await.unwrap();
+        fill_a_secret(&database, "before", 1000).await.unwrap();
+        let filler = disk.fill();
+        let place = |path| Place { namespace: "", mount: "kv", path };
+        let mut written = Vec::new();
+        let error = loop {
+            let path = format!("big-{}", written.len());
+            match fill_a_secret(&database, &path, 900_000).await {
+                Ok(()) => written.push(path),
+                Err(error) => break error,
+            }
+            assert!(written.len() < 500, "it never got full");
+        };
+        assert!(matches!(error, DatabaseError::Full | DatabaseError::Unavailable(_)), "{error}");
+        fs::remove_file(filler).unwrap();
+        // Where the log had no room, the server starts itself again.
+        let mut tries = 0;
+        while fill_a_secret(&database, &format!("after-{tries}"), 900_000).await.is_err() {
+            tries += 1;
+            assert!(tries < 100, "it does not come back");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let lost = format!("big-{}", written.len());
+        assert!(database.value(place(&lost), Some(1)).await.unwrap().is_none());
+        for path in written.iter().map(String::as_str).chain(["before", &format!("after-{tries}")]) {
+            assert!(database.value(place(path), Some(1)).await.unwrap().is_some(), "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_read_only_server_says_so() {
+        let Some(postgres) = crate::state::real_postgres::Postgres::start() else { return };
+        let database = Database::connect(&postgres.database_url(), NOW).await.unwrap();
+        fill_a_secret(&database, "before", 10).await.unwrap();
+        postgres.ask("ALTER SYSTEM SET default_transaction_read_only = on");
+        postgres.ask("SELECT pg_reload_conf()");
+        let mut error = fill_a_secret(&database, "during", 10).await;
+        for _ in 0..100 {
+            if error.is_err() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            error = fill_a_secret(&database, &format!("during-{:?}", std::time::Instant::now()), 10).await;
+        }
+        assert!(matches!(error, Err(DatabaseError::ReadOnly)), "{error:?}");
+        let place = Place { namespace: "", mount: "kv", path: "before" };
+        assert!(database.value(place, Some(1)).await.unwrap().is_some());
+    }
+
+    #[tokio::test]
     async fn a_read_only_disk_is_said() {
         let Some(disk) = SmallDisk::mount("3m") else { return };
         let dir = PrivateDir::open(&disk.path().join("data")).unwrap();

@@ -30,8 +30,7 @@ pub struct RevocationRow {
 const AFTER: &str = "SELECT id, token_id, expires_ms FROM revocations WHERE id > $1 ORDER BY id LIMIT $2";
 const NEWEST: &str = "SELECT COALESCE(MAX(id), 0) FROM revocations";
 const COUNT: &str = "SELECT COUNT(*) FROM revocations";
-const INSERT: &str =
-    "INSERT INTO revocations (token_id, expires_ms) VALUES ($1, $2) ON CONFLICT (token_id) DO NOTHING";
+const INSERT: &str = "INSERT INTO revocations (token_id, expires_ms) VALUES ($1, $2) ON CONFLICT (token_id) DO NOTHING";
 const REMOVE: &str = "DELETE FROM revocations WHERE expires_ms <= $1";
 
 impl Database {

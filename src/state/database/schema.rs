@@ -272,7 +272,10 @@ mod tests {
         assert!(matches!(error, DatabaseError::Newer { found: 99, known: SCHEMA_VERSION }), "{error}");
         assert!(error.to_string().contains("run the newer cambio"), "{error}");
         if let Some(postgres) = &home.postgres {
-            assert_eq!(postgres.ask("SELECT MAX(version), COUNT(*) FROM schema_versions"), format!("99|{}", SCHEMA_VERSION + 1));
+            assert_eq!(
+                postgres.ask("SELECT MAX(version), COUNT(*) FROM schema_versions"),
+                format!("99|{}", SCHEMA_VERSION + 1)
+            );
         }
     }
 
@@ -292,7 +295,10 @@ mod tests {
                 assert!(start.await.unwrap().unwrap());
             }
             let versions = home.postgres.as_ref().unwrap().ask("SELECT version FROM schema_versions ORDER BY version");
-            assert_eq!(versions, (1..=SCHEMA_VERSION).map(|version| version.to_string()).collect::<Vec<_>>().join("\n"));
+            assert_eq!(
+                versions,
+                (1..=SCHEMA_VERSION).map(|version| version.to_string()).collect::<Vec<_>>().join("\n")
+            );
         }
     }
 

@@ -168,7 +168,8 @@ async fn a_database_that_was_restored_to_before_is_read_anew() {
         one.revoke(id, later(600), NOW).await.unwrap();
     }
     other.look(NOW).await.unwrap();
-    let restored = "DELETE FROM revocations WHERE token_id <> 'a'; ALTER TABLE revocations ALTER COLUMN id RESTART WITH 2";
+    let restored =
+        "DELETE FROM revocations WHERE token_id <> 'a'; ALTER TABLE revocations ALTER COLUMN id RESTART WITH 2";
     home.postgres.as_ref().unwrap().ask(restored);
     home.replica().await.revoke("d", later(600), NOW).await.unwrap();
     other.look(later(1)).await.unwrap();
