@@ -116,6 +116,11 @@ impl Postgres {
         self.port
     }
 
+    /// Where its cluster, in `data`, and its log are.
+    pub fn directory(&self) -> &Path {
+        self._directory.path()
+    }
+
     /// Runs SQL as the superuser; what came back, a line per row.
     pub fn ask(&self, sql: &str) -> String {
         let port = self.port.to_string();

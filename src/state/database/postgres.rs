@@ -244,4 +244,76 @@ mod tests {
         assert!(matches!(error, DatabaseError::Unavailable(_)), "{error}");
         assert!(!error.to_string().contains("hunter2"), "{error}");
     }
+    /// A server that speaks TLS with a certificate of `db.example`, and lets in only who has a password over it.
+    fn strict() -> Option<crate::state::real_postgres::Postgres> {
+        use std::os::unix::fs::PermissionsExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name).to_string_lossy().into_owned();
+        let run = |program: &str, arguments: &[&str]| {
+            let output = std::process::Command::new(program).args(arguments).output().unwrap();
+            assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+        };
+        for (name, subject) in [("ca", "/CN=ca"), ("other", "/CN=other")] {
+            let (key, crt) = (at(&format!("{name}.key")), at(&format!("{name}.crt")));
+            let own = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30"];
+            run("openssl", &[&own[..], &["-subj", subject, "-keyout", &key, "-out", &crt]].concat());
+        }
+        let request = ["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=db"];
+        run("openssl", &[&request[..], &["-keyout", &at("server.key"), "-out", &at("server.csr")]].concat());
+        std::fs::write(at("names"), "subjectAltName=DNS:localhost").unwrap();
+        let sign = ["x509", "-req", "-CAcreateserial", "-days", "30"];
+        let (ca, key, csr) = (at("ca.crt"), at("ca.key"), at("server.csr"));
+        let (crt, names) = (at("server.crt"), at("names"));
+        let files = ["-CA", &ca, "-CAkey", &key, "-in", &csr, "-out", &crt, "-extfile", &names];
+        run("openssl", &[&sign[..], &files[..]].concat());
+        let server_key = at("server.key");
+        std::fs::set_permissions(&server_key, std::fs::Permissions::from_mode(0o600)).unwrap();
+        if std::process::Command::new("chown").args(["postgres:", &server_key]).output().is_ok_and(|it| it.status.success())
+        {
+            std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let settings = ["ssl=on".to_owned(), format!("ssl_cert_file={crt}"), format!("ssl_key_file={server_key}")];
+        let settings = settings.each_ref().map(String::as_str);
+        let postgres = crate::state::real_postgres::Postgres::start_in(directory, &settings)?;
+        postgres.ask("CREATE USER cambio PASSWORD 'hunter2hunter2'");
+        postgres.ask("CREATE DATABASE cambio OWNER cambio");
+        let rules = "hostssl all cambio all scram-sha-256\nhost all postgres all trust\n";
+        std::fs::write(postgres.directory().join("data/pg_hba.conf"), rules).unwrap();
+        postgres.ask("SELECT pg_reload_conf()");
+        Some(postgres)
+    }
+
+    #[tokio::test]
+    async fn a_server_proves_who_it_is_and_so_do_we() {
+        let Some(postgres) = strict() else { return };
+        let at = |name: &str| postgres.directory().join(name).to_string_lossy().into_owned();
+        let (port, ca, other) = (postgres.port(), at("ca.crt"), at("other.crt"));
+        let connect = async |host: &str, password: &str, parameters: String| {
+            let url = url(&format!("postgres://cambio:{password}@{host}:{port}/cambio?{parameters}")).unwrap();
+            let answer = PostgresDatabase::connect(&url).await;
+            let text = format!("{answer:?}");
+            assert!(!text.contains("hunter2") && !text.contains("wrong") && !text.contains(&port.to_string()), "{text}");
+            answer.map(|database| database.pool.size())
+        };
+        let full = |ca: &str| format!("sslmode=verify-full&sslrootcert={ca}");
+        // What was reloaded is taken up a moment later.
+        let mut answer = connect("localhost", "hunter2hunter2", full(&ca)).await;
+        for _ in 0..20 {
+            if answer.is_ok() {
+                break;
+            }
+            answer = connect("localhost", "hunter2hunter2", full(&ca)).await;
+        }
+        assert!(answer.is_ok(), "{answer:?}");
+        for (what, answer) in [
+            ("another authority", connect("localhost", "hunter2hunter2", full(&other)).await),
+            ("another name", connect("127.0.0.1", "hunter2hunter2", full(&ca)).await),
+            ("no TLS", connect("localhost", "hunter2hunter2", "sslmode=disable".to_owned()).await),
+            ("a wrong password", connect("localhost", "wrong", full(&ca)).await),
+        ] {
+            assert!(matches!(answer, Err(DatabaseError::Unavailable(_))), "{what}: {answer:?}");
+        }
+        let chain = connect("127.0.0.1", "hunter2hunter2", format!("sslmode=verify-ca&sslrootcert={ca}")).await;
+        assert!(chain.is_ok(), "{chain:?}");
+    }
 }
