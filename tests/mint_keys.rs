@@ -94,8 +94,8 @@ fn the_first_start_makes_one_private_key_and_a_restart_keeps_it() {
 
 /// Verifiers that fetch our keys at most once per `max-age`, each at its own time, over scheduled rotations, rotations by
 /// command, a change of algorithm, and restarts. No token that is alive may ever fail at any of them.
-#[test]
-fn no_rotation_ever_fails_a_verification() {
+#[tokio::test]
+async fn no_rotation_ever_fails_a_verification() {
     let home = home();
     let manual = ManualClock::new(START);
     let clock = Clock::Manual(manual.clone());
@@ -113,16 +113,16 @@ fn no_rotation_ever_fails_a_verification() {
                 settings = home.with(Algorithm::EdDSA, Some(30 * HOUR));
                 ring = KeyRing::open(&settings, now).unwrap();
             }
-            400 => drop(ring.rotate(Rotation::Ahead, now).unwrap()),
+            400 => drop(ring.rotate(Rotation::Ahead, now).await.unwrap()),
             turn if turn % 97 == 0 => ring = KeyRing::open(&settings, now).unwrap(),
             _ => {}
         }
-        ring.tick(now).unwrap();
+        ring.tick(now).await.unwrap();
         if turn < 6 {
             verifiers.push((now, published(&ring))); // one in each phase of the hour
         }
         for (fetched, set) in &mut verifiers {
-            if now.since(*fetched) >= ring.max_age() {
+            if now.since(*fetched) >= ring.max_age(now) {
                 (*fetched, *set) = (now, published(&ring));
             }
         }
@@ -145,8 +145,8 @@ fn no_rotation_ever_fails_a_verification() {
     assert!(home.pems().len() <= 2);
 }
 
-#[test]
-fn a_key_waits_ahead_of_use_only_while_a_server_publishes_it() {
+#[tokio::test]
+async fn a_key_waits_ahead_of_use_only_while_a_server_publishes_it() {
     let home = home();
     drop(KeyRing::open(&home.settings(), START).unwrap());
     let next = rotate(&home.settings(), Rotation::Ahead, after(MINUTE)).unwrap();
@@ -157,37 +157,37 @@ fn a_key_waits_ahead_of_use_only_while_a_server_publishes_it() {
     let ring = KeyRing::open(&home.settings(), after(5 * HOUR)).unwrap();
     assert!(published(&ring).knows(&next.key_id));
     assert_ne!(ring.signer().key_id(), &*next.key_id);
-    ring.tick(after(6 * HOUR)).unwrap();
+    ring.tick(after(6 * HOUR)).await.unwrap();
     assert_ne!(ring.signer().key_id(), &*next.key_id);
-    ring.tick(after(6 * HOUR + 2 * MINUTE)).unwrap();
+    ring.tick(after(6 * HOUR + 2 * MINUTE)).await.unwrap();
     assert_eq!(ring.signer().key_id(), &*next.key_id);
 }
 
-#[test]
-fn an_immediate_rotation_ends_every_other_key_at_once() {
+#[tokio::test]
+async fn an_immediate_rotation_ends_every_other_key_at_once() {
     let home = home();
     let ring = KeyRing::open(&home.settings(), START).unwrap();
-    let prepared = ring.rotate(Rotation::Ahead, START).unwrap();
+    let prepared = ring.rotate(Rotation::Ahead, START).await.unwrap();
     let leaked = ring.signer().sign(b"{}").unwrap();
     let next = rotate(&home.settings(), Rotation::Immediately, after(MINUTE)).unwrap();
-    ring.tick(after(MINUTE)).unwrap();
+    ring.tick(after(MINUTE)).await.unwrap();
     assert_eq!(ring.signer().key_id(), &*next.key_id);
     assert_ne!(prepared.key_id, next.key_id, "a prepared key may have leaked too");
     assert!(!verifies(&published(&ring), &leaked));
     assert_eq!(published(&ring).keys().len(), 1);
     assert_eq!(home.pems(), [format!("{}.pem", next.key_id)]);
     assert_eq!(ring.keys().iter().filter(|key| matches!(key.state, KeyState::Revoked { .. })).count(), 2);
-    ring.tick(after(26 * HOUR)).unwrap();
+    ring.tick(after(26 * HOUR)).await.unwrap();
     assert_eq!(ring.keys().len(), 1);
 }
 
-#[test]
-fn a_clock_that_is_set_back_changes_nothing() {
+#[tokio::test]
+async fn a_clock_that_is_set_back_changes_nothing() {
     let home = home();
     let ring = KeyRing::open(&home.settings(), START).unwrap();
-    ring.rotate(Rotation::Ahead, START).unwrap();
+    ring.rotate(Rotation::Ahead, START).await.unwrap();
     let before = ring.keys();
-    ring.tick(START.minus(1000 * HOUR)).unwrap();
+    ring.tick(START.minus(1000 * HOUR)).await.unwrap();
     assert_eq!(ring.keys(), before);
 }
 
@@ -214,14 +214,14 @@ fn a_first_start_that_was_cut_off_begins_again(#[case] manifest: &str, #[case] l
     assert_eq!(home.keys().join("orphan.pem").exists(), left == Some("orphan.pem"), "a stray key is left where it is");
 }
 
-#[test]
-fn a_rotation_that_was_cut_off_is_finished() {
+#[tokio::test]
+async fn a_rotation_that_was_cut_off_is_finished() {
     let home = home();
     let ring = KeyRing::open(&home.settings(), START).unwrap();
     let old = format!("{}.pem", ring.signer().key_id());
     let private = fs::read(home.keys().join(&old)).unwrap();
-    ring.rotate(Rotation::Ahead, START).unwrap();
-    ring.tick(after(2 * HOUR)).unwrap();
+    ring.rotate(Rotation::Ahead, START).await.unwrap();
+    ring.tick(after(2 * HOUR)).await.unwrap();
     assert!(!home.pems().contains(&old), "a retired key needs no private half");
     // The crash came between writing the manifest and destroying the private half.
     fs::write(home.keys().join(&old), private).unwrap();
@@ -230,32 +230,34 @@ fn a_rotation_that_was_cut_off_is_finished() {
     assert!(!home.pems().contains(&old));
 }
 
-#[test]
-fn a_server_and_the_command_line_never_interleave() {
+#[tokio::test]
+async fn a_server_and_the_command_line_never_interleave() {
     let home = home();
     let ring = Arc::new(KeyRing::open(&home.settings(), START).unwrap());
     let other = KeyRing::open(&home.settings(), START).unwrap(); // another server on the same directory
-    std::thread::scope(|scope| {
-        for _ in 0..4 {
-            let settings = home.settings();
-            scope.spawn(move || {
-                for _ in 0..5 {
-                    rotate(&settings, Rotation::Ahead, START).unwrap();
-                }
-            });
-        }
-        for _ in 0..20 {
-            ring.tick(START).unwrap();
-            other.tick(START).unwrap();
-        }
+    let rotating = (0..4).map(|_| {
+        let settings = home.settings();
+        tokio::task::spawn_blocking(move || {
+            for _ in 0..5 {
+                rotate(&settings, Rotation::Ahead, START).unwrap();
+            }
+        })
     });
-    ring.tick(START).unwrap();
-    other.tick(START).unwrap();
+    let rotating: Vec<_> = rotating.collect();
+    for _ in 0..20 {
+        ring.tick(START).await.unwrap();
+        other.tick(START).await.unwrap();
+    }
+    for rotating in rotating {
+        rotating.await.unwrap();
+    }
+    ring.tick(START).await.unwrap();
+    other.tick(START).await.unwrap();
     assert_eq!(ring.keys(), other.keys());
     assert_eq!(ring.public_jwks(), other.public_jwks());
     assert_eq!(ring.keys().len(), 2);
-    other.tick(after(2 * HOUR)).unwrap();
-    ring.tick(after(2 * HOUR)).unwrap();
+    other.tick(after(2 * HOUR)).await.unwrap();
+    ring.tick(after(2 * HOUR)).await.unwrap();
     assert_eq!(ring.signer().key_id(), other.signer().key_id());
 }
 
@@ -278,7 +280,8 @@ fn keys_that_others_can_reach_are_refused(#[case] what: &str, #[case] mode: u32)
 #[case::another_version("{\"version\":2,\"keys\":[]}", "version 2")]
 #[case::a_stranger("{\"version\":1,\"keys\":[],\"x\":1}", "no manifest")]
 #[case::empty("", "no manifest")]
-fn a_damaged_manifest_stops_the_start_and_is_left_as_it_is(#[case] text: &str, #[case] why: &str) {
+#[tokio::test]
+async fn a_damaged_manifest_stops_the_start_and_is_left_as_it_is(#[case] text: &str, #[case] why: &str) {
     let home = home();
     let ring = KeyRing::open(&home.settings(), START).unwrap();
     let key_id = ring.signer().key_id().to_owned();
@@ -288,7 +291,7 @@ fn a_damaged_manifest_stops_the_start_and_is_left_as_it_is(#[case] text: &str, #
     assert_eq!(home.manifest(), text);
     assert_eq!(home.pems().len(), 1);
     // A server that runs goes on with what it has.
-    assert!(ring.tick(START).is_err());
+    assert!(ring.tick(START).await.is_err());
     assert_eq!(ring.signer().key_id(), key_id);
 }
 
@@ -296,10 +299,11 @@ fn a_damaged_manifest_stops_the_start_and_is_left_as_it_is(#[case] text: &str, #
 #[case::an_edited_public_key(|m: &str, _: &str| m.replacen("\"x\": \"", "\"x\": \"AA", 1))]
 #[case::an_edited_kid(|m: &str, kid: &str| m.replace(kid, "../../etc/passwd"))]
 #[case::two_active(|m: &str, _: &str| m.replace("\"prepared\": {\n          \"published\": 1795000000\n", "\"active\": {\n          \"since\": 1\n"))]
-fn an_edited_manifest_is_refused(#[case] edit: fn(&str, &str) -> String) {
+#[tokio::test]
+async fn an_edited_manifest_is_refused(#[case] edit: fn(&str, &str) -> String) {
     let home = home();
     let ring = KeyRing::open(&home.settings(), START).unwrap();
-    ring.rotate(Rotation::Ahead, START).unwrap();
+    ring.rotate(Rotation::Ahead, START).await.unwrap();
     let edited = edit(&home.manifest(), ring.signer().key_id());
     assert_ne!(edited, home.manifest());
     fs::write(home.keys().join("manifest.json"), &edited).unwrap();
@@ -330,23 +334,23 @@ fn a_lost_or_swapped_private_half_is_named_and_an_immediate_rotation_helps() {
     assert_eq!(KeyRing::open(&home.settings(), START).unwrap().signer().key_id(), &*next.key_id);
 }
 
-#[test]
-fn a_disk_that_refuses_changes_nothing_and_is_tried_again() {
+#[tokio::test]
+async fn a_disk_that_refuses_changes_nothing_and_is_tried_again() {
     let home = home();
     let ring = KeyRing::open(&home.with(Algorithm::ES256, Some(HOUR)), START).unwrap();
     let (before, jwks) = (home.manifest(), ring.public_jwks());
     let obstacle = home.keys().join(".manifest.json.new");
     fs::create_dir(&obstacle).unwrap();
     let due = after(2 * HOUR);
-    assert!(matches!(ring.tick(due), Err(KeyError::State(StateError::Io { .. }))));
+    assert!(matches!(ring.tick(due).await, Err(KeyError::State(StateError::Io { .. }))));
     assert_eq!((home.manifest(), ring.public_jwks()), (before, jwks));
     assert!(ring.signer().sign(b"{}").is_ok());
     // A restart meanwhile serves with the keys that are there.
     assert_eq!(KeyRing::open(&home.with(Algorithm::ES256, Some(HOUR)), due).unwrap().keys(), ring.keys());
     fs::remove_dir(&obstacle).unwrap();
-    ring.tick(due).unwrap();
+    ring.tick(due).await.unwrap();
     assert_eq!(ring.keys().len(), 1, "not before half a minute is over");
-    ring.tick(due.plus(MINUTE)).unwrap();
+    ring.tick(due.plus(MINUTE)).await.unwrap();
     assert_eq!(ring.keys().len(), 2);
 }
 
@@ -355,8 +359,8 @@ fn key_file(path: &Path, algorithm: Algorithm, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
-#[test]
-fn the_operators_files_sign_are_read_again_and_are_not_rotated_here() {
+#[tokio::test]
+async fn the_operators_files_sign_are_read_again_and_are_not_rotated_here() {
     let home = home();
     fs::create_dir(&home.data).unwrap();
     let (a, b) = (home.data.join("a.pem"), home.data.join("b.pem"));
@@ -366,26 +370,26 @@ fn the_operators_files_sign_are_read_again_and_are_not_rotated_here() {
     let ring = KeyRing::open(&settings, START).unwrap();
     let first = ring.signer().key_id().to_owned();
     assert_eq!((ring.signer().algorithm(), published(&ring).keys().len()), (Algorithm::EdDSA, 2));
-    assert!(matches!(ring.rotate(Rotation::Ahead, START), Err(KeyError::OperatorFiles)));
+    assert!(matches!(ring.rotate(Rotation::Ahead, START).await, Err(KeyError::OperatorFiles)));
     assert!(matches!(rotate(&settings, Rotation::Ahead, START), Err(KeyError::OperatorFiles)));
 
     fs::write(home.data.join("new"), "no key").unwrap();
     fs::set_permissions(home.data.join("new"), fs::Permissions::from_mode(0o600)).unwrap();
     fs::rename(home.data.join("new"), &a).unwrap();
-    assert!(matches!(ring.tick(START), Err(KeyError::Key { .. })));
+    assert!(matches!(ring.tick(START).await, Err(KeyError::Key { .. })));
     assert_eq!(ring.signer().key_id(), first);
     fs::copy(&b, home.data.join("new")).unwrap();
     fs::rename(home.data.join("new"), &a).unwrap();
-    assert!(matches!(ring.tick(START), Err(KeyError::Twice(_))));
+    assert!(matches!(ring.tick(START).await, Err(KeyError::Twice(_))));
     key_file(&home.data.join("new"), Algorithm::ES256, 0o600);
     fs::rename(home.data.join("new"), &a).unwrap();
-    ring.tick(START).unwrap();
+    ring.tick(START).await.unwrap();
     assert_ne!(ring.signer().key_id(), first);
     assert!(!home.keys().exists());
 }
 
-#[test]
-fn an_operators_file_that_could_not_be_read_is_tried_again_without_another_change() {
+#[tokio::test]
+async fn an_operators_file_that_could_not_be_read_is_tried_again_without_another_change() {
     let home = home();
     fs::create_dir(&home.data).unwrap();
     let path = home.data.join("a.pem");
@@ -394,12 +398,12 @@ fn an_operators_file_that_could_not_be_read_is_tried_again_without_another_chang
     let old = ring.signer().key_id().to_owned();
     key_file(&path, Algorithm::EdDSA, 0o644);
     let soon = after(Duration::from_secs(5));
-    assert!(ring.tick(soon).is_err());
+    assert!(ring.tick(soon).await.is_err());
     // The mode is no part of what a change is told by.
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-    ring.tick(soon).unwrap();
+    ring.tick(soon).await.unwrap();
     assert_eq!(ring.signer().key_id(), old, "not at every tick");
-    ring.tick(soon.plus(Duration::from_secs(30))).unwrap();
+    ring.tick(soon.plus(Duration::from_secs(30))).await.unwrap();
     assert_ne!(ring.signer().key_id(), old);
 }
 

@@ -8,13 +8,18 @@ mod reload;
 mod rules;
 mod running;
 mod secrets;
+mod store;
 mod upkeep;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use store::Keeping;
+use tokio::runtime::Handle;
+
 pub use rules::{NewPolicies, RulesError, Told};
 pub use running::{ListenError, Running};
+pub use store::key_database;
 
 use crate::audit::{AuditError, Journal};
 use crate::clock::Clock;
@@ -25,7 +30,7 @@ use crate::http::rest::Rest;
 use crate::http::vault::Vault;
 use crate::http::{ServerLimits, Tls, TlsError};
 use crate::limits::Limiter;
-use crate::mint::{KeyError, KeyRing};
+use crate::mint::{KeyError, KeyRing, KeySource};
 use crate::replay::{JournalError, ReplayGuard, ReplaySettings};
 use crate::secrets::kubernetes::KubernetesFault;
 use crate::secrets::local::LocalError;
@@ -53,6 +58,7 @@ pub struct App {
 struct Parts {
     counter: CounterParts,
     secrets: SecretsSettings,
+    keeping: Option<Keeping>,
     data: PrivateDir,
     clients: Vec<Client>,
     tls: Option<Arc<Tls>>,
@@ -86,7 +92,7 @@ pub enum AppError {
     #[error("secrets: {0}")]
     Local(#[from] LocalError),
     /// The database.
-    #[error("secrets: {0}")]
+    #[error("the database: {0}")]
     Database(#[from] DatabaseError),
     /// An OpenBao.
     #[error("secrets: {0}")]
@@ -115,10 +121,11 @@ impl App {
             None => None,
         };
         // Files are read on a thread that may wait: ten thousand policies take a moment.
-        let parts = tokio::task::spawn_blocking(move || Parts::open(config, counters, clock));
-        let Parts { mut counter, secrets, data, clients, tls, limits, addresses, watched } =
+        let runtime = Handle::current();
+        let parts = tokio::task::spawn_blocking(move || Parts::open(config, counters, clock, &runtime));
+        let Parts { mut counter, secrets, keeping, data, clients, tls, limits, addresses, watched } =
             parts.await.map_err(|_| AppError::CutOff)??;
-        let opened = secrets::open(secrets, &data, counter.clock.now()).await?;
+        let opened = secrets::open(secrets, keeping).await?;
         counter.mounts = opened.mounts;
         counter.direct = opened.direct;
         let counter = Arc::new(Counter::new(counter));
@@ -136,17 +143,27 @@ impl App {
 }
 
 impl Parts {
-    fn open(config: Config, counters: Option<Arc<Counters>>, clock: Clock) -> Result<Self, AppError> {
+    /// Runs on a thread that may wait, for files and for the database.
+    fn open(config: Config, counters: Option<Arc<Counters>>, clock: Clock, runtime: &Handle) -> Result<Self, AppError> {
         let now = clock.now();
         let watched = reload::Watched::of(&config);
         let policies = NewPolicies::load(&config.policies, &config.catalog())?;
         rules::log(policies.warnings());
+        let needs_database = Keeping::is_needed(&config);
         let (logins, tenants) = (config.logins, config.tenants);
         let rules = policies.into_rules(config.issuers, config.default_target, logins, tenants, now)?;
         let tls = config.tls.map(Tls::open).transpose()?.map(Arc::new);
         let data = PrivateDir::open(&config.data)?;
         archive::keep(&data, &config.policies, rules.policies.digest());
-        let keys = Arc::new(KeyRing::open(&config.keys, now)?);
+        let opening = needs_database.then(|| runtime.block_on(Keeping::open(&config.secrets, &data, now)));
+        let keeping = opening.transpose()?;
+        let keys = Arc::new(match (&config.keys.source, &keeping) {
+            (KeySource::Database { .. }, Some(keeping)) => {
+                let store = runtime.block_on(keeping.signing_keys(now))?;
+                runtime.block_on(KeyRing::open_shared(&config.keys, store, now))?
+            }
+            _ => KeyRing::open(&config.keys, now)?,
+        });
         let replay = match &counters {
             // Replicas that each remembered on their own as well would refuse nothing more, and disagree.
             Some(counters) => ReplayGuard::shared(Arc::clone(counters)),
@@ -171,6 +188,6 @@ impl Parts {
         };
         let (clients, limits, secrets) = (config.clients, config.limits, config.secrets);
         let addresses = [config.listen, config.ops_listen];
-        Ok(Self { counter, secrets, data, clients, tls, limits, addresses, watched })
+        Ok(Self { counter, secrets, keeping, data, clients, tls, limits, addresses, watched })
     }
 }

@@ -4,10 +4,12 @@ use crate::exchange::{Counter, Rules};
 use crate::http::ops::{Check, Readiness};
 use crate::state::counters::CountersStatus;
 
+/// The check of our own keys.
+const SIGNING_KEYS: &str = "signing keys";
 /// By how much the clock of the shared counters may differ from ours before that is told.
 const CLOCKS_MAY_DIFFER_MS: i64 = 1000;
 
-/// Ready: records can be kept. An issuer without keys denies its own tokens and no others, so it is told and not fatal. So are
+/// Ready: records can be kept, and the published keys are known to be all that sign. An issuer without keys denies its own tokens and no others, so it is told and not fatal. So are
 /// shared counters that are down: single-use tokens are denied, on every replica alike, so that taking one out helps nobody.
 pub(super) fn of(counter: &Counter) -> Readiness {
     let audit = counter.journal().healthy();
@@ -18,7 +20,9 @@ pub(super) fn of(counter: &Counter) -> Readiness {
         part("audit", audit, if audit { String::new() } else { "the journal takes no records".to_owned() }),
         policies(counter, &rules),
         limits(counter),
+        own_keys(counter),
     ];
+    let keys = checks.iter().all(|check| check.name != SIGNING_KEYS || check.ok);
     for issuer in rules.issuers.iter() {
         let status = issuer.keys().status();
         let usable = issuer.keys().current(now).is_ok();
@@ -31,7 +35,21 @@ pub(super) fn of(counter: &Counter) -> Readiness {
         checks.push(part(&format!("issuer {}", issuer.name()), usable, detail));
     }
     checks.extend(counter.counters().map(|counters| shared(&counters.status())));
-    Readiness { ready: audit, checks }
+    Readiness { ready: audit && keys, checks }
+}
+
+/// Whether what is published is all that other replicas sign with: unknown once the database could not be read for longer
+/// than a key is published ahead of use.
+fn own_keys(counter: &Counter) -> Check {
+    let name = SIGNING_KEYS.to_owned();
+    match counter.keys().reading() {
+        None => Check { name, ok: true, detail: "kept on this machine".to_owned() },
+        Some(reading) => {
+            let ok = reading.is_current(counter.clock().now());
+            let detail = if ok { "last read from the database at" } else { "not read from the database since" };
+            Check { name, ok, detail: format!("{detail} {}", reading.read) }
+        }
+    }
 }
 
 /// Whether the counters that replicas share are there, and remember.

@@ -21,6 +21,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::archive;
 use super::rules::{NewPolicies, RulesError, log};
+use super::upkeep::look_after_keys;
 use crate::config::{Config, ConfigError, Fixed, Footprint, Origin};
 use crate::exchange::{Counter, FailedReload, Rules};
 use crate::http::Tls;
@@ -239,17 +240,14 @@ impl Reloader {
 
     /// Whoever sends SIGHUP means these too, though they are looked after anyway.
     async fn certificate_and_keys(&self) {
-        let (counter, tls) = (Arc::clone(&self.counter), self.tls.clone());
+        let tls = self.tls.clone();
         let work = move || {
-            if let Err(error) = counter.keys().tick(counter.clock().now()) {
-                tracing::error!(%error, "signing keys could not be looked after; those in use stay in use");
-            }
             if let Some(Err(error)) = tls.map(|tls| tls.reload()) {
                 tracing::error!(%error, "the TLS certificate is no good; the old one stays");
             }
         };
-        // A disk that hangs must not keep the rules from being read.
-        let _ = timeout(EVERY, spawn_blocking(work)).await;
+        // A disk or a database that hangs must not keep the rules from being read.
+        let _ = timeout(EVERY, async { tokio::join!(look_after_keys(&self.counter), spawn_blocking(work)) }).await;
     }
 
     /// Rules that no exchange uses any more are freed where it may take its time, not by the last of the exchanges.

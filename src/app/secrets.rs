@@ -4,15 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::AppError;
-use crate::clock::Timestamp;
-use crate::config::{MasterKeySource, SecretsSettings, StoreName};
+use super::store::Keeping;
+use crate::config::{SecretsSettings, StoreName};
 use crate::identity::TargetName;
 use crate::secrets::kubernetes::KubernetesStore;
-use crate::secrets::local::{LocalError, LocalLimits, LocalStore, MasterKey, MasterKeys};
+use crate::secrets::local::{LocalLimits, LocalStore};
 use crate::secrets::openbao::OpenBaoStore;
 use crate::secrets::{Mount, Mounts, Store};
-use crate::state::PrivateDir;
-use crate::state::database::Database;
 use crate::trust::Fetcher;
 
 /// What was opened.
@@ -23,7 +21,7 @@ pub(super) struct Opened {
 }
 
 /// Opens what is named; asks no other server anything.
-pub(super) async fn open(settings: SecretsSettings, data: &PrivateDir, now: Timestamp) -> Result<Opened, AppError> {
+pub(super) async fn open(settings: SecretsSettings, keeping: Option<Keeping>) -> Result<Opened, AppError> {
     let openbao: HashMap<String, Arc<OpenBaoStore>> = settings
         .openbao
         .iter()
@@ -34,7 +32,10 @@ pub(super) async fn open(settings: SecretsSettings, data: &PrivateDir, now: Time
         kubernetes.insert(one.name.clone(), Arc::new(KubernetesStore::new(one.clone()).await?));
     }
     let is_local = settings.mounts.iter().any(|mount| mount.store == StoreName::Local);
-    let local = if is_local { Some(Arc::new(open_local(&settings, data, now).await?)) } else { None };
+    let local = match keeping.filter(|_| is_local) {
+        Some(keeping) => Some(Arc::new(open_local(keeping).await?)),
+        None => None,
+    };
     let mut mounts = vec![];
     for mount in settings.mounts {
         let store = match &mount.store {
@@ -54,21 +55,11 @@ pub(super) async fn open(settings: SecretsSettings, data: &PrivateDir, now: Time
     Ok(Opened { mounts: Mounts::new(mounts)?, direct })
 }
 
-/// The database and its keys. A change of the master key is carried out here: what was wrapped by a previous one is wrapped
-/// by the first.
-async fn open_local(settings: &SecretsSettings, data: &PrivateDir, now: Timestamp) -> Result<LocalStore, AppError> {
-    let database = Database::open(data, now).await?;
-    let first = match &settings.master_key {
-        MasterKeySource::File(path) => MasterKey::from_file(path).map_err(LocalError::from)?,
-        MasterKeySource::Text(text) => MasterKey::from_text(text).map_err(LocalError::from)?,
-        MasterKeySource::DataDirectory => MasterKey::embedded(data, &database).await?,
-    };
-    let previous = settings.previous_master_keys.iter().map(|path| MasterKey::from_file(path));
-    let previous = previous.collect::<Result<Vec<_>, _>>().map_err(LocalError::from)?;
-    let rewraps = !previous.is_empty();
-    let keys = MasterKeys::new(first, previous).map_err(LocalError::from)?;
-    let store = LocalStore::open(database, keys, LocalLimits::default()).await?;
-    if rewraps {
+/// The store in the database. A change of the master key is carried out here for data keys: what was wrapped by a previous
+/// one is wrapped by the first.
+async fn open_local(keeping: Keeping) -> Result<LocalStore, AppError> {
+    let store = LocalStore::open(keeping.database, keeping.master, LocalLimits::default()).await?;
+    if keeping.rewraps {
         let count = store.rewrap().await?;
         tracing::info!(count, "data keys wrapped by the first master key");
     }

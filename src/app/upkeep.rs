@@ -1,7 +1,7 @@
 //! What runs beside the requests: keys are fetched before they grow stale, our own are rotated, journals are synced,
 //! a new certificate is taken up. Whatever fails here is told, and tried again; nothing of it ends the server.
 //!
-//! Two loops, neither of which waits for the other: a disk that hangs must not let the issuers' keys grow old.
+//! Three loops, none of which waits for another: a disk or a database that hangs must not let the issuers' keys grow old.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,15 +17,37 @@ use crate::trust::Keeper;
 
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Begins both loops; they end when `stop` turns true.
+/// Begins the loops; they end when `stop` turns true.
 pub(super) fn start(
     counter: &Arc<Counter>,
     tls: Option<Arc<Tls>>,
     stop: &watch::Receiver<bool>,
-) -> [JoinHandle<()>; 2] {
+) -> [JoinHandle<()>; 3] {
     let keys = issuers_keys(Arc::clone(counter), stop.clone());
     let files = every(EVERY, chores(counter, tls), stop.clone());
-    [tokio::spawn(keys), tokio::spawn(files)]
+    let own = own_keys(Arc::clone(counter), stop.clone());
+    [tokio::spawn(keys), tokio::spawn(own), tokio::spawn(files)]
+}
+
+/// Our signing keys are moved on, and what other replicas changed is taken over. A panic, which the thread keeps to itself, is
+/// an error like others.
+async fn own_keys(counter: Arc<Counter>, mut stop: watch::Receiver<bool>) {
+    let mut ticks = interval(EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+        look_after_keys(&counter).await;
+    }
+}
+
+/// One look, now.
+pub(super) async fn look_after_keys(counter: &Counter) {
+    if let Err(error) = counter.keys().tick(counter.clock().now()).await {
+        tracing::error!(%error, "signing keys could not be looked after; those in use stay in use");
+    }
 }
 
 async fn issuers_keys(counter: Arc<Counter>, mut stop: watch::Receiver<bool>) {
@@ -54,19 +76,12 @@ impl Chore {
 }
 
 fn chores(counter: &Arc<Counter>, tls: Option<Arc<Tls>>) -> Vec<Chore> {
-    let (keys, replay) = (Arc::clone(counter), Arc::clone(counter));
-    let mut chores = vec![
-        Chore::new("signing keys", move || {
-            if let Err(error) = keys.keys().tick(keys.clock().now()) {
-                tracing::error!(%error, "signing keys could not be looked after; those in use stay in use");
-            }
-        }),
-        Chore::new("single-use tokens", move || {
-            if let Err(error) = replay.replay().maintain(replay.clock().now()) {
-                tracing::error!(%error, "the journal of single-use tokens could not be synced");
-            }
-        }),
-    ];
+    let replay = Arc::clone(counter);
+    let mut chores = vec![Chore::new("single-use tokens", move || {
+        if let Err(error) = replay.replay().maintain(replay.clock().now()) {
+            tracing::error!(%error, "the journal of single-use tokens could not be synced");
+        }
+    })];
     if let Some(tls) = tls {
         let certificate = Mutex::new(Certificate::new(tls));
         let look = move || certificate.lock().unwrap_or_else(PoisonError::into_inner).look();

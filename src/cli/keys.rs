@@ -6,12 +6,14 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
+use tokio::runtime::Runtime;
 
 use super::text::relative;
 use super::{Answer, CliError, pretty, print};
+use crate::app::key_database;
 use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
-use crate::mint::{self, KeyInfo, KeySettings, KeySource, KeyState, Rotation};
+use crate::mint::{self, KeyDatabase, KeyInfo, KeySettings, KeySource, KeyState, Rotation};
 
 /// See and replace the keys that cambio signs with.
 #[derive(Debug, Args)]
@@ -74,9 +76,9 @@ impl Keys {
 
 impl List {
     fn run(self) -> Answer {
-        let settings = Config::load(&self.config).map_err(CliError::new)?.keys;
-        let keys = mint::list(&settings).map_err(CliError::new)?;
         let now = Clock::System.now();
+        let ring = Ring::of(&Config::load(&self.config).map_err(CliError::new)?, now)?;
+        let (keys, settings) = (ring.list()?, &ring.settings);
         if self.json {
             print(&pretty(&json!({"keys": keys.iter().map(to_json).collect::<Vec<_>>()})))?;
         } else if keys.is_empty() {
@@ -84,7 +86,7 @@ impl List {
         } else {
             let mut text = String::new();
             for key in &keys {
-                let _ = writeln!(text, "{}  {:5}  {}", key.key_id, key.algorithm.name(), told(key, &settings, now));
+                let _ = writeln!(text, "{}  {:5}  {}", key.key_id, key.algorithm.name(), told(key, settings, now));
             }
             print(&text)?;
         }
@@ -94,16 +96,17 @@ impl List {
 
 impl Rotate {
     fn run(self) -> Answer {
-        let settings = Config::load(&self.config).map_err(CliError::new)?.keys;
-        if mint::list(&settings).map_err(CliError::new)?.is_empty() {
+        let now = Clock::System.now();
+        let ring = Ring::of(&Config::load(&self.config).map_err(CliError::new)?, now)?;
+        if ring.list()?.is_empty() {
             return Err(CliError::new(format!(
                 "there are no keys to rotate {}; `cambio serve` makes the first one when it starts. Is this the configuration \
                  that it runs with?",
-                place(&settings)
+                place(&ring.settings)
             )));
         }
         let how = if self.now { Rotation::Immediately } else { Rotation::Ahead };
-        let key = mint::rotate(&settings, how, Clock::System.now()).map_err(CliError::new)?;
+        let key = ring.rotate(how, now)?;
         if self.json {
             print(&pretty(&to_json(&key)))?;
             return Ok(ExitCode::SUCCESS);
@@ -121,9 +124,45 @@ impl Rotate {
     }
 }
 
+/// The keys that a configuration names, wherever they are.
+pub(super) struct Ring {
+    settings: KeySettings,
+    shared: Option<(Runtime, KeyDatabase)>,
+}
+
+impl Ring {
+    /// Not for a thread that runs other tasks: it waits for the database.
+    pub(super) fn of(config: &Config, now: Timestamp) -> Result<Self, CliError> {
+        let settings = config.keys.clone();
+        if !matches!(settings.source, KeySource::Database { .. }) {
+            return Ok(Self { settings, shared: None });
+        }
+        let runtime = super::runtime()?;
+        let database = runtime.block_on(key_database(config, now)).map_err(CliError::new)?;
+        Ok(Self { settings, shared: database.map(|database| (runtime, database)) })
+    }
+
+    pub(super) fn list(&self) -> Result<Vec<KeyInfo>, CliError> {
+        match &self.shared {
+            Some((runtime, keys)) => runtime.block_on(keys.list()),
+            None => mint::list(&self.settings),
+        }
+        .map_err(CliError::new)
+    }
+
+    fn rotate(&self, how: Rotation, now: Timestamp) -> Result<KeyInfo, CliError> {
+        match &self.shared {
+            Some((runtime, keys)) => runtime.block_on(keys.rotate(&self.settings, how, now)),
+            None => mint::rotate(&self.settings, how, now),
+        }
+        .map_err(CliError::new)
+    }
+}
+
 fn place(settings: &KeySettings) -> String {
     match &settings.source {
         KeySource::Managed { data_dir, .. } => format!("in `{}`", data_dir.join("keys").display()),
+        KeySource::Database { .. } => "in the database".to_owned(),
         KeySource::Files(_) => "in `signing_key_files`".to_owned(),
     }
 }

@@ -93,8 +93,20 @@ pub(super) struct TokensFile {
     pub(super) algorithm: Algorithm,
     /// The age at which a signing key is replaced; 0 for only by command.
     pub(super) rotate_every: Span,
+    /// Where our keys are kept.
+    pub(super) keys: KeyPlace,
     /// Keys of the operator's own instead of ours: the first signs.
     pub(super) signing_key_files: Vec<PathBuf>,
+}
+
+/// Where signing keys are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum KeyPlace {
+    /// The data directory.
+    Directory,
+    /// The database, where replicas share them.
+    Database,
 }
 
 impl Default for TokensFile {
@@ -102,6 +114,7 @@ impl Default for TokensFile {
         Self {
             algorithm: Algorithm::ES256,
             rotate_every: Span::from_secs(30 * 24 * 3600),
+            keys: KeyPlace::Directory,
             signing_key_files: Vec::new(),
         }
     }

@@ -20,7 +20,7 @@ impl Fixed {
             ops_listen,
             tls,
             data,
-            tokens: TokensFile { algorithm, rotate_every, signing_key_files },
+            tokens: TokensFile { algorithm, rotate_every, keys, signing_key_files },
             verified_token_cache,
             replay: ReplayFile { capacity },
             audit: AuditFile { file, on_failure, claims, rotate_at, keep },
@@ -39,7 +39,7 @@ impl Fixed {
             default_target: _,
             issuers: _,
         } = file;
-        let keys: [(&'static str, &dyn Debug); 25] = [
+        let all: [(&'static str, &dyn Debug); 26] = [
             ("issuer", issuer),
             ("listen", listen),
             ("ops_listen", ops_listen),
@@ -47,6 +47,7 @@ impl Fixed {
             ("data", data),
             ("tokens.algorithm", algorithm),
             ("tokens.rotate_every", rotate_every),
+            ("tokens.keys", keys),
             ("tokens.signing_key_files", signing_key_files),
             ("verified_token_cache", verified_token_cache),
             ("replay.capacity", capacity),
@@ -66,7 +67,7 @@ impl Fixed {
             ("http.trusted_proxies", trusted_proxies),
             ("rate_limits", rate_limits),
         ];
-        Self(keys.into_iter().map(|(key, value)| (key, format!("{value:?}"))).collect())
+        Self(all.into_iter().map(|(key, value)| (key, format!("{value:?}"))).collect())
     }
 
     /// The keys whose values are others in `new`, in the order of the documentation.

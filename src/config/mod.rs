@@ -18,7 +18,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use file::{AuditFile, ClientFile, ConfigFile, TokensFile};
+use file::{AuditFile, ClientFile, ConfigFile, KeyPlace, TokensFile};
 pub use fixed::Fixed;
 pub use footprint::Footprint;
 pub use origin::Origin;
@@ -142,6 +142,7 @@ impl Config {
         let data = base.join(&file.data);
         let clients =
             file.clients.into_iter().filter_map(|client| resource_server(client, base, &mut problems)).collect();
+        let keys = signing_keys(file.tokens, &data, base, &mut problems);
         let secrets = SecretsSettings::of(file.secrets, base, &mut problems);
         let logins = secrets::login_mounts(file.vault, &mut problems);
         let counters = state::counters(file.state.counters, base, &mut problems);
@@ -157,7 +158,7 @@ impl Config {
             policies: base.join(&file.policies),
             default_target: file.default_target,
             issuers,
-            keys: signing_keys(file.tokens, &data, base),
+            keys,
             verified_token_cache: file.verified_token_cache.bytes(),
             replay_capacity: file.replay.capacity,
             audit: journal(file.audit, &data, base),
@@ -239,13 +240,21 @@ fn from_fault(fault: &IssuerFault) -> Problem {
     Problem::new(&format!("issuers.{}", fault.issuer()), fault.fault(), "")
 }
 
-fn signing_keys(tokens: TokensFile, data: &Path, base: &Path) -> KeySettings {
+fn signing_keys(tokens: TokensFile, data: &Path, base: &Path, problems: &mut Vec<Problem>) -> KeySettings {
     if !tokens.signing_key_files.is_empty() {
+        if tokens.keys == KeyPlace::Database {
+            let fix = "remove one of them: the files are yours to give to every replica";
+            problems.push(Problem::new("tokens.keys", "`database` and `signing_key_files` exclude each other", fix));
+        }
         let files = tokens.signing_key_files.iter().map(|file| base.join(file)).collect();
         return KeySettings::new(KeySource::Files(files));
     }
     let rotate_every = Some(tokens.rotate_every.duration()).filter(|span| *span > Duration::ZERO);
-    KeySettings::new(KeySource::Managed { data_dir: data.to_owned(), algorithm: tokens.algorithm, rotate_every })
+    let (data_dir, algorithm) = (data.to_owned(), tokens.algorithm);
+    KeySettings::new(match tokens.keys {
+        KeyPlace::Directory => KeySource::Managed { data_dir, algorithm, rotate_every },
+        KeyPlace::Database => KeySource::Database { data_dir, algorithm, rotate_every },
+    })
 }
 
 fn journal(audit: AuditFile, data: &Path, base: &Path) -> JournalSettings {
@@ -339,6 +348,8 @@ issuers:
     #[case("audiences: [https://cambio.example.com]", "audiences: []", "audience")]
     #[case("    audiences", "    extra: 1\n    audiences", "extra")]
     #[case("issuers:", "tokens: {algorithm: HS256}\nissuers:", "HS256")]
+    #[case("issuers:", "tokens: {keys: redis}\nissuers:", "redis")]
+    #[case("issuers:", "tokens: {keys: database, signing_key_files: [a.pem]}\nissuers:", "exclude each other")]
     #[case("issuers:", "clients: [{id: rs, targets: [a]}]\nissuers:", "CAMBIO_CLIENT_RS_SECRET")]
     fn one_mistake_is_said(#[case] good: &str, #[case] bad: &str, #[case] said: &str) {
         let text = GOOD.replacen(good, bad, 1);

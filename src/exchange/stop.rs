@@ -139,6 +139,7 @@ impl Stop {
             Self::Replay(ReplayError::Replayed) => RefusedClass::Token,
             Self::Replay(_) => RefusedClass::Unavailable(RETRY_AFTER),
             Self::Mint(MintError::Lifetime(_) | MintError::TooLong(_)) => RefusedClass::Token,
+            Self::Mint(MintError::StaleKeys) => RefusedClass::Unavailable(RETRY_AFTER),
             Self::Mint(_) => RefusedClass::Fault,
         }
     }

@@ -1,75 +1,66 @@
 //! The keys as the server uses them: one that signs, a published set, and a clock that moves them on.
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use super::MAX_LIFETIME;
-use super::key_settings::{KeyInfo, KeySettings, KeySource};
-use super::key_store::{Fingerprint, KeyError, KeyStore, Locked};
-use super::manifest::{KeyState, Manifest, Rotation, Rules, Step};
-use super::operator_keys;
+use super::key_database::KeyDatabase;
+use super::key_error::KeyError;
+use super::key_settings::{KeyInfo, KeySettings};
+use super::local_keys::LocalKeys;
+use super::manifest::Rotation;
+use super::shared_keys::{Reading, SharedKeys};
 use super::snapshot::Snapshot;
 use crate::clock::Timestamp;
 use crate::jose::{KeySet, SigningKey};
 
-/// How often a server must call [`KeyRing::tick`] at least. It costs one look at a file while nothing is due.
+/// How often a server must call [`KeyRing::tick`] at least. It costs one look at a file, or at one row, while nothing is due.
 pub const TICK_EVERY: Duration = Duration::from_secs(5);
-/// How long a tick that failed is not tried again.
-const RETRY_AFTER: Duration = Duration::from_secs(30);
 
 /// The signing keys of a server.
 ///
-/// Reading takes one atomic load; [`Self::tick`] and [`Self::rotate`] read and write files, so they belong on a thread
-/// that may block. A change that fails changes nothing: the keys in use stay in use.
+/// Reading takes one atomic load; [`Self::tick`] and [`Self::rotate`] read and write files or the database. A change that
+/// fails changes nothing: the keys in use stay in use.
 pub struct KeyRing {
-    current: ArcSwap<Snapshot>,
-    source: Mutex<Source>,
+    current: Arc<ArcSwap<Snapshot>>,
+    source: Source,
     publish_ahead: Duration,
 }
 
 enum Source {
-    Managed {
-        store: KeyStore,
-        rules: Rules,
-        manifest: Manifest,
-        seen: Option<Fingerprint>,
-        retry_at: Option<Timestamp>,
-    },
-    Files {
-        files: Vec<PathBuf>,
-        seen: Vec<Option<Fingerprint>>,
-        retry_at: Option<Timestamp>,
-    },
+    /// Files: looked after on a thread that may block.
+    Local(Arc<Mutex<LocalKeys>>),
+    /// The database.
+    Shared(Box<SharedKeys>),
 }
 
 impl KeyRing {
-    /// Reads the keys, or makes the first one.
+    /// Reads the keys of this machine, or makes the first one. Reads and writes files: it belongs on a thread that may block.
     ///
     /// # Errors
-    /// [`KeyError`]; a damaged or incomplete directory is left as it is.
+    /// [`KeyError`]; a damaged or incomplete directory is left as it is. [`KeyError::NoDatabase`] where
+    /// [`open_shared`](Self::open_shared) is meant.
     pub fn open(settings: &KeySettings, now: Timestamp) -> Result<Self, KeyError> {
-        let (source, snapshot) = match &settings.source {
-            KeySource::Files(files) => {
-                let seen = operator_keys::fingerprints(files);
-                (Source::Files { files: files.clone(), seen, retry_at: None }, Snapshot::of_files(files)?)
-            }
-            KeySource::Managed { .. } => {
-                let (store, rules) = managed(settings)?;
-                let (manifest, snapshot) = store.lock()?.begin(&rules, now)?;
-                (Source::Managed { store, rules, manifest, seen: None, retry_at: Some(now) }, snapshot)
-            }
-        };
-        let ring = Self {
-            current: ArcSwap::from_pointee(snapshot),
-            source: Mutex::new(source),
-            publish_ahead: settings.publish_ahead,
-        };
+        let (mut local, snapshot) = LocalKeys::open(settings, now)?;
+        let current = Arc::new(ArcSwap::from_pointee(snapshot));
         // Keys that are there serve, also while a full disk stops the next step; later ticks report that.
-        let _ = ring.tick(now);
-        Ok(ring)
+        let _ = local.tick(&current, now);
+        let source = Source::Local(Arc::new(Mutex::new(local)));
+        Ok(Self { current, source, publish_ahead: settings.publish_ahead })
+    }
+
+    /// Reads the keys that replicas share, or makes the first one; of several that start at once one does. Keys of the data
+    /// directory are moved into the database.
+    ///
+    /// # Errors
+    /// [`KeyError`]: without the database there is no start.
+    pub async fn open_shared(settings: &KeySettings, store: KeyDatabase, now: Timestamp) -> Result<Self, KeyError> {
+        let (shared, snapshot) = SharedKeys::open(settings, store, now).await?;
+        let current = Arc::new(ArcSwap::from_pointee(snapshot));
+        // As above.
+        let _ = shared.tick(&current, now).await;
+        Ok(Self { current, source: Source::Shared(Box::new(shared)), publish_ahead: settings.publish_ahead })
     }
 
     /// The key that signs now.
@@ -84,10 +75,20 @@ impl KeyRing {
         Arc::clone(&self.current.load().jwks)
     }
 
-    /// How long verifiers may keep the published set: the `max-age` to send with it.
+    /// How long verifiers may keep the set that is published at `now`: the `max-age` to send with it. Shorter, and zero in the
+    /// end, where the database that others may write could not be read for a while.
     #[must_use]
-    pub fn max_age(&self) -> Duration {
-        self.publish_ahead
+    pub fn max_age(&self, now: Timestamp) -> Duration {
+        self.reading().map_or(self.publish_ahead, |reading| reading.max_age(now))
+    }
+
+    /// How far the keys may be relied on that were read from a database; none where they are this machine's own.
+    #[must_use]
+    pub fn reading(&self) -> Option<Reading> {
+        match &self.source {
+            Source::Local(_) => None,
+            Source::Shared(shared) => Some(shared.reading()),
+        }
     }
 
     /// All keys, as an operator may see them.
@@ -104,43 +105,12 @@ impl KeyRing {
     /// Takes the steps that are due, and takes over what another process changed. To be called every [`TICK_EVERY`].
     ///
     /// # Errors
-    /// [`KeyError`]; the keys in use stay in use, and the next try comes half a minute later.
-    pub fn tick(&self, now: Timestamp) -> Result<(), KeyError> {
-        let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
-        match &mut *source {
-            Source::Files { files, seen, retry_at } => {
-                let look = operator_keys::fingerprints(files);
-                if look != *seen || retry_at.is_some_and(|at| !waits(at, now)) {
-                    // Noted before reading: a change during the reading is then seen by the next look. A reading that fails
-                    // comes again without a change: what was wrong may lie elsewhere, such as in a mode or an open-file limit.
-                    *seen = look;
-                    *retry_at = Some(now.plus(RETRY_AFTER));
-                    self.current.store(Arc::new(Snapshot::of_files(files)?));
-                    *retry_at = None;
-                }
-                Ok(())
-            }
-            Source::Managed { store, rules, manifest, seen, retry_at } => {
-                let changed = store.fingerprint() != *seen || manifest.next(rules, now).is_some();
-                let waiting = retry_at.is_some_and(|at| waits(at, now));
-                if waiting || (!changed && retry_at.is_none()) {
-                    return Ok(());
-                }
-                *retry_at = Some(now.plus(RETRY_AFTER));
-                let locked = store.lock()?;
-                let (advanced, snapshot) = locked.advance(rules, now)?;
-                let snapshot = Arc::new(snapshot);
-                self.current.store(Arc::clone(&snapshot));
-                // Only now the world can see a prepared key: its time ahead of use begins here.
-                *manifest = advanced;
-                if manifest.note_published(now) {
-                    locked.write(manifest)?;
-                    self.current.store(Arc::new(snapshot.described_by(manifest)));
-                }
-                *seen = store.fingerprint();
-                *retry_at = None;
-                Ok(())
-            }
+    /// [`KeyError`]; the keys in use stay in use. The next try comes half a minute later for files, and with the next look at
+    /// the database.
+    pub async fn tick(&self, now: Timestamp) -> Result<(), KeyError> {
+        match &self.source {
+            Source::Shared(shared) => shared.tick(&self.current, now).await,
+            Source::Local(local) => self.on_a_thread(local, move |keys, current| keys.tick(current, now)).await,
         }
     }
 
@@ -148,115 +118,25 @@ impl KeyRing {
     ///
     /// # Errors
     /// [`KeyError`]; [`KeyError::OperatorFiles`] where the keys are not ours to rotate.
-    pub fn rotate(&self, how: Rotation, now: Timestamp) -> Result<KeyInfo, KeyError> {
-        let next = match &mut *self.source.lock().unwrap_or_else(PoisonError::into_inner) {
-            Source::Files { .. } => return Err(KeyError::OperatorFiles),
-            Source::Managed { store, rules, retry_at, .. } => {
-                *retry_at = Some(now);
-                store.lock()?.rotate(how, rules, now)?
-            }
+    pub async fn rotate(&self, how: Rotation, now: Timestamp) -> Result<KeyInfo, KeyError> {
+        let rotate = move |keys: &mut LocalKeys, current: &ArcSwap<Snapshot>| {
+            let next = keys.rotate(how, now)?;
+            keys.tick(current, now)?;
+            Ok(next)
         };
-        self.tick(now)?;
-        Ok(next)
-    }
-}
-
-/// Replaces the signing key of a data directory, as `cambio keys rotate` does: a running server takes it over within
-/// [`TICK_EVERY`], publishes it, and activates it; a stopped one does so when it starts.
-///
-/// # Errors
-/// [`KeyError`].
-pub fn rotate(settings: &KeySettings, how: Rotation, now: Timestamp) -> Result<KeyInfo, KeyError> {
-    let (store, rules) = managed(settings)?;
-    let locked = store.lock()?;
-    locked.rotate(how, &rules, now)
-}
-
-/// All keys as they are, for `cambio keys list`: makes none, moves none on; nothing where there are none yet.
-///
-/// # Errors
-/// [`KeyError`].
-pub fn list(settings: &KeySettings) -> Result<Vec<KeyInfo>, KeyError> {
-    match &settings.source {
-        KeySource::Files(files) => Ok(Snapshot::of_files(files)?.infos),
-        KeySource::Managed { data_dir, .. } => KeyStore::look(data_dir),
-    }
-}
-
-/// Whether the next try is still to come; a clock that was set back does not put it off.
-fn waits(retry_at: Timestamp, now: Timestamp) -> bool {
-    now < retry_at && retry_at.since(now) <= RETRY_AFTER
-}
-
-fn managed(settings: &KeySettings) -> Result<(KeyStore, Rules), KeyError> {
-    let KeySource::Managed { data_dir, algorithm, rotate_every } = &settings.source else {
-        return Err(KeyError::OperatorFiles);
-    };
-    let rules = Rules {
-        algorithm: *algorithm,
-        rotate_every: *rotate_every,
-        publish_ahead: settings.publish_ahead,
-        overlap: MAX_LIFETIME + settings.leeway,
-    };
-    Ok((KeyStore::open(data_dir)?, rules))
-}
-
-impl Locked<'_> {
-    /// The keys as they are; on the first start the first one is made.
-    fn begin(&self, rules: &Rules, now: Timestamp) -> Result<(Manifest, Snapshot), KeyError> {
-        let manifest = self.read()?;
-        if manifest.active().is_none() {
-            return self.advance(rules, now);
+        match &self.source {
+            Source::Shared(shared) => shared.rotate(&self.current, how, now).await,
+            Source::Local(local) => self.on_a_thread(local, rotate).await,
         }
-        let snapshot = Snapshot::of_manifest(self.store, &manifest)?;
-        Ok((manifest, snapshot))
     }
 
-    /// Takes every step that is due.
-    fn advance(&self, rules: &Rules, now: Timestamp) -> Result<(Manifest, Snapshot), KeyError> {
-        let mut manifest = self.read()?;
-        let (mut changed, mut dropped) = (false, Vec::new());
-        while let Some(step) = manifest.next(rules, now) {
-            let new = match &step {
-                Step::Begin => Some(self.make(rules.algorithm, KeyState::Active { since: now.as_secs() }, now)?),
-                Step::Prepare => Some(self.make(rules.algorithm, KeyState::Prepared { published: None }, now)?),
-                Step::Discard(kid) | Step::Forget(kid) => {
-                    dropped.push(kid.clone());
-                    None
-                }
-                Step::Activate(_) => None,
-            };
-            manifest.take(&step, new, rules, now);
-            changed = true;
-        }
-        // Nothing is destroyed before what replaces it was written, and read back.
-        if changed {
-            self.write(&manifest)?;
-            manifest = self.read()?;
-        }
-        let snapshot = Snapshot::of_manifest(self.store, &manifest)?;
-        self.destroy_unneeded(&manifest, &dropped)?;
-        Ok((manifest, snapshot))
-    }
-
-    fn rotate(&self, how: Rotation, rules: &Rules, now: Timestamp) -> Result<KeyInfo, KeyError> {
-        let mut manifest = self.read()?;
-        if manifest.active().is_none() {
-            // Nothing to replace: the first key is the new one.
-            manifest = self.advance(rules, now)?.0;
-        }
-        let next = match (how, manifest.prepared()) {
-            (Rotation::Ahead, Some(prepared)) => return Ok(prepared.info()),
-            (Rotation::Ahead, None) => self.make(rules.algorithm, KeyState::Prepared { published: None }, now)?,
-            (Rotation::Immediately, _) => self.make(rules.algorithm, KeyState::Active { since: now.as_secs() }, now)?,
-        };
-        let info = next.info();
-        match how {
-            Rotation::Ahead => manifest.keys.push(next),
-            Rotation::Immediately => manifest.replace_all(next, rules, now),
-        }
-        self.write(&manifest)?;
-        self.destroy_unneeded(&manifest, &[])?;
-        Ok(info)
+    async fn on_a_thread<T: Send + 'static>(
+        &self,
+        keys: &Arc<Mutex<LocalKeys>>,
+        work: impl FnOnce(&mut LocalKeys, &ArcSwap<Snapshot>) -> Result<T, KeyError> + Send + 'static,
+    ) -> Result<T, KeyError> {
+        let (keys, current) = (Arc::clone(keys), Arc::clone(&self.current));
+        let work = move || work(&mut keys.lock().unwrap_or_else(PoisonError::into_inner), &current);
+        tokio::task::spawn_blocking(work).await.map_err(|_| KeyError::CutOff)?
     }
 }

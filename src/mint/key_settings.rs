@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::manifest::KeyState;
+use super::MAX_LIFETIME;
+use super::key_error::KeyError;
+use super::manifest::{KeyState, Rules};
 use crate::clock::Timestamp;
 use crate::jose::Algorithm;
 
@@ -31,6 +33,15 @@ pub enum KeySource {
         /// The age at which a key is replaced; `None` for only by command. Default 30 days.
         rotate_every: Option<Duration>,
     },
+    /// Made, kept and rotated in the database, by one of the replicas that share it.
+    Database {
+        /// The data directory, whose keys are moved into the database if it has any.
+        data_dir: PathBuf,
+        /// As above.
+        algorithm: Algorithm,
+        /// As above.
+        rotate_every: Option<Duration>,
+    },
     /// The operator's files (PKCS#8 PEM, not open to others): the first signs, all are published. Read again when they
     /// change; publishing ahead of use is then the operator's to do.
     Files(Vec<PathBuf>),
@@ -48,6 +59,23 @@ impl KeySettings {
     #[must_use]
     pub fn new(source: KeySource) -> Self {
         Self { source, publish_ahead: Duration::from_secs(60 * 60), leeway: Duration::from_secs(60) }
+    }
+}
+
+impl KeySettings {
+    /// What the state machine waits for.
+    pub(super) fn rules(&self) -> Result<Rules, KeyError> {
+        let (KeySource::Managed { algorithm, rotate_every, .. } | KeySource::Database { algorithm, rotate_every, .. }) =
+            &self.source
+        else {
+            return Err(KeyError::OperatorFiles);
+        };
+        Ok(Rules {
+            algorithm: *algorithm,
+            rotate_every: *rotate_every,
+            publish_ahead: self.publish_ahead,
+            overlap: MAX_LIFETIME + self.leeway,
+        })
     }
 }
 

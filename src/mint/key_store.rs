@@ -9,54 +9,22 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 use super::MEDIA_TYPE;
+use super::changes::Change;
+use super::key_error::KeyError;
 use super::key_settings::KeyInfo;
-use super::manifest::{Entry, KeyState, Manifest};
-use crate::clock::Timestamp;
-use crate::jose::{Algorithm, SigningError, SigningKey};
+use super::manifest::{Entry, Manifest};
+use crate::jose::SigningKey;
 use crate::state::{DirLock, PrivateDir, StateError};
 
 const MANIFEST: &str = "manifest.json";
+/// Stands in a directory whose keys went to the database.
+const MOVED: &str = "moved";
 const MAX_MANIFEST_BYTES: usize = 1024 * 1024;
 pub(super) const MAX_PEM_BYTES: usize = 16 * 1024;
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Why keys cannot be read, made or kept. Never quotes one.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyError {
-    /// The directory or a file in it.
-    #[error(transparent)]
-    State(#[from] StateError),
-    /// A key could not be made or read.
-    #[error("signing key `{name}`: {error}")]
-    Key {
-        /// The file.
-        name: String,
-        /// Why.
-        error: SigningError,
-    },
-    /// The manifest names a key whose private half is gone.
-    #[error("`{0}` is named by manifest.json and missing; restore it from a backup, or rotate immediately")]
-    Missing(String),
-    /// Key files, and no manifest.
-    #[error("`{0}` holds keys and no manifest.json; restore it from a backup, or move the keys away to start afresh")]
-    NoManifest(String),
-    /// A file that does not hold the key it is named after.
-    #[error("`{0}` holds another key than its name says")]
-    Swapped(String),
-    /// The keys are the operator's files.
-    #[error("the signing keys are files of the operator's (`signing_key_files`): replace those to rotate")]
-    OperatorFiles,
-    /// No file at all.
-    #[error("`signing_key_files` names no file")]
-    NoFiles,
-    /// Two files hold the same key.
-    #[error("`{0}` holds a key that another file holds too")]
-    Twice(String),
-    /// What we would publish is not what we would accept.
-    #[error("the key set to be published does not read back")]
-    Published,
-}
 
 /// What the manifest file looked like; another look differs once anybody replaced it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,14 +58,18 @@ impl KeyStore {
         Ok(Self { dir: PrivateDir::open(&data_dir.join("keys"))? })
     }
 
+    /// The directory, if it is there.
+    pub(super) fn find(data_dir: &Path) -> Result<Option<Self>, KeyError> {
+        let path = data_dir.join("keys");
+        let there = path.try_exists().map_err(|source| StateError::Io { doing: "look at", path, source })?;
+        there.then(|| Self::open(data_dir)).transpose()
+    }
+
     /// The keys in `data_dir`, without making anything there.
     pub(super) fn look(data_dir: &Path) -> Result<Vec<KeyInfo>, KeyError> {
-        let path = data_dir.join("keys");
-        if !path.try_exists().map_err(|source| StateError::Io { doing: "look at", path: path.clone(), source })? {
-            return Ok(Vec::new());
-        }
-        let store = Self::open(data_dir)?;
+        let Some(store) = Self::find(data_dir)? else { return Ok(Vec::new()) };
         match store.fingerprint() {
+            None if store.is_moved() => Err(store.moved()),
             Some(_) => Ok(store.manifest()?.keys.iter().map(Entry::info).collect()),
             None => Ok(Vec::new()),
         }
@@ -112,7 +84,11 @@ impl KeyStore {
     }
 
     /// The manifest; an empty one is written before the first key, so that a lost one is told from a first start.
-    fn manifest(&self) -> Result<Manifest, KeyError> {
+    pub(super) fn manifest(&self) -> Result<Manifest, KeyError> {
+        if self.is_moved() {
+            // Others may have rotated them there: to sign with these again, or with new ones, would fail verifications.
+            return Err(self.moved());
+        }
         match self.dir.read(MANIFEST, MAX_MANIFEST_BYTES)? {
             Some(text) => Manifest::parse(&text)
                 .map_err(|what| StateError::Damaged { path: self.dir.join(MANIFEST), what }.into()),
@@ -125,6 +101,36 @@ impl KeyStore {
                 Ok(manifest)
             }
         }
+    }
+
+    pub(super) fn is_moved(&self) -> bool {
+        self.dir.join(MOVED).exists()
+    }
+
+    /// Marks the directory as one whose keys are in the database, and destroys what is left of them here.
+    pub(super) fn mark_moved(&self) -> Result<(), KeyError> {
+        let _lock = self.lock()?;
+        self.dir.write(MOVED, b"The signing keys of this directory were moved into the database.\n")?;
+        self.clear()
+    }
+
+    /// Destroys what is left of keys that were moved.
+    pub(super) fn clear(&self) -> Result<(), KeyError> {
+        for name in self.dir.names()?.iter().filter(|name| name.ends_with(".pem") || *name == MANIFEST) {
+            self.dir.remove(name)?;
+        }
+        Ok(())
+    }
+
+    fn moved(&self) -> KeyError {
+        KeyError::Moved(self.dir.path().display().to_string())
+    }
+
+    /// A private half that was read before.
+    pub(super) fn pem(&self, entry: &Entry) -> Result<Zeroizing<String>, KeyError> {
+        let pem = self.dir.read(&pem_name(&entry.kid), MAX_PEM_BYTES)?;
+        let pem = pem.ok_or_else(|| KeyError::Missing(entry.kid.to_string()))?;
+        Ok(Zeroizing::new(std::str::from_utf8(&pem).unwrap_or_default().to_owned()))
     }
 
     /// Reads a private half, and checks that it is the key it is named after.
@@ -147,19 +153,12 @@ impl Locked<'_> {
         self.store.manifest()
     }
 
-    /// Makes a key; its private half is on the disk when this returns.
-    pub(super) fn make(&self, algorithm: Algorithm, state: KeyState, now: Timestamp) -> Result<Entry, KeyError> {
-        let fault = |error| KeyError::Key { name: "new".to_owned(), error };
-        let pem = SigningKey::generate(algorithm).map_err(fault)?;
-        let key = SigningKey::from_pem(algorithm, &pem, MEDIA_TYPE).map_err(fault)?;
-        self.store.dir.write(&pem_name(key.key_id()), pem.as_bytes())?;
-        Ok(Entry {
-            kid: Box::from(key.key_id()),
-            algorithm,
-            created: now.as_secs(),
-            state,
-            public: key.public_jwk().clone(),
-        })
+    /// Makes a change happen but for what it ends: private halves first, then the manifest.
+    pub(super) fn make(&self, change: &Change) -> Result<(), KeyError> {
+        for made in &change.made {
+            self.store.dir.write(&pem_name(&made.kid), made.pem.as_bytes())?;
+        }
+        self.write(&change.manifest)
     }
 
     /// Writes the manifest: from here on the change has happened.

@@ -38,7 +38,7 @@ pub(super) struct Entry {
 pub enum KeyState {
     /// Published ahead of use.
     Prepared {
-        /// When a running server first published it; none has if absent.
+        /// When a running server first published it; none has if absent. Other replicas do so at most a minute later.
         published: Option<i64>,
     },
     /// Signs.
@@ -185,6 +185,30 @@ impl Manifest {
             }
         }
         self.keys.push(new);
+    }
+
+    /// Publishes the keys of `other`, whose holders signed with them until now, until the longest token that they signed has
+    /// expired; whether that is news. Those that never signed are left out.
+    pub(super) fn absorb(&mut self, other: &Self, rules: &Rules, now: Timestamp) -> bool {
+        let until = now.plus(rules.overlap + NOTICE).as_secs();
+        let before = self.keys.len();
+        for entry in &other.keys {
+            let state = match entry.state {
+                KeyState::Prepared { .. } => continue,
+                KeyState::Active { .. } => KeyState::Retiring { since: now.as_secs(), until },
+                over => over,
+            };
+            if !self.keys.iter().any(|own| own.kid == entry.kid) {
+                self.keys.push(Entry { state, ..entry.clone() });
+            }
+        }
+        self.keys.len() != before
+    }
+
+    /// Whether every key of `other` that may have signed is here.
+    pub(super) fn holds(&self, other: &Self) -> bool {
+        let mut signed = other.keys.iter().filter(|entry| !matches!(entry.state, KeyState::Prepared { .. }));
+        signed.all(|entry| self.keys.iter().any(|own| own.kid == entry.kid))
     }
 
     /// Notes that the prepared key is published from now on; whether that is news.

@@ -78,6 +78,9 @@ pub enum MintError {
     /// The claims could not be written.
     #[error("the claims could not be written")]
     Claims,
+    /// Whether the key would be published for as long as the token lives is unknown.
+    #[error("the signing keys could not be read from the database for too long")]
+    StaleKeys,
     /// No `jti`.
     #[error(transparent)]
     Randomness(#[from] NoRandomness),
@@ -100,6 +103,9 @@ impl Minter {
     pub(super) fn prepare(&self, input: &MintInput<'_>) -> Result<Unsigned, MintError> {
         let lifetime = lifetime(&input.lifetime, input.now)?;
         let expires = Timestamp::from_secs(input.now.as_secs()).plus(lifetime);
+        if self.ring.reading().is_some_and(|reading| expires > reading.signs_until()) {
+            return Err(MintError::StaleKeys);
+        }
         let token_id = new_token_id()?;
         let subject = [input.issuer.as_str(), ":", input.subject].concat();
         let claims = Claims {

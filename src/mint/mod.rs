@@ -6,18 +6,24 @@
 //! revocation is stored.
 
 mod accessor;
+mod changes;
 mod claims;
 mod issue;
 mod issued;
+mod key_database;
+mod key_error;
 mod key_ring;
 mod key_settings;
 mod key_store;
 mod lifetime;
+mod local_keys;
 mod login;
 mod manifest;
 mod minter;
+mod moving;
 mod operator_keys;
 mod own;
+mod shared_keys;
 mod snapshot;
 #[cfg(test)]
 mod tests;
@@ -25,16 +31,19 @@ mod tests;
 pub use accessor::AccessorClaims;
 pub use issue::{Draft, Granted, Wish};
 pub use issued::IssuedToken;
-pub use key_ring::{KeyRing, TICK_EVERY, list, rotate};
+pub use key_database::KeyDatabase;
+pub use key_error::KeyError;
+pub use key_ring::{KeyRing, TICK_EVERY};
 pub use key_settings::{KeyInfo, KeySettings, KeySource};
-pub use key_store::KeyError;
 pub use lifetime::{DEFAULT_LIFETIME, LifetimeInput, MAX_LIFETIME, MIN_LIFETIME, SubjectExpiresTooSoon, lifetime};
+pub use local_keys::{list, rotate};
 pub use login::{LOGIN_MEDIA_TYPE, LoginToken, Usage};
 pub use manifest::{KeyState, Rotation};
 #[cfg(test)]
 pub(crate) use minter::MintInput;
 pub use minter::{MAX_CLAIMS_BYTES, MintError, Minter};
 pub use own::{OwnToken, OwnTokenError, OwnTokens};
+pub use shared_keys::Reading;
 
 /// The media type of the tokens minted here (RFC 9068 section 2.1).
 pub const MEDIA_TYPE: &str = "at+jwt";

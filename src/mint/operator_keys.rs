@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::MEDIA_TYPE;
-use super::key_store::{Fingerprint, KeyError, MAX_PEM_BYTES};
+use super::key_error::KeyError;
+use super::key_store::{Fingerprint, MAX_PEM_BYTES};
 use crate::jose::{Algorithm, SigningError, SigningKey};
 use crate::state::read_private_file;
 

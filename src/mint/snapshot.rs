@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::key_error::KeyError;
 use super::key_settings::KeyInfo;
-use super::key_store::{KeyError, KeyStore};
+use super::key_store::KeyStore;
 use super::manifest::{Entry, KeyState, Manifest};
 use super::operator_keys;
 use crate::clock::Timestamp;
@@ -22,15 +23,16 @@ pub(super) struct Snapshot {
 
 impl Snapshot {
     pub(super) fn of_manifest(store: &KeyStore, manifest: &Manifest) -> Result<Self, KeyError> {
-        let mut signer = None;
-        for entry in manifest.keys.iter().filter(|entry| entry.state.needs_private()) {
-            // A prepared key is read too: that it cannot be must show now, not when it is to sign.
-            let key = store.signing_key(entry)?;
-            if matches!(entry.state, KeyState::Active { .. }) {
-                signer = Some(Arc::new(key));
-            }
-        }
-        let signer = signer.ok_or(KeyError::Published)?;
+        // A prepared key is read too: that it cannot be must show now, not when it is to sign.
+        let private = manifest.keys.iter().filter(|entry| entry.state.needs_private());
+        Self::of_keys(manifest, private.map(|entry| store.signing_key(entry)).collect::<Result<_, _>>()?)
+    }
+
+    /// Of a manifest, and of the private halves that it needs.
+    pub(super) fn of_keys(manifest: &Manifest, private: Vec<SigningKey>) -> Result<Self, KeyError> {
+        let (active, _) = manifest.active().ok_or(KeyError::Published)?;
+        let signer = private.into_iter().find(|key| key.key_id() == &*active.kid);
+        let signer = Arc::new(signer.ok_or_else(|| KeyError::Missing(active.kid.to_string()))?);
         let published = manifest.keys.iter().filter(|entry| entry.state.is_published());
         Self::new(signer, published.map(|entry| &entry.public), manifest.keys.iter().map(Entry::info).collect())
     }

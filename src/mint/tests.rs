@@ -37,14 +37,14 @@ fn bench(algorithm: Algorithm) -> Bench {
     Bench { _dir: dir, ring, pem, algorithm }
 }
 
-struct Names {
+pub(super) struct Names {
     issuer: IssuerName,
     target: TargetName,
     namespace: Namespace,
     policies: Vec<PolicyName>,
 }
 
-fn names() -> Names {
+pub(super) fn names() -> Names {
     Names {
         issuer: IssuerName::new("gitlab").unwrap(),
         target: TargetName::new("deploy/prod").unwrap(),
@@ -55,7 +55,7 @@ fn names() -> Names {
     }
 }
 
-fn input<'a>(names: &'a Names, subject: &'a str) -> MintInput<'a> {
+pub(super) fn input<'a>(names: &'a Names, subject: &'a str) -> MintInput<'a> {
     MintInput {
         issuer: &names.issuer,
         subject,

@@ -156,9 +156,10 @@ impl Postgres {
         let own = self.child.id().to_string();
         let backends = Command::new("pgrep").args(["-P", &own]).output().unwrap();
         let backends = String::from_utf8_lossy(&backends.stdout).into_owned();
-        // The parent first when it is stopped, and last when it goes on: else it would take a stopped child for a dead one.
-        let all = std::iter::once(own.as_str()).chain(backends.split_whitespace());
-        assert!(Command::new("kill").arg(signal).args(all).status().unwrap().success());
+        // The parent first when it is stopped: else it would take a stopped child for a dead one.
+        assert!(Command::new("kill").args([signal, &own]).status().unwrap().success());
+        // One that ended meanwhile is not there any more.
+        let _ = Command::new("kill").arg(signal).args(backends.split_whitespace()).stderr(Stdio::null()).status();
     }
 
     /// Ends it at once, as a crash does.

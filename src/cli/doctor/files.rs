@@ -11,7 +11,7 @@ use crate::cli::text::{count, relative};
 use crate::clock::Timestamp;
 use crate::config::Config;
 use crate::http::{Tls, TlsSettings};
-use crate::mint::{self, KeyState};
+use crate::mint::{self, KeySource, KeyState};
 
 /// How long before its end a certificate should have been replaced.
 const SOON: Duration = Duration::from_secs(14 * 86_400);
@@ -72,6 +72,9 @@ pub(super) fn data(config: &Config, now: Timestamp) -> Vec<Finding> {
 }
 
 fn signing_keys(config: &Config, now: Timestamp) -> Finding {
+    if matches!(config.keys.source, KeySource::Database { .. }) {
+        return Finding::ok("signing keys", "kept in the database; `cambio keys list` shows them");
+    }
     let keys = match mint::list(&config.keys) {
         Ok(keys) => keys,
         Err(error) => {

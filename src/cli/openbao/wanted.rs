@@ -4,9 +4,11 @@
 use std::collections::BTreeMap;
 
 use super::super::CliError;
+use crate::cli::keys::Ring;
+use crate::clock::Clock;
 use crate::config::{Config, StoreName};
 use crate::identity::Namespace;
-use crate::mint::{self, KeySource};
+use crate::mint::KeySource;
 use crate::policy::PolicySet;
 use crate::secrets::openbao::setup::NamespaceSetup;
 use crate::secrets::{KvVersion, Reach};
@@ -51,11 +53,13 @@ pub(super) fn namespaces(
 /// The algorithms that cambio signs with.
 pub(super) fn algorithms(config: &Config) -> Result<Vec<String>, CliError> {
     let configured = match &config.keys.source {
-        KeySource::Managed { algorithm, .. } => vec![algorithm.name().to_owned()],
+        KeySource::Managed { algorithm, .. } | KeySource::Database { algorithm, .. } => {
+            vec![algorithm.name().to_owned()]
+        }
         KeySource::Files(_) => vec![],
     };
     // Keys of before still sign tokens that are not over yet.
-    let kept = mint::list(&config.keys).map_err(CliError::new)?;
+    let kept = Ring::of(config, Clock::System.now())?.list()?;
     let mut all: Vec<String> =
         configured.into_iter().chain(kept.iter().map(|key| key.algorithm.name().to_owned())).collect();
     all.sort_unstable();

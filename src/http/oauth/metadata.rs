@@ -41,7 +41,14 @@ fn described(issuer: &IssuerUrl, algorithms: &[&str]) -> Value {
 }
 
 pub(super) async fn keys(State(oauth): State<OAuth>) -> Response<Body> {
-    public("application/jwk-set+json", Body::from(oauth.counter.public_jwks().to_string()))
+    let counter = &oauth.counter;
+    let mut response = public("application/jwk-set+json", Body::from(counter.public_jwks().to_string()));
+    // Less than usual where other replicas may have keys that this one has not read yet.
+    let seconds = counter.keys().max_age(counter.clock().now()).as_secs();
+    if let Ok(value) = HeaderValue::try_from(format!("public, max-age={seconds}")) {
+        response.headers_mut().insert(header::CACHE_CONTROL, value);
+    }
+    response
 }
 
 fn public(media_type: &'static str, body: Body) -> Response<Body> {

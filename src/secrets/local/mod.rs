@@ -33,7 +33,7 @@ mod writing;
 
 pub use error::LocalError;
 pub use master_key::{MAX_MASTER_KEYS, MasterKey, MasterKeyError, MasterKeyId, MasterKeys};
-pub use wrapped_keys::{WrappedKeys, names};
+pub use wrapped_keys::WrappedKeys;
 
 use super::{KvAnswer, KvError, KvMethod, KvRequest, SecretData, VersionMetadata};
 use crate::clock::Timestamp;

@@ -27,7 +27,6 @@ const LEASE: &str = "SELECT holder, until_ms FROM leases WHERE name = $1";
 /// Ours already, or long over: else nothing changes.
 const TAKE_LEASE: &str = "INSERT INTO leases (name, holder, until_ms) VALUES ($1, $2, $3) ON CONFLICT (name) DO UPDATE \
      SET holder = excluded.holder, until_ms = excluded.until_ms WHERE leases.holder = excluded.holder OR leases.until_ms < $4";
-const END_LEASE: &str = "UPDATE leases SET until_ms = 0 WHERE name = $1 AND holder = $2";
 
 impl Database {
     /// Who holds the lease; nobody ever did if none.
@@ -49,14 +48,5 @@ impl WriteTransaction {
         let query = query(TAKE_LEASE).bind(name).bind(lease.holder.as_str());
         let query = query.bind(lease.until.as_millis()).bind(over.as_millis());
         Ok(query.execute(self.connection()).await? == 1)
-    }
-
-    /// Gives the lease back, so that another need not wait for its end; nothing where `holder` has it no more.
-    ///
-    /// # Errors
-    /// [`DatabaseError`].
-    pub async fn end_lease(&mut self, name: &str, holder: &str) -> Result<(), DatabaseError> {
-        query(END_LEASE).bind(name).bind(holder).execute(self.connection()).await?;
-        Ok(())
     }
 }
