@@ -103,9 +103,7 @@ impl Minter {
     pub(super) fn prepare(&self, input: &MintInput<'_>) -> Result<Unsigned, MintError> {
         let lifetime = lifetime(&input.lifetime, input.now)?;
         let expires = Timestamp::from_secs(input.now.as_secs()).plus(lifetime);
-        if self.ring.reading().is_some_and(|reading| expires > reading.signs_until()) {
-            return Err(MintError::StaleKeys);
-        }
+        self.outlives(expires)?;
         let token_id = new_token_id()?;
         let subject = [input.issuer.as_str(), ":", input.subject].concat();
         let claims = Claims {
@@ -151,6 +149,14 @@ impl Minter {
     /// The keys.
     pub(super) fn ring(&self) -> &Arc<KeyRing> {
         &self.ring
+    }
+
+    /// Whether the key that signs now is published for as long as a token that expires then.
+    pub(super) fn outlives(&self, expires: Timestamp) -> Result<(), MintError> {
+        match self.ring.reading() {
+            Some(reading) if expires > reading.signs_until() => Err(MintError::StaleKeys),
+            _ => Ok(()),
+        }
     }
 
     /// The key that signs now.
