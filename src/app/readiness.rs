@@ -4,6 +4,8 @@ use crate::exchange::{Counter, Rules};
 use crate::http::ops::{Check, Readiness};
 use crate::state::counters::CountersStatus;
 
+/// The check of our own keys.
+const SIGNING_KEYS: &str = "signing keys";
 /// By how much the clock of the shared counters may differ from ours before that is told.
 const CLOCKS_MAY_DIFFER_MS: i64 = 1000;
 
@@ -20,7 +22,7 @@ pub(super) fn of(counter: &Counter) -> Readiness {
         limits(counter),
         own_keys(counter),
     ];
-    let keys = checks.last().is_some_and(|check| check.ok);
+    let keys = checks.iter().all(|check| check.name != SIGNING_KEYS || check.ok);
     for issuer in rules.issuers.iter() {
         let status = issuer.keys().status();
         let usable = issuer.keys().current(now).is_ok();
@@ -39,7 +41,7 @@ pub(super) fn of(counter: &Counter) -> Readiness {
 /// Whether what is published is all that other replicas sign with: unknown once the database could not be read for longer
 /// than a key is published ahead of use.
 fn own_keys(counter: &Counter) -> Check {
-    let name = "signing keys".to_owned();
+    let name = SIGNING_KEYS.to_owned();
     match counter.keys().reading() {
         None => Check { name, ok: true, detail: "kept on this machine".to_owned() },
         Some(reading) => {

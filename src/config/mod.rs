@@ -11,14 +11,14 @@ mod origin;
 mod problem;
 mod rest;
 mod secrets;
+mod signing_keys;
 mod state;
 
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use file::{AuditFile, ClientFile, ConfigFile, KeyPlace, TokensFile};
+use file::{AuditFile, ClientFile, ConfigFile};
 pub use fixed::Fixed;
 pub use footprint::Footprint;
 pub use origin::Origin;
@@ -33,7 +33,7 @@ use crate::http::oauth::Client;
 use crate::http::{ServerLimits, TlsSettings};
 use crate::identity::{IssuerUrl, TargetName};
 use crate::limits::LimitSettings;
-use crate::mint::{KeySettings, KeySource};
+use crate::mint::KeySettings;
 use crate::policy::Catalog;
 use crate::state::counters::CountersSettings;
 use crate::state::read_private_file;
@@ -146,7 +146,7 @@ impl Config {
         let data = base.join(&file.data);
         let clients =
             file.clients.into_iter().filter_map(|client| resource_server(client, base, &mut problems)).collect();
-        let keys = signing_keys(file.tokens, &data, base, &mut problems);
+        let keys = signing_keys::of(file.tokens, &data, base, &mut problems);
         let secrets = SecretsSettings::of(file.secrets, base, &mut problems);
         let logins = secrets::login_mounts(file.vault, &mut problems);
         let counters = state::counters(file.state.counters, base, &mut problems);
@@ -251,23 +251,6 @@ fn settings_below(settings: Vec<crate::trust::IssuerSettings>, base: &Path) -> V
 
 fn from_fault(fault: &IssuerFault) -> Problem {
     Problem::new(&format!("issuers.{}", fault.issuer()), fault.fault(), "")
-}
-
-fn signing_keys(tokens: TokensFile, data: &Path, base: &Path, problems: &mut Vec<Problem>) -> KeySettings {
-    if !tokens.signing_key_files.is_empty() {
-        if tokens.keys == KeyPlace::Database {
-            let fix = "remove one of them: the files are yours to give to every replica";
-            problems.push(Problem::new("tokens.keys", "`database` and `signing_key_files` exclude each other", fix));
-        }
-        let files = tokens.signing_key_files.iter().map(|file| base.join(file)).collect();
-        return KeySettings::new(KeySource::Files(files));
-    }
-    let rotate_every = Some(tokens.rotate_every.duration()).filter(|span| *span > Duration::ZERO);
-    let (data_dir, algorithm) = (data.to_owned(), tokens.algorithm);
-    KeySettings::new(match tokens.keys {
-        KeyPlace::Directory => KeySource::Managed { data_dir, algorithm, rotate_every },
-        KeyPlace::Database => KeySource::Database { data_dir, algorithm, rotate_every },
-    })
 }
 
 fn journal(audit: AuditFile, data: &Path, base: &Path) -> JournalSettings {
