@@ -54,6 +54,13 @@ impl Timestamp {
         Some(Self(moment.as_millisecond()))
     }
 
+    /// The date of HTTP headers (RFC 9110 section 5.6.7): `Sun, 06 Nov 1994 08:49:37 GMT`; `None` outside of the years 1 to 9999.
+    #[must_use]
+    pub fn to_http_date(self) -> Option<String> {
+        let moment = jiff::Timestamp::from_second(self.as_secs()).ok()?;
+        jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&moment).ok()
+    }
+
     /// This moment plus `span`. Saturates.
     #[must_use]
     pub fn plus(self, span: Duration) -> Self {

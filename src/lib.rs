@@ -11,8 +11,8 @@
 //!
 //! Modules stand in strict order and import only downwards; `tests/architecture.rs` holds it:
 //!
-//! `cli` > `app` > `config` > `telemetry` > `http` > `exchange` > `audit` > `mint` > `secrets` > `replay` > `policy` > `verify` >
-//! `trust` > `jose` > `oauth` > `state` > `identity` > `clock`
+//! `cli` > `app` > `config` > `telemetry` > `http` > `exchange` > `audit` > `mint` > `secrets` > `replay` > `limits` >
+//! `policy` > `verify` > `trust` > `jose` > `oauth` > `state` > `identity` > `clock`
 
 pub mod app;
 pub mod audit;
@@ -23,6 +23,7 @@ pub mod exchange;
 pub mod http;
 pub mod identity;
 pub mod jose;
+pub mod limits;
 pub mod mint;
 pub mod oauth;
 pub mod policy;

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Top to bottom: a module imports only what stands below it.
-const ORDER: [&str; 18] = [
+const ORDER: [&str; 19] = [
     "cli",
     "app",
     "config",
@@ -18,6 +18,7 @@ const ORDER: [&str; 18] = [
     "mint",
     "secrets",
     "replay",
+    "limits",
     "policy",
     "verify",
     "trust",

@@ -338,6 +338,8 @@ log: {level: info, format: json}
 limits: {connections: 10, connections_per_address: 5, header_timeout: 10s, shutdown_grace: 20s}
 state:
   counters: {url: 'redis://redis:6379/1', timeout: 100ms, prefix: 'cambio:', durable: true}
+http: {trusted_proxies: [10.0.0.0/8, '2001:db8::/32', 192.0.2.1]}
+rate_limits: {source: 6000 per 1m, issuer: off, subject: 10 per second, target: 5 per 1h 30m, failures: 300 per minute, replicas: 2, max_keys: 64}
 ";
 
 #[test]
@@ -347,6 +349,12 @@ fn a_configuration_with_everything_fits_both() {
 
 #[rstest]
 #[case::unknown_key("data: data", "dada: data")]
+#[case::a_proxy_that_is_none("192.0.2.1]", "proxy.example.com]")]
+#[case::a_rate_without_a_time("issuer: off", "issuer: 600")]
+#[case::a_rate_of_nothing("source: 6000 per 1m", "source: 6000 per fortnight")]
+#[case::no_replicas("replicas: 2", "replicas: 0")]
+#[case::too_few_keys("max_keys: 64", "max_keys: 63")]
+#[case::a_budget_that_is_none("subject: 10", "subjects: 10")]
 #[case::no_issuer("issuer: https://cambio.example.com\nlisten", "listen")]
 #[case::issuer_without_a_scheme("issuer: https://cambio.example.com\nlisten", "issuer: cambio.example.com\nlisten")]
 #[case::listen_without_a_port("127.0.0.1:8200", "127.0.0.1")]

@@ -42,6 +42,7 @@ impl Server {
         let config = format!(
             "issuer: http://{address}\nlisten: {address}\nops_listen: {ops}\ndata: {data}\npolicies: {policies}\n\
              verified_token_cache: {cache}\ntokens: {{algorithm: {algorithm}}}\nlog: {{level: warn}}\n\
+             rate_limits: {{source: 10000000 per second, subject: 10000000 per second, failures: 10000000 per second}}\n\
              issuers:\n  - name: gitlab\n    platform: gitlab\n    issuer: {ISSUER}\n    audiences: [{AUDIENCE}]\n    \
              replay: reusable\n    keys: {{file: {jwks}}}\n",
             data = directory.join("data").display(),

@@ -23,6 +23,7 @@ use crate::exchange::{Counter, CounterParts};
 use crate::http::oauth::{Client, Clients, OAuth};
 use crate::http::vault::Vault;
 use crate::http::{ServerLimits, Tls, TlsError};
+use crate::limits::Limiter;
 use crate::mint::{KeyError, KeyRing};
 use crate::replay::{JournalError, ReplayGuard, ReplaySettings};
 use crate::secrets::kubernetes::KubernetesFault;
@@ -159,6 +160,7 @@ impl Parts {
             issuer: config.issuer,
             mounts: Mounts::default(),
             direct: HashMap::new(),
+            limiter: Limiter::new(config.rate_limits, counters.clone()),
             counters,
             keys,
             clock,

@@ -17,6 +17,7 @@ pub(super) fn of(counter: &Counter) -> Readiness {
     let mut checks = vec![
         part("audit", audit, if audit { String::new() } else { "the journal takes no records".to_owned() }),
         policies(counter, &rules),
+        limits(counter),
     ];
     for issuer in rules.issuers.iter() {
         let status = issuer.keys().status();
@@ -41,6 +42,17 @@ fn shared(status: &CountersStatus) -> Check {
     let clock = (ahead.abs() > CLOCKS_MAY_DIFFER_MS).then(|| format!("its clock is ahead of ours by {ahead}ms"));
     let detail = [since, error, clock].into_iter().flatten().collect::<Vec<_>>().join("; ");
     Check { name: "shared counters".to_owned(), ok: status.up && status.error.is_none(), detail }
+}
+
+/// Whether replicas share their limits, where they are to: if not, each has its part of them.
+fn limits(counter: &Counter) -> Check {
+    let status = counter.limiter().status();
+    let detail = match (status.shared, status.fallen) {
+        (false, _) => "kept by this replica",
+        (true, false) => "shared by all replicas",
+        (true, true) => "not shared now: this replica keeps its part of each limit",
+    };
+    Check { name: "limits".to_owned(), ok: !status.fallen, detail: detail.to_owned() }
 }
 
 /// Which policies decide, and whether they are those that are written: if not, the ones from before still decide.

@@ -58,7 +58,7 @@ impl App {
         // What the Vault surface does not answer, the OAuth surface does.
         let surfaces = vault::router(self.vault).merge(oauth::router(self.oauth));
         let servers = vec![
-            tokio::spawn(serve(listener, surfaces, self.tls, self.limits, stopped.clone())),
+            tokio::spawn(serve(listener, surfaces, self.tls, self.limits.clone(), stopped.clone())),
             tokio::spawn(serve(ops_listener, ops, None, self.limits, stopped)),
         ];
         Ok(Running { counter: self.counter, address, ops_address, stop, servers, upkeep, reload })

@@ -19,7 +19,7 @@ use crate::identity::{DecisionId, IssuerName, PolicyName};
 use crate::jose::Sha256;
 use crate::mint::IssuedToken;
 
-/// Becomes exactly one record: by [`Self::close`], or by being dropped, which records `aborted` (a caller that hung up, a
+/// Becomes exactly one record (but for [`Self::leave_out`]): by [`Self::close`], or by being dropped, which records `aborted` (a caller that hung up, a
 /// panic). Adding a fact takes a copy within its bound; nothing here waits for a disk.
 pub struct Trail {
     journal: Arc<Journal>,
@@ -187,6 +187,12 @@ impl Trail {
             Outcome::Failed { reason, detail } => End::because("failed", reason, detail),
         };
         self.end(End { latency: Some(latency), ..end });
+    }
+
+    /// Ends the trail without a record: of one more refusal by a limit, when the last that was recorded is only a moment ago.
+    /// The next that is recorded says how many were not.
+    pub fn leave_out(mut self) {
+        self.facts = None;
     }
 
     /// The id of the decision.

@@ -10,9 +10,10 @@ use super::secrets::{SecretsFile, VaultFile};
 use super::state::StateFile;
 use crate::audit::{ClaimDetail, OnFailure};
 use crate::clock::Span;
-use crate::http::TlsSettings;
+use crate::http::{TlsSettings, TrustedProxies};
 use crate::identity::TargetName;
 use crate::jose::Algorithm;
+use crate::limits::LimitSettings;
 use crate::telemetry::LogSettings;
 use crate::trust::IssuerSettings;
 
@@ -65,6 +66,19 @@ pub(super) struct ConfigFile {
     /// What replicas share.
     #[serde(default)]
     pub(super) state: StateFile,
+    #[serde(default)]
+    pub(super) http: HttpFile,
+    /// How much of what one caller may ask for.
+    #[serde(default)]
+    pub(super) rate_limits: LimitSettings,
+}
+
+/// What stands before the listeners.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct HttpFile {
+    /// The proxies whose word counts on where a request comes from.
+    pub(super) trusted_proxies: TrustedProxies,
 }
 
 /// How our tokens are signed.

@@ -5,7 +5,7 @@
 
 use std::fmt::Debug;
 
-use super::file::{AuditFile, ConfigFile, LimitsFile, ReplayFile, TokensFile};
+use super::file::{AuditFile, ConfigFile, HttpFile, LimitsFile, ReplayFile, TokensFile};
 use super::state::StateFile;
 
 /// The keys that only a restart takes up, with their values as text. Holds no secret: the file has none.
@@ -29,6 +29,8 @@ impl Fixed {
             limits: LimitsFile { connections, connections_per_address, header_timeout, shutdown_grace },
             secrets,
             state: StateFile { counters },
+            http: HttpFile { trusted_proxies },
+            rate_limits,
             // Taken up while cambio runs.
             vault: _,
             policies: _,
@@ -36,7 +38,7 @@ impl Fixed {
             default_target: _,
             issuers: _,
         } = file;
-        let keys: [(&'static str, &dyn Debug); 23] = [
+        let keys: [(&'static str, &dyn Debug); 25] = [
             ("issuer", issuer),
             ("listen", listen),
             ("ops_listen", ops_listen),
@@ -60,6 +62,8 @@ impl Fixed {
             ("limits.shutdown_grace", shutdown_grace),
             ("secrets", secrets),
             ("state.counters", counters),
+            ("http.trusted_proxies", trusted_proxies),
+            ("rate_limits", rate_limits),
         ];
         Self(keys.into_iter().map(|(key, value)| (key, format!("{value:?}"))).collect())
     }

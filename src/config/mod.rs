@@ -30,6 +30,7 @@ use crate::exchange::LoginMounts;
 use crate::http::oauth::Client;
 use crate::http::{ServerLimits, TlsSettings};
 use crate::identity::{IssuerUrl, TargetName};
+use crate::limits::LimitSettings;
 use crate::mint::{KeySettings, KeySource};
 use crate::policy::Catalog;
 use crate::state::counters::CountersSettings;
@@ -75,6 +76,8 @@ pub struct Config {
     pub log: LogSettings,
     /// Bounds on connections.
     pub limits: ServerLimits,
+    /// How much of what one caller may ask for.
+    pub rate_limits: LimitSettings,
     /// Where secrets live.
     pub secrets: SecretsSettings,
     /// The mounts of Vault logins.
@@ -165,7 +168,9 @@ impl Config {
                 connections_per_address: file.limits.connections_per_address,
                 header_timeout: file.limits.header_timeout.duration(),
                 shutdown_grace: file.limits.shutdown_grace.duration(),
+                trusted_proxies: file.http.trusted_proxies.into(),
             },
+            rate_limits: file.rate_limits,
             origin: Origin::Text(text.to_owned(), base.to_owned()),
             places,
             footprint,

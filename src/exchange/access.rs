@@ -10,9 +10,11 @@ use std::time::{Duration, Instant};
 use super::counter::Counter;
 use super::outcome::Source;
 use super::rules::Rules;
+use super::within::{joined, within};
 use crate::audit::{AuditUnavailable, Outcome, Trail};
 use crate::clock::Timestamp;
 use crate::identity::{DecisionId, Namespace};
+use crate::limits::{Limited, Passage, State};
 use crate::mint::OwnToken;
 use crate::secrets::openbao::{Caller, Upstream, UpstreamAnswer, UpstreamError};
 use crate::secrets::{ApiCall, ApiFault, Authorized, KvAnswer, KvCall, KvError, Mount, Shape, Store, Verb, pretend};
@@ -21,6 +23,7 @@ use crate::secrets::{ApiCall, ApiFault, Authorized, KvAnswer, KvCall, KvError, M
 pub struct Access<'a> {
     counter: &'a Counter,
     trail: Trail,
+    passage: Passage,
     id: DecisionId,
     now: Timestamp,
     began: Instant,
@@ -51,6 +54,8 @@ pub struct Served {
     pub answer: ServedAnswer,
     /// Members of the body that were ignored.
     pub ignored: Vec<String>,
+    /// The budget that has the smallest part left; none where there are no limits.
+    pub budget: Option<State>,
 }
 
 /// What a store answered.
@@ -69,6 +74,8 @@ pub struct NotServed {
     pub decision: DecisionId,
     /// The class.
     pub class: NotServedClass,
+    /// As [`Served::budget`].
+    pub budget: Option<State>,
 }
 
 /// As much of a refusal as a caller may learn.
@@ -86,8 +93,10 @@ pub enum NotServedClass {
     UnsupportedPath,
     /// The path does not do that.
     UnsupportedOperation,
+    /// A budget is empty; it says which, and when to try again.
+    TooMany(State),
     /// An upstream has had enough for now. Worth another try after that time.
-    TooMany(Duration),
+    UpstreamBusy(Duration),
     /// The store can't answer now. Worth another try after that time.
     Unavailable(Duration),
     /// A fault of cambio's own, or of what is stored.
@@ -100,6 +109,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(5);
 /// Why a request stopped.
 #[derive(Debug, thiserror::Error)]
 enum Stop {
+    #[error(transparent)]
+    Limited(#[from] Limited),
     #[error("the token is not one of ours, has ended, was revoked, or its rule is gone")]
     Token,
     #[error("the path is in another namespace than the token")]
@@ -126,7 +137,7 @@ impl Counter {
         let now = self.clock().now();
         let id = self.decision_id(now);
         let trail = Trail::begin(self.journal(), id, now, source.surface, Some(source.address));
-        Access { counter: self, trail, id, now, began: Instant::now() }
+        Access { counter: self, trail, passage: Passage::from(source.address), id, now, began: Instant::now() }
     }
 }
 
@@ -139,16 +150,18 @@ impl Access<'_> {
         let reads = matches!(ask.call.verb, Verb::Read | Verb::List | Verb::Scan);
         self.trail.secret(word(ask.call.verb), &joined(ask.namespace, ask.path));
         let rules = self.counter.rules();
-        let ended = match self.counter.introspect(ask.token) {
-            Some(token) => self.steps(&rules, &token, ask).await,
-            None => Err(Stop::Token),
+        let ended = match self.counter.own_within_budgets(&mut self.passage, ask.token, self.now).await {
+            Ok(Some(token)) => self.steps(&rules, &token, ask).await,
+            Ok(None) => Err(Stop::Token),
+            Err(limited) => Err(limited.into()),
         };
+        let budget = self.passage.tightest();
         let took = self.began.elapsed();
         match ended {
             Ok((answer, ignored)) => {
                 self.counter.tally().secret(word(ask.call.verb), "served");
                 self.trail.close(Outcome::Served, took);
-                Ok(Served { decision: self.id, answer, ignored })
+                Ok(Served { decision: self.id, answer, ignored, budget })
             }
             Err(stop) => {
                 let (reason, detail, class) = (stop.code(), Some(stop.to_string()), stop.class(reads));
@@ -156,8 +169,14 @@ impl Access<'_> {
                 self.counter.tally().secret(word(ask.call.verb), if failed { "failed" } else { "denied" });
                 let outcome =
                     if failed { Outcome::Failed { reason, detail } } else { Outcome::Denied { reason, detail } };
-                self.trail.close(outcome, took);
-                Err(NotServed { decision: self.id, class })
+                match stop {
+                    Stop::Limited(limited) => match self.counter.refusal_record(&limited, self.now) {
+                        Some(outcome) => self.trail.close(outcome, took),
+                        None => self.trail.leave_out(),
+                    },
+                    _ => self.trail.close(outcome, took),
+                }
+                Err(NotServed { decision: self.id, class, budget })
             }
         }
     }
@@ -213,6 +232,7 @@ impl Stop {
     /// A stable name of the reason.
     fn code(&self) -> &'static str {
         match self {
+            Self::Limited(limited) => limited.reason(),
             Self::Token => "token_not_good",
             Self::Namespace => "namespace_not_the_tokens",
             Self::NoMount => "mount_unknown",
@@ -234,6 +254,7 @@ impl Stop {
     fn class(&self, reads: bool) -> NotServedClass {
         let refused = || if reads { NotServedClass::NotThere } else { NotServedClass::Denied };
         match self {
+            Self::Limited(limited) => NotServedClass::TooMany(limited.state),
             Self::Token => NotServedClass::Token,
             Self::Namespace | Self::NoMount | Self::NotAllowed(_) => refused(),
             Self::Api(ApiFault::Path) => NotServedClass::UnsupportedPath,
@@ -251,7 +272,7 @@ impl Stop {
             },
             Self::Upstream(error) => match error.retry_after() {
                 None => refused(),
-                Some((true, wait)) => NotServedClass::TooMany(wait.unwrap_or(RETRY_AFTER)),
+                Some((true, wait)) => NotServedClass::UpstreamBusy(wait.unwrap_or(RETRY_AFTER)),
                 Some((false, wait)) => NotServedClass::Unavailable(wait.unwrap_or(RETRY_AFTER)),
             },
             Self::Audit(_) => NotServedClass::Unavailable(RETRY_AFTER),
@@ -268,48 +289,5 @@ fn word(verb: Verb) -> &'static str {
         Verb::Write => "write",
         Verb::Patch => "patch",
         Verb::Delete => "delete",
-    }
-}
-
-fn joined(namespace: &str, path: &str) -> String {
-    if namespace.is_empty() { path.to_owned() } else { [namespace, "/", path].concat() }
-}
-
-/// The path within the token's namespace: of a request that names this namespace, beside the path, in it, or half here and
-/// half there; or that names none at all.
-fn within(own: Option<&Namespace>, named: &str, path: &str) -> Option<String> {
-    let whole = joined(named, path);
-    let Some(own) = own else { return named.is_empty().then_some(whole) };
-    match whole.strip_prefix(own.as_str()).and_then(|rest| rest.strip_prefix('/')) {
-        Some(rest) => Some(rest.to_owned()),
-        None => named.is_empty().then_some(whole),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use rstest::rstest;
-
-    #[rstest]
-    #[case(None, "", "secret/data/a", Some("secret/data/a"))]
-    #[case(None, "n", "secret/data/a", None)]
-    #[case(Some("n/m"), "", "secret/data/a", Some("secret/data/a"))]
-    #[case(Some("n/m"), "n/m", "secret/data/a", Some("secret/data/a"))]
-    #[case(Some("n/m"), "n", "m/secret/data/a", Some("secret/data/a"))]
-    #[case(Some("n/m"), "", "n/m/secret/data/a", Some("secret/data/a"))]
-    #[case(Some("n/m"), "n", "secret/data/a", None)]
-    #[case(Some("n/m"), "n/o", "secret/data/a", None)]
-    #[case(Some("n/m"), "n/mm", "secret/data/a", None)]
-    #[case(Some("n/m"), "n/m/o", "secret/data/a", Some("o/secret/data/a"))]
-    #[case(Some("n/m"), "N/M", "secret/data/a", None)]
-    fn a_token_opens_no_namespace_but_its_own(
-        #[case] own: Option<&str>,
-        #[case] named: &str,
-        #[case] path: &str,
-        #[case] expected: Option<&str>,
-    ) {
-        let own = own.map(|own| Namespace::new(own).unwrap());
-        assert_eq!(within(own.as_ref(), named, path).as_deref(), expected);
     }
 }

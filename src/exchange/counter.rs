@@ -14,6 +14,7 @@ use crate::audit::Journal;
 use crate::clock::{Clock, Timestamp};
 use crate::identity::{DecisionId, IssuerUrl, TargetName};
 use crate::jose;
+use crate::limits::Limiter;
 use crate::mint::{KeyRing, Minter, OwnTokens};
 use crate::replay::ReplayGuard;
 use crate::secrets::Mounts;
@@ -46,6 +47,8 @@ pub struct CounterParts {
     pub direct: HashMap<TargetName, Arc<OpenBaoStore>>,
     /// The counters that replicas share, if they do.
     pub counters: Option<Arc<Counters>>,
+    /// Who may ask how often.
+    pub limiter: Limiter,
 }
 
 /// The engine.
@@ -63,6 +66,7 @@ pub struct Counter {
     mounts: Mounts,
     direct: HashMap<TargetName, Arc<OpenBaoStore>>,
     counters: Option<Arc<Counters>>,
+    limiter: Limiter,
     tally: Tally,
     reloads: Reloads,
 }
@@ -71,8 +75,20 @@ impl Counter {
     /// Puts the parts together.
     #[must_use]
     pub fn new(parts: CounterParts) -> Self {
-        let CounterParts { rules, clock, keys, issuer, replay, revocations, journal, seen, mounts, direct, counters } =
-            parts;
+        let CounterParts {
+            rules,
+            clock,
+            keys,
+            issuer,
+            replay,
+            revocations,
+            journal,
+            seen,
+            mounts,
+            direct,
+            counters,
+            limiter,
+        } = parts;
         let minter = Minter::new(Arc::clone(&keys), issuer.as_str());
         let own = OwnTokens::new(Arc::clone(&keys), issuer.as_str());
         let tally = Tally::new(rules.issuers.iter().map(|issuer| issuer.name().clone()));
@@ -92,6 +108,7 @@ impl Counter {
             mounts,
             direct,
             counters,
+            limiter,
             tally,
             reloads,
         }
@@ -187,6 +204,12 @@ impl Counter {
     #[must_use]
     pub fn mounts(&self) -> &Mounts {
         &self.mounts
+    }
+
+    /// Who may ask how often.
+    #[must_use]
+    pub fn limiter(&self) -> &Limiter {
+        &self.limiter
     }
 
     /// A name for a request that decides nothing.

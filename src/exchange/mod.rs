@@ -4,6 +4,7 @@
 //! across a wait, nothing is compiled and no key is parsed.
 
 mod access;
+mod budgets;
 mod counter;
 mod logins;
 mod outcome;
@@ -13,8 +14,10 @@ mod stop;
 mod tally;
 mod tokens;
 mod walk;
+mod within;
 
 pub use access::{Access, Ask, NotServed, NotServedClass, Served, ServedAnswer};
+pub use budgets::Visit;
 pub use counter::{Counter, CounterParts};
 pub use logins::{LoginMount, LoginMounts};
 pub use outcome::{Exchanged, LoginRole, Presentation, Refused, RefusedClass, Source, Wanted};

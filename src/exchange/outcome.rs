@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::audit::Surface;
 use crate::identity::{DecisionId, IssuerName, Namespace};
+use crate::limits::State;
 use crate::mint::{Granted, IssuedToken};
 use crate::oauth::{Scope, SubjectToken};
 use crate::secrets::openbao::Login;
@@ -67,7 +68,7 @@ pub struct LoginRole {
 pub struct Source {
     /// The surface.
     pub surface: Surface,
-    /// The peer's address.
+    /// The caller's address: the peer's, or what a trusted proxy says.
     pub address: IpAddr,
 }
 
@@ -84,6 +85,8 @@ pub struct Exchanged {
     pub granted: Granted,
     /// The OpenBao token that goes to the caller in place of ours, where the target asks for it.
     pub direct: Option<Login>,
+    /// The budget that has the smallest part left; none where there are no limits.
+    pub budget: Option<State>,
 }
 
 impl Exchanged {
@@ -107,6 +110,8 @@ pub struct Refused {
     pub decision: DecisionId,
     /// The class.
     pub class: RefusedClass,
+    /// The budget that has the smallest part left; none where there are no limits.
+    pub budget: Option<State>,
 }
 
 /// As much of a refusal as a caller may learn.
@@ -120,6 +125,8 @@ pub enum RefusedClass {
     Target,
     /// The scope is not available.
     Scope,
+    /// A budget is empty; it says which, and when to try again.
+    TooMany(State),
     /// cambio cannot decide right now. Worth another try after that time.
     Unavailable(Duration),
     /// A fault of cambio's own.

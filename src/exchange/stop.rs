@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::RefusedClass;
 use crate::audit::AuditUnavailable;
+use crate::limits::Limited;
 use crate::mint::MintError;
 use crate::policy::{Denial, Reason};
 use crate::replay::ReplayError;
@@ -25,6 +26,9 @@ pub(super) enum Stop {
         /// What is wrong with it, without a word of what was sent.
         detail: String,
     },
+    /// There is no room for it in a budget.
+    #[error(transparent)]
+    Limited(#[from] Limited),
     /// The token is not good.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -79,6 +83,7 @@ impl Stop {
     pub(super) fn code(&self) -> &'static str {
         match self {
             Self::Malformed { code, .. } => code,
+            Self::Limited(limited) => limited.reason(),
             Self::Refused(refusal) => refusal.code(),
             Self::Issuer(Untrusted::UnknownIssuer) => "issuer_unknown",
             Self::Issuer(Untrusted::Ambiguous) => "issuer_ambiguous",
@@ -106,6 +111,7 @@ impl Stop {
     pub(super) fn class(&self) -> RefusedClass {
         match self {
             Self::Malformed { .. } => RefusedClass::Request,
+            Self::Limited(limited) => RefusedClass::TooMany(limited.state),
             // Unknown and forbidden look alike: whoever has any good token could list the targets otherwise.
             Self::Denied(denial) if matches!(denial.reason(), Reason::NoRuleForIssuer) => RefusedClass::Target,
             Self::Target(_) => RefusedClass::Target,

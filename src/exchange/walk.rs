@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::budgets::whole_subject;
 use super::counter::Counter;
 use super::outcome::{Exchanged, Presentation, Refused, RefusedClass, Source};
 use super::rules::Rules;
@@ -10,6 +11,7 @@ use super::stop::Stop;
 use crate::audit::{Outcome, Trail};
 use crate::clock::Timestamp;
 use crate::identity::{DecisionId, IssuerName};
+use crate::limits::Passage;
 use crate::mint::{Granted, IssuedToken, Wish};
 use crate::oauth::{Scope, ScopeToken, SubjectToken};
 use crate::policy::{Permit, Target};
@@ -21,6 +23,7 @@ use crate::verify::{ClaimsView, Refusal, SeenKey, SignedToken, UntrustedToken, V
 pub struct Walk<'a> {
     counter: &'a Counter,
     trail: Trail,
+    passage: Passage,
     id: DecisionId,
     now: Timestamp,
     began: Instant,
@@ -34,7 +37,8 @@ impl<'a> Walk<'a> {
         let now = counter.clock().now();
         let id = counter.decision_id(now);
         let trail = Trail::begin(counter.journal(), id, now, source.surface, Some(source.address));
-        Self { counter, trail, id, now, began: Instant::now(), issuer: None, claims: None }
+        let passage = Passage::from(source.address);
+        Self { counter, trail, passage, id, now, began: Instant::now(), issuer: None, claims: None }
     }
 
     /// The exchange: parse, trust, verify, decide, draft, admit, mint, record.
@@ -57,7 +61,8 @@ impl<'a> Walk<'a> {
                     self.note_claims();
                 }
                 self.trail.close(Outcome::Issued(&token), took);
-                Ok(Exchanged { decision: self.id, token, scope, granted, direct })
+                let budget = self.passage.tightest();
+                Ok(Exchanged { decision: self.id, token, scope, granted, direct, budget })
             }
             Err(stop) => Err(self.stop(&stop)),
         }
@@ -85,7 +90,11 @@ impl<'a> Walk<'a> {
         let text = rules.issuers.are_reviewed().then(|| subject_token.copy_for_review());
         let (token, new) =
             self.verified(rules, subject_token, issuer.or_else(|| rules.issuer(&wanted).cloned())).await?;
+        let subject = whole_subject(token.issuer(), token.subject());
+        self.counter.limiter().verified(&mut self.passage, &subject, self.now).await?;
         let target = rules.target(&wanted)?;
+        let limiter = self.counter.limiter();
+        limiter.counted(&mut self.passage, Some(token.issuer()), Some(target.name()), self.now).await?;
         self.reviewed(&token, text.as_deref()).await?;
         let permit = self.decided(rules, token, target)?;
         if let Some(seen) = new {
@@ -129,6 +138,7 @@ impl<'a> Walk<'a> {
         self.trail.claimed(Some(&claimed), token.key_id_hint(), seen.digest);
         let issuer = rules.issuers.find(&claimed, seen.named.as_ref())?;
         self.trusts(issuer.name());
+        self.counter.worth_verifying(&mut self.passage, issuer, &token, self.now).await?;
         let signed = signed(issuer, token, self.now).await?;
         // Fresh keys may have taken seconds to come.
         self.now = self.counter.clock().now();
@@ -186,14 +196,28 @@ impl<'a> Walk<'a> {
     }
 
     fn stop(mut self, stop: &Stop) -> Refused {
+        let from = (self.issuer.as_ref(), self.claims.is_some());
+        match self.counter.refused(&mut self.passage, from, stop, self.now) {
+            Some(limited) => self.ended(&Stop::Limited(limited)),
+            None => self.ended(stop),
+        }
+    }
+
+    fn ended(mut self, stop: &Stop) -> Refused {
         self.note_claims();
         let (reason, detail, class) = (stop.code(), Some(stop.to_string()), stop.class());
         let failed = matches!(class, RefusedClass::Unavailable(_) | RefusedClass::Fault);
         self.counter.tally().stopped(self.issuer.as_ref(), failed, reason);
         let outcome = if failed { Outcome::Failed { reason, detail } } else { Outcome::Denied { reason, detail } };
         let took = self.took();
-        self.trail.close(outcome, took);
-        Refused { decision: self.id, class }
+        match stop {
+            Stop::Limited(limited) => match self.counter.refusal_record(limited, self.now) {
+                Some(outcome) => self.trail.close(outcome, took),
+                None => self.trail.leave_out(),
+            },
+            _ => self.trail.close(outcome, took),
+        }
+        Refused { decision: self.id, class, budget: self.passage.tightest() }
     }
 
     fn note_claims(&mut self) {

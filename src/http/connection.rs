@@ -31,6 +31,7 @@ use tower_service::Service as _;
 
 use super::body::MAX_BODY_BYTES;
 use super::first_bytes::{Begun, Protocol};
+use super::forwarded::TrustedProxies;
 use super::tasks::Tasks;
 use super::tls::Tls;
 
@@ -72,6 +73,7 @@ impl Protocols {
 /// A connection that was accepted.
 pub(super) struct Connection {
     pub(super) peer: SocketAddr,
+    pub(super) proxies: Arc<TrustedProxies>,
     pub(super) router: Router,
     pub(super) protocols: Protocols,
     pub(super) tls: Option<Arc<Tls>>,
@@ -113,11 +115,13 @@ impl Connection {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Self { peer, router, protocols, stop, .. } = self;
+        let Self { peer, proxies, router, protocols, stop, .. } = self;
         let pulse = Arc::new(Pulse::default());
         let seen = Arc::clone(&pulse);
         let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
-            request.extensions_mut().insert(ConnectInfo(peer));
+            // To every surface the peer is where the request comes from; the port is that of whoever brings it.
+            let source = SocketAddr::new(proxies.source(peer.ip(), request.headers()), peer.port());
+            request.extensions_mut().insert(ConnectInfo(source));
             let (running, answer) = (Running::begin(&seen), router.clone().call(request));
             async move {
                 let answer: Result<_, Infallible> = answer.await;

@@ -4,9 +4,11 @@
 //! or denied. Every body, header and wait is bounded before anything is parsed.
 
 mod body;
+mod budget;
 mod connection;
 pub mod documents;
 mod first_bytes;
+mod forwarded;
 pub mod oauth;
 pub mod ops;
 mod places;
@@ -15,5 +17,6 @@ mod tasks;
 mod tls;
 pub mod vault;
 
+pub use forwarded::{Network, TrustedProxies};
 pub use server::{ServerLimits, serve};
 pub use tls::{Tls, TlsError, TlsSettings};

@@ -11,12 +11,13 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
 use super::connection::{Connection, Protocols};
+use super::forwarded::TrustedProxies;
 use super::places::Shares;
 use super::tasks::Tasks;
 use super::tls::Tls;
 
 /// How long and how much one connection may take.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ServerLimits {
     /// Connections at once; further ones wait in the kernel's queue.
     pub connections: usize,
@@ -27,6 +28,8 @@ pub struct ServerLimits {
     pub header_timeout: Duration,
     /// How long requests in flight may take to finish once shutdown began.
     pub shutdown_grace: Duration,
+    /// Whose word counts on where a request comes from.
+    pub trusted_proxies: Arc<TrustedProxies>,
 }
 
 impl Default for ServerLimits {
@@ -36,6 +39,7 @@ impl Default for ServerLimits {
             connections_per_address: 1024,
             header_timeout: Duration::from_secs(10),
             shutdown_grace: Duration::from_secs(20),
+            trusted_proxies: Arc::default(),
         }
     }
 }
@@ -69,8 +73,9 @@ pub async fn serve(
             continue;
         };
         let (router, protocols, tls, stop) = (router.clone(), protocols.clone(), tls.clone(), stop.clone());
+        let proxies = Arc::clone(&limits.trusted_proxies);
         tasks.spawn(async move {
-            Connection { peer, router, protocols, tls, stop }.run(stream).await;
+            Connection { peer, proxies, router, protocols, tls, stop }.run(stream).await;
             drop((place, share));
         });
     }

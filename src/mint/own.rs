@@ -107,6 +107,21 @@ impl OwnTokens {
         Ok(token)
     }
 
+    /// Whether `token` was verified before, and costs no signature now.
+    #[must_use]
+    pub fn knows(&self, token: &str) -> bool {
+        let seen = (token.len() <= MAX_TOKEN_BYTES).then(|| self.seen.get(&sha256(token.as_bytes()))).flatten();
+        seen.is_some_and(|seen| Arc::ptr_eq(&seen.keys, &self.ring.own()))
+    }
+
+    /// The `sub` that a token which nobody has verified claims, if it looks like one of ours at all.
+    #[must_use]
+    pub fn claimed_subject(token: &str) -> Option<String> {
+        let fits = token.len() <= MAX_TOKEN_BYTES;
+        let jws = fits.then(|| CompactJws::parse(Zeroizing::new(token.to_owned())).ok()).flatten()?;
+        jws.unverified_claims().get("sub").and_then(Value::as_str).map(str::to_owned)
+    }
+
     /// The token that `accessor` names, whatever became of it.
     ///
     /// # Errors

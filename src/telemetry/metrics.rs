@@ -45,6 +45,7 @@ impl Collector for Engine {
         audit(counter, &mut encoder)?;
         policies(counter, &mut encoder)?;
         shared(counter, &mut encoder)?;
+        limits(counter, &mut encoder)?;
         information(&mut encoder)
     }
 }
@@ -192,6 +193,33 @@ fn shared(counter: &Counter, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result
     let name = "cambio_shared_counters_command_duration_seconds";
     let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
     metric.encode_histogram::<NoLabelSet>(status.tally.sum.as_secs_f64(), counts.iter().sum(), &buckets, None)
+}
+
+fn limits(counter: &Counter, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let help = "Questions to budgets by name and answer";
+    let mut family = encoder.encode_descriptor("cambio_limit_checks", help, None, MetricType::Counter)?;
+    for (name, allowed, refused) in counter.limiter().tally().rows() {
+        one(&mut family, &[("limit", name), ("result", "allowed")], allowed)?;
+        one(&mut family, &[("limit", name), ("result", "refused")], refused)?;
+    }
+    let status = counter.limiter().status();
+    let counters = [
+        ("cambio_limit_evictions", "Buckets that went, with something in them, for others", status.evicted),
+        ("cambio_limit_crowded", "Questions that had no bucket of their own", status.shared_buckets),
+        ("cambio_limit_fallbacks", "Times that limits ceased to be shared", status.falls),
+    ];
+    for (name, help, count) in counters {
+        ConstCounter::new(count).encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)?;
+    }
+    let gauges = [
+        ("cambio_limit_keys", "Buckets that are kept", number(status.keys)),
+        ("cambio_limit_keys_max", "Buckets that may be kept", number(status.max_keys)),
+        ("cambio_limit_shared", "Whether limits are shared now", i64::from(status.shared && !status.fallen)),
+    ];
+    for (name, help, value) in gauges {
+        ConstGauge::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)?;
+    }
+    Ok(())
 }
 
 fn information(encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

@@ -1,11 +1,13 @@
 //! A parsed token that nobody has verified. It may be asked who claims to have issued it, and for a hint at the key.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 
-use super::Refusal;
 use super::signed::SignedToken;
+use super::{Refusal, checks};
+use crate::clock::Timestamp;
 use crate::identity::SpiffeTrustDomain;
 use crate::jose::{Algorithm, CompactJws, KeySet, Sha256, VerifyingKey};
 use crate::oauth::{DeclaredType, SubjectToken};
@@ -65,6 +67,19 @@ impl UntrustedToken {
                 .ok_or(Refusal::NoIssuer),
             _ => Err(Refusal::NoIssuer),
         }
+    }
+
+    /// The `sub` that the token claims. It says whose small budget is charged where there is little left for anybody, nothing else.
+    #[must_use]
+    pub fn claimed_subject(&self) -> Option<&str> {
+        self.jws.unverified_claims().get("sub").and_then(Value::as_str)
+    }
+
+    /// Whether the token is out of its time by what it says itself. Good for refusing early, and for nothing else.
+    #[must_use]
+    pub fn claims_to_be_over(&self, now: Timestamp, leeway: Duration) -> bool {
+        let times = checks::read_times(self.jws.unverified_claims());
+        !times.is_ok_and(|times| checks::times(&times, now, leeway).is_ok())
     }
 
     /// The `kid` that the header names, for finding a key and for the audit record.

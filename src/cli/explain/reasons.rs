@@ -21,6 +21,14 @@ type Words = Option<(&'static str, &'static str)>;
 
 fn requests(reason: &str) -> Words {
     Some(match reason {
+        "limit_source" | "limit_issuer" | "limit_subject" | "limit_target" => (
+            "a budget was empty: so many requests came from there, or for that, that this one was to come later",
+            "`detail` says which budget; does the caller keep its token until it ends? `docs/limits.md` says how to size budgets",
+        ),
+        "limit_failures" => (
+            "so many requests from there were refused that what nobody had verified was not looked at any more",
+            "look at the refusals before it: who sends what is refused? Behind a proxy, set `http.trusted_proxies`",
+        ),
         "body_unreadable" => (
             "the request's body could not be read to its end: it was cut off, too large or too slow",
             "send the form again; is a proxy in between that limits bodies or time?",

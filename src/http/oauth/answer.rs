@@ -6,11 +6,18 @@ use serde_json::json;
 
 use crate::exchange::{Exchanged, Refused, RefusedClass};
 use crate::http::body::BodyError;
+use crate::http::budget;
 use crate::identity::DecisionId;
+use crate::limits::State;
 use crate::oauth::{ErrorCode, Grant, IssuedTokenType};
 
 /// The response header that names the decision.
 const DECISION: HeaderName = HeaderName::from_static("cambio-decision");
+
+/// What is said where a budget is empty. There is no registered code for it: of those that there are, this is the one that tells a
+/// client to come again later (RFC 6749 section 4.1.2.1), and clients know it from our 503.
+const TOO_MANY: (StatusCode, ErrorCode, &str) =
+    (StatusCode::TOO_MANY_REQUESTS, ErrorCode::TemporarilyUnavailable, "too many requests; try again later");
 
 /// A token response (RFC 8693 section 2.2.1). Written by hand into one buffer: this is the hot path, and every field is
 /// of an alphabet that needs no escaping.
@@ -32,6 +39,7 @@ pub(super) fn exchanged(outcome: &Exchanged, issued_token_type: IssuedTokenType)
     body.push('}');
     let mut response = json_response(StatusCode::OK, body);
     name_decision(&mut response, outcome.decision);
+    budget::tell(&mut response, outcome.budget);
     response
 }
 
@@ -42,6 +50,7 @@ pub(super) fn refused(outcome: &Refused, grant: Grant, description: Option<&'sta
         RefusedClass::Token => (StatusCode::BAD_REQUEST, grant.token_refused(), "the token is not acceptable"),
         RefusedClass::Target => (StatusCode::BAD_REQUEST, ErrorCode::InvalidTarget, "the target is not available"),
         RefusedClass::Scope => (StatusCode::BAD_REQUEST, ErrorCode::InvalidScope, "the scope is not available"),
+        RefusedClass::TooMany(_) => TOO_MANY,
         RefusedClass::Unavailable(_) => {
             (StatusCode::SERVICE_UNAVAILABLE, ErrorCode::TemporarilyUnavailable, "try again later")
         }
@@ -90,6 +99,9 @@ fn wait_if_busy(status: StatusCode, mut response: Response<Body>) -> Response<Bo
 
 fn coded(status: StatusCode, code: ErrorCode, text: &str, outcome: &Refused) -> Response<Body> {
     let id = outcome.decision;
+    // Of garbage, when there was too much of it, nothing more is said.
+    let too_many = matches!(outcome.class, RefusedClass::TooMany(_));
+    let (status, code, text) = if too_many { TOO_MANY } else { (status, code, text) };
     let body = json!({"error": code.as_str(), "error_description": text, "decision_id": id.to_string()});
     let mut response = json_response(status, body.to_string());
     name_decision(&mut response, id);
@@ -97,6 +109,19 @@ fn coded(status: StatusCode, code: ErrorCode, text: &str, outcome: &Refused) -> 
         let seconds = HeaderValue::from(wait.as_secs().max(1));
         response.headers_mut().insert(header::RETRY_AFTER, seconds);
     }
+    budget::tell(&mut response, outcome.budget);
+    response
+}
+
+/// The answer where there is no room in a budget, outside an exchange.
+pub(super) fn too_many(state: State) -> Response<Body> {
+    let (status, code, text) = TOO_MANY;
+    told(error(status, code, text), Some(state))
+}
+
+/// An answer that tells how the caller's budget stands.
+pub(super) fn told(mut response: Response<Body>, state: Option<State>) -> Response<Body> {
+    budget::tell(&mut response, state);
     response
 }
 
@@ -129,7 +154,7 @@ mod tests {
     #[test]
     fn a_body_that_there_was_no_place_for_may_be_sent_again_soon() {
         let decision = DecisionId::new(crate::clock::Timestamp::from_secs(1_795_000_000), [7; 10]);
-        let response = unread(BodyError::Busy, &Refused { decision, class: RefusedClass::Request });
+        let response = unread(BodyError::Busy, &Refused { decision, class: RefusedClass::Request, budget: None });
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(response.headers()[header::RETRY_AFTER], "1");
         assert_eq!(response.headers()[DECISION], decision.to_string().as_str());

@@ -1,7 +1,9 @@
 //! `POST /oauth2/introspect` (RFC 7662): whether one of our tokens is good, said to resource servers only.
 
+use std::net::SocketAddr;
+
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 
@@ -11,19 +13,31 @@ use crate::identity::IssuerUrl;
 use crate::mint::OwnToken;
 use crate::oauth::{ErrorCode, Parameters};
 
-pub(super) async fn introspect(State(oauth): State<OAuth>, request: Request) -> Response<Body> {
+pub(super) async fn introspect(
+    State(oauth): State<OAuth>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Response<Body> {
     let (head, body) = request.into_parts();
     let bytes = match form::read(&head.headers, body).await {
         Ok(bytes) => bytes,
         Err(answer) => return answer,
     };
     let Ok(parameters) = Parameters::from_form(&bytes) else { return bad("a parameter is repeated") };
-    let Some(client) = oauth.clients.authenticate(&head.headers, &parameters) else { return unauthenticated() };
+    // Not by the token's worth: who proves to be a resource server is let in behind whatever address.
+    let mut visit = match oauth.counter.visit(peer.ip(), None).await {
+        Ok(visit) => visit,
+        Err(empty) => return answer::too_many(empty),
+    };
+    let Some(client) = oauth.clients.authenticate(&head.headers, &parameters) else {
+        let failed = visit.failed().map_err(answer::too_many);
+        return failed.map_or_else(|refused| refused, |()| answer::told(unauthenticated(), visit.budget()));
+    };
     let Some(token) = parameters.value("token") else { return bad("the parameter token is missing") };
     // Unknown, expired, revoked and "not for you" look the same (RFC 7662 section 2.2).
     let active = oauth.counter.introspect(token).filter(|token| client.may_see(token.target().as_str()));
     let body = active.map_or_else(|| json!({"active": false}), |token| described(&token, oauth.counter.issuer()));
-    answer::json_response(StatusCode::OK, body.to_string())
+    answer::told(answer::json_response(StatusCode::OK, body.to_string()), visit.budget())
 }
 
 /// The members of RFC 7662 section 2.2, and what a resource server decides by.

@@ -1,14 +1,20 @@
 //! `POST /oauth2/revoke` (RFC 7009): whoever holds one of our tokens may end it.
 
+use std::net::SocketAddr;
+
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderValue, Response, StatusCode, header};
 
 use super::form::{self, bad};
 use super::{OAuth, answer};
 use crate::oauth::{ErrorCode, Parameters};
 
-pub(super) async fn revoke(State(oauth): State<OAuth>, request: Request) -> Response<Body> {
+pub(super) async fn revoke(
+    State(oauth): State<OAuth>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Response<Body> {
     let (head, body) = request.into_parts();
     let bytes = match form::read(&head.headers, body).await {
         Ok(bytes) => bytes,
@@ -17,9 +23,19 @@ pub(super) async fn revoke(State(oauth): State<OAuth>, request: Request) -> Resp
     let Ok(parameters) = Parameters::from_form(&bytes) else { return bad("a parameter is repeated") };
     let Some(token) = parameters.value("token") else { return bad("the parameter token is missing") };
     // `token_type_hint` may be wrong and changes nothing (RFC 7009 section 2.1).
+    let mut visit = match oauth.counter.visit(peer.ip(), Some(token)).await {
+        Ok(visit) => visit,
+        Err(empty) => return answer::too_many(empty),
+    };
+    // What is no token of ours is charged as a failure, whatever is answered: nobody finds tokens here by trying.
+    if oauth.counter.introspect(token).is_none()
+        && let Err(empty) = visit.failed()
+    {
+        return answer::too_many(empty);
+    }
     // A token that is not ours, or no longer good, is as revoked as it can be (RFC 7009 section 2.2).
     match oauth.counter.revoke(token).await {
-        Ok(()) => answer::json_response(StatusCode::OK, String::new()),
+        Ok(()) => answer::told(answer::json_response(StatusCode::OK, String::new()), visit.budget()),
         Err(error) => {
             tracing::error!(%error, "a revocation was not recorded");
             let text = "the revocation could not be recorded; the token is still valid";

@@ -6,7 +6,9 @@ use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::{Value, json};
 
 use crate::exchange::RefusedClass;
+use crate::http::budget;
 use crate::identity::DecisionId;
+use crate::limits::State;
 
 /// The response header that names the decision.
 const DECISION: HeaderName = HeaderName::from_static("cambio-decision");
@@ -71,11 +73,13 @@ pub(super) struct Refusal {
     pub(super) decision: Option<DecisionId>,
     /// Whether it was the authentication in headers that failed (`X-Vault-Inline-Auth-Failed`).
     pub(super) inline: bool,
+    /// How the caller's budget stands.
+    pub(super) budget: Option<State>,
 }
 
 impl Refusal {
     pub(super) fn new(status: StatusCode, error: impl Into<String>) -> Self {
-        Self { status, errors: vec![error.into()], retry_after: None, decision: None, inline: false }
+        Self { status, errors: vec![error.into()], retry_after: None, decision: None, inline: false, budget: None }
     }
 
     pub(super) fn bad_request(error: impl Into<String>) -> Self {
@@ -102,6 +106,12 @@ impl Refusal {
         Self { retry_after: Some(seconds.max(1)), ..Self::new(status, error) }
     }
 
+    /// Of a request for which there is no room in a budget (OpenBao's words of its quotas).
+    pub(super) fn too_many(state: State) -> Self {
+        let refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, "request path is over its quota; try again later");
+        Self { budget: Some(state), ..refusal }
+    }
+
     /// Of an exchange: a refused login is a bad request in this protocol, and never a fault of the server's (OpenBao API,
     /// `auth/jwt/login`). The text names the decision, since clients show nothing else.
     pub(super) fn of_login(class: RefusedClass, decision: DecisionId) -> Self {
@@ -111,6 +121,7 @@ impl Refusal {
             RefusedClass::Token => Self::bad_request(text("the token is not acceptable")),
             RefusedClass::Target => Self::bad_request(text("the role is not available")),
             RefusedClass::Scope => Self::bad_request(text("the scope is not available")),
+            RefusedClass::TooMany(state) => Self::too_many(state),
             RefusedClass::Unavailable(wait) => {
                 Self::later(StatusCode::SERVICE_UNAVAILABLE, &text("try again later"), wait.as_secs())
             }
@@ -130,10 +141,17 @@ pub(super) fn refused(refusal: &Refusal) -> Response<Body> {
         let failed = HeaderName::from_static("x-vault-inline-auth-failed");
         response.headers_mut().insert(failed, HeaderValue::from_static("true"));
     }
+    budget::tell(&mut response, refusal.budget);
     match refusal.decision {
         Some(decision) => decided(response, decision),
         None => response,
     }
+}
+
+/// A response that tells how the caller's budget stands.
+pub(super) fn told(mut response: Response<Body>, state: Option<State>) -> Response<Body> {
+    budget::tell(&mut response, state);
+    response
 }
 
 /// A response that names its decision.

@@ -54,18 +54,21 @@ async fn serve(
     let ask = Ask { token: &token, namespace: &request.named, path: &request.path, call, query: &request.query };
     let access = vault.counter.access(Source { surface: Surface::Vault, address: request.peer });
     let served = access.serve(ask).await.map_err(refusal)?;
-    kv_answer::response(served)
+    let budget = served.budget;
+    let answered = kv_answer::response(served).map_err(|refusal| Refusal { budget, ..refusal })?;
+    Ok(envelope::told(answered, budget))
 }
 
 fn refusal(not_served: NotServed) -> Refusal {
-    let NotServed { decision, class } = not_served;
+    let NotServed { decision, class, budget } = not_served;
     let refusal = match class {
         NotServedClass::Token | NotServedClass::Denied => Refusal::denied(),
         NotServedClass::NotThere => Refusal::not_there(),
         NotServedClass::Request(text) => Refusal::bad_request(text),
         NotServedClass::UnsupportedPath => Refusal::unsupported_path(),
         NotServedClass::UnsupportedOperation => Refusal::unsupported_operation(),
-        NotServedClass::TooMany(wait) => {
+        NotServedClass::TooMany(state) => Refusal::too_many(state),
+        NotServedClass::UpstreamBusy(wait) => {
             Refusal::later(StatusCode::TOO_MANY_REQUESTS, "request path is over its quota", wait.as_secs())
         }
         NotServedClass::Unavailable(wait) => Refusal::later(
@@ -77,5 +80,5 @@ fn refusal(not_served: NotServed) -> Refusal {
             Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, format!("something went wrong here; decision {decision}"))
         }
     };
-    Refusal { decision: Some(decision), ..refusal }
+    Refusal { decision: Some(decision), budget, ..refusal }
 }

@@ -14,7 +14,7 @@ use crate::secrets::{KvAnswer, SecretData, SecretMetadata, Shape, VersionMetadat
 const V1_LEASE: u64 = 2_764_800;
 
 pub(super) fn response(served: Served) -> Result<Response<Body>, Refusal> {
-    let Served { decision, answer, ignored } = served;
+    let Served { decision, answer, ignored, .. } = served;
     let (answer, shape) = match answer {
         ServedAnswer::Kv(answer, shape) => (answer, shape),
         ServedAnswer::Upstream(upstream) => {

@@ -7,10 +7,10 @@ use zeroize::Zeroizing;
 
 use super::Vault;
 use super::bodies::Members;
-use super::envelope::{Envelope, Refusal};
+use super::envelope::{Envelope, Refusal, told};
 use super::request::{Place, VaultRequest};
 use crate::audit::Surface;
-use crate::exchange::{Counter, Exchanged, LoginRole, Presentation, Source, Walk, Wanted};
+use crate::exchange::{Counter, Exchanged, LoginRole, Presentation, Refused, RefusedClass, Source, Walk, Wanted};
 use crate::identity::Namespace;
 use crate::oauth::{DeclaredType, SubjectToken};
 use crate::secrets::Verb;
@@ -31,14 +31,14 @@ pub(super) async fn login(vault: &Vault, request: &VaultRequest, body: Body) -> 
     let auth = auth(&vault.counter, &exchanged);
     let mut envelope = Envelope::of(exchanged.decision, b"null");
     envelope.auth = Some(auth);
-    let Some(span) = request.wrap else { return Ok(envelope.response(StatusCode::OK)) };
+    let Some(span) = request.wrap else { return Ok(told(envelope.response(StatusCode::OK), exchanged.budget)) };
     let wrapped = vault.wrappings.wrap(envelope.text(), &request.path, span, vault.counter.clock().now());
     let info = wrapped.ok_or_else(|| {
         Refusal::later(StatusCode::SERVICE_UNAVAILABLE, "too many answers wait to be unwrapped; try again later", 5)
     })?;
     envelope.auth = None;
     envelope.wrap_info = Some(info);
-    Ok(envelope.response(StatusCode::OK))
+    Ok(told(envelope.response(StatusCode::OK), exchanged.budget))
 }
 
 /// Where a login is made.
@@ -57,7 +57,9 @@ pub(super) async fn log_in(walk: Walk<'_>, asked: Asked, mut members: Members) -
     let Asked { namespace, mount, cel } = asked;
     let wanted = Wanted::Role(LoginRole { namespace, mount, cel, role });
     let presented = Presentation { subject_token, wanted, issuer: None, scope: None, lifetime: None };
-    walk.exchange(presented).await.map_err(|refused| Refusal::of_login(refused.class, refused.decision))
+    let told =
+        |refused: Refused| Refusal { budget: refused.budget, ..Refusal::of_login(refused.class, refused.decision) };
+    walk.exchange(presented).await.map_err(told)
 }
 
 fn role_and_token(members: &mut Members) -> Result<(Option<String>, SubjectToken), Refusal> {
@@ -71,7 +73,11 @@ fn role_and_token(members: &mut Members) -> Result<(Option<String>, SubjectToken
 
 fn malformed(walk: Walk<'_>, code: &'static str, refusal: Refusal) -> Refusal {
     let refused = walk.malformed(code, refusal.errors.join("; "));
-    Refusal { decision: Some(refused.decision), ..refusal }
+    let refusal = match refused.class {
+        RefusedClass::TooMany(state) => Refusal::too_many(state),
+        _ => refusal,
+    };
+    Refusal { decision: Some(refused.decision), budget: refused.budget, ..refusal }
 }
 
 /// The `auth` of a login's answer: every member that any client looks for.

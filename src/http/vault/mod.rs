@@ -24,7 +24,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::Response;
+use axum::http::{Response, StatusCode};
 use axum::routing::any;
 
 use crate::exchange::Counter;
@@ -55,12 +55,37 @@ async fn answer(
     let answered = match VaultRequest::read(&head, peer.ip(), &vault.counter) {
         Ok(request) => match request.place.clone() {
             Place::Login { .. } => login::login(&vault, &request, body).await,
-            Place::Token(call) => token::answer(&vault, &request, call, body).await,
-            Place::System(path) => sys::answer(&vault, &request, &path, body).await,
+            Place::Token(_) | Place::System(_) => call(&vault, &request, body).await,
             Place::Secret => return kv::answer(&vault, &request, &head.headers, body).await,
             Place::Nowhere => Err(Refusal::unsupported_path()),
         },
         Err(refusal) => Err(refusal),
     };
     answered.unwrap_or_else(|refusal| envelope::refused(&refusal))
+}
+
+/// A call that leaves no record, within the budgets of where it comes from. Whoever asks whether we are well is always told.
+async fn call(vault: &Vault, request: &VaultRequest, body: Body) -> Result<Response<Body>, Refusal> {
+    let (place, token) = (request.place.clone(), request.token.as_ref().map(|token| token.as_str()));
+    if let Place::System(path) = &place
+        && matches!(path.as_str(), "health" | "seal-status")
+    {
+        return sys::answer(vault, request, path, body).await;
+    }
+    let mut visit = vault.counter.visit(request.peer, token).await.map_err(Refusal::too_many)?;
+    let answered = match place {
+        Place::Token(call) => token::answer(vault, request, call, body).await,
+        Place::System(path) => sys::answer(vault, request, &path, body).await,
+        Place::Login { .. } | Place::Secret | Place::Nowhere => Err(Refusal::unsupported_path()),
+    };
+    match answered {
+        Ok(response) => Ok(envelope::told(response, visit.budget())),
+        Err(refusal) => {
+            // Tokens that are none, wrapped answers that are not there: what somebody does who tries.
+            if matches!(refusal.status, StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN) {
+                visit.failed().map_err(Refusal::too_many)?;
+            }
+            Err(Refusal { budget: visit.budget(), ..refusal })
+        }
+    }
 }
