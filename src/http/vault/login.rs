@@ -57,8 +57,10 @@ pub(super) async fn log_in(walk: Walk<'_>, asked: Asked, mut members: Members) -
     let Asked { namespace, mount, cel } = asked;
     let wanted = Wanted::Role(LoginRole { namespace, mount, cel, role });
     let presented = Presentation { subject_token, wanted, issuer: None, scope: None, lifetime: None };
-    let told =
-        |refused: Refused| Refusal { budget: refused.budget, ..Refusal::of_login(refused.class, refused.decision) };
+    let told = |refused: Refused| Refusal {
+        budget: refused.budget.map(Box::new),
+        ..Refusal::of_login(refused.class, refused.decision)
+    };
     walk.exchange(presented).await.map_err(told)
 }
 
@@ -77,7 +79,7 @@ fn malformed(walk: Walk<'_>, code: &'static str, refusal: Refusal) -> Refusal {
         RefusedClass::TooMany(state) => Refusal::too_many(state),
         _ => refusal,
     };
-    Refusal { decision: Some(refused.decision), budget: refused.budget, ..refusal }
+    Refusal { decision: Some(refused.decision), budget: refused.budget.map(Box::new), ..refusal }
 }
 
 /// The `auth` of a login's answer: every member that any client looks for.
