@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::error::AccountRefusal;
+use super::refusal::AccountRefusal;
 use super::grants::Grants;
 use super::ids::AccountId;
 use crate::clock::Timestamp;

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::account::{Account, namespace_key};
 use super::acting::ActingAccount;
-use super::error::AccountRefusal;
+use super::refusal::AccountRefusal;
 use super::memory::Memory;
 use super::settings::AccountSettings;
 use super::token_info::TokenInfo;

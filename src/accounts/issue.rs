@@ -2,7 +2,8 @@
 
 use super::account::Account;
 use super::authenticate::Accounts;
-use super::error::{AccountError, AccountRefusal};
+use super::error::AccountError;
+use super::refusal::AccountRefusal;
 use super::ids::{AccountId, AccountTokenId};
 use super::manage::{SHORT, found, text};
 use super::token_info::TokenInfo;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::error::AccountRefusal;
+use super::refusal::AccountRefusal;
 use super::ids::{AccountId, AccountTokenId};
 use crate::clock::Timestamp;
 use crate::state::database::{AccountTokenRow, DatabaseError};

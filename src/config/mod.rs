@@ -8,6 +8,7 @@ mod file;
 mod fixed;
 mod footprint;
 mod origin;
+mod ourselves;
 mod problem;
 mod rest;
 mod secrets;
@@ -24,6 +25,7 @@ pub use footprint::Footprint;
 pub use origin::Origin;
 pub use problem::{ConfigError, Problem};
 pub use secrets::{MasterKeySource, MountSettings, SecretsSettings, StoreName};
+use ourselves::{not_ourselves, not_reserved, own_issuer};
 use zeroize::Zeroizing;
 
 use crate::accounts::AccountSettings;
@@ -38,7 +40,7 @@ use crate::policy::Catalog;
 use crate::state::counters::CountersSettings;
 use crate::state::read_private_file;
 use crate::telemetry::LogSettings;
-use crate::trust::{Fetcher, IssuerFault, Issuers, Platforms, is_reached_privately};
+use crate::trust::{Fetcher, IssuerFault, Issuers, Platforms};
 
 /// The largest configuration file that is read, in bytes.
 const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
@@ -193,46 +195,6 @@ impl Config {
     #[must_use]
     pub fn catalog(&self) -> Catalog {
         Catalog::of(&self.issuers)
-    }
-}
-
-fn own_issuer(text: &str, problems: &mut Vec<Problem>) -> Option<IssuerUrl> {
-    match IssuerUrl::new(text) {
-        Ok(issuer) if issuer.as_str().starts_with("spiffe://") => {
-            problems.push(Problem::new(
-                "issuer",
-                "must be an https URL",
-                "write the URL under which clients reach cambio",
-            ));
-            None
-        }
-        Ok(issuer) if issuer.as_str().starts_with("http://") && !is_reached_privately(issuer.as_str()) => {
-            let fix = "write https; http is for this machine and for private networks";
-            problems.push(Problem::new("issuer", "must be an https URL: tokens and keys are readable on the way", fix));
-            None
-        }
-        Ok(issuer) => Some(issuer),
-        Err(error) => {
-            problems.push(Problem::new("issuer", error, "write the URL under which clients reach cambio"));
-            None
-        }
-    }
-}
-
-/// Our own tokens must never come back as somebody's identity: rules for the two kinds of token would have to exclude
-/// each other (RFC 8725 section 3.12).
-fn not_ourselves(own: &IssuerUrl, issuers: &Issuers, problems: &mut Vec<Problem>) {
-    for issuer in issuers.iter().filter(|issuer| issuer.url() == own) {
-        let place = format!("issuers.{}.issuer", issuer.name());
-        problems.push(Problem::new(&place, "cambio must not trust its own tokens", "remove this issuer"));
-    }
-}
-
-/// Whoever could vouch under this name could mint tokens that pass for those of service accounts.
-fn not_reserved(issuers: &Issuers, problems: &mut Vec<Problem>) {
-    if let Some(issuer) = issuers.iter().find(|issuer| issuer.name().is_of_service_accounts()) {
-        let place = format!("issuers.{}.name", issuer.name());
-        problems.push(Problem::new(&place, "the name is that of cambio's own service accounts", "take another name"));
     }
 }
 
