@@ -119,9 +119,7 @@ impl Accounts {
     pub async fn identify(&self, text: &str) -> Result<Option<(TokenInfo, Account)>, AccountError> {
         let token = AccountToken::parse(text).map_err(AccountRefusal::Malformed)?;
         let found = self.database.account_token_of(token.digest(&self.key.0).bytes()).await?;
-        Ok(found
-            .map(|(token, account)| Ok::<_, AccountError>((TokenInfo::of(token)?, Account::of(account)?)))
-            .transpose()?)
+        found.map(|(token, account)| Ok((TokenInfo::of(token)?, Account::of(account)?))).transpose()
     }
 
     /// A new token with what is known about it; the text goes to the caller alone.
