@@ -3,9 +3,9 @@
 use super::account::Account;
 use super::authenticate::Accounts;
 use super::error::AccountError;
-use super::refusal::AccountRefusal;
 use super::ids::{AccountId, AccountTokenId};
 use super::manage::{SHORT, found, text};
+use super::refusal::AccountRefusal;
 use super::token_info::TokenInfo;
 use super::token_text::AccountToken;
 use crate::clock::Timestamp;
@@ -50,16 +50,30 @@ impl Accounts {
         by: &str,
         now: Timestamp,
     ) -> Result<IssuedAccountToken, AccountError> {
-        let name = text("name", new.name, SHORT)?;
         let mut transaction = self.database.write(Scope::Accounts).await?;
         let account = found(transaction.account(&account.to_string()).await?.map(Account::of).transpose()?)?;
-        let expires = self.token_end(new.expires, &account, now)?;
+        let info = self.first_of_family(&account, new, by, now)?;
         let live = transaction.live_account_tokens(&account.id.to_string(), now).await?;
         if live >= MOST_LIVE {
             return Err(AccountError::TooManyTokens(live));
         }
+        let token = self.insert(&mut transaction, &info).await?;
+        transaction.commit().await?;
+        Ok(IssuedAccountToken { token, info, account })
+    }
+
+    /// What is to be known about a new token.
+    pub(super) fn first_of_family(
+        &self,
+        account: &Account,
+        new: NewAccountToken,
+        by: &str,
+        now: Timestamp,
+    ) -> Result<TokenInfo, AccountError> {
+        let name = text("name", new.name, SHORT)?;
+        let expires = self.token_end(new.expires, account, now)?;
         let id = AccountTokenId::new(now)?;
-        let info = TokenInfo {
+        Ok(TokenInfo {
             id,
             account: account.id,
             family: id,
@@ -70,10 +84,7 @@ impl Accounts {
             used: None,
             rotated: None,
             revoked: None,
-        };
-        let token = self.insert(&mut transaction, &info).await?;
-        transaction.commit().await?;
-        Ok(IssuedAccountToken { token, info, account })
+        })
     }
 
     /// The tokens of an account, oldest first, after that one: at most `limit`, and at most 500. Those that ended long ago are
@@ -108,9 +119,7 @@ impl Accounts {
     pub async fn identify(&self, text: &str) -> Result<Option<(TokenInfo, Account)>, AccountError> {
         let token = AccountToken::parse(text).map_err(AccountRefusal::Malformed)?;
         let found = self.database.account_token_of(token.digest(&self.key.0).bytes()).await?;
-        Ok(found
-            .map(|(token, account)| Ok::<_, AccountError>((TokenInfo::of(token)?, Account::of(account)?)))
-            .transpose()?)
+        found.map(|(token, account)| Ok((TokenInfo::of(token)?, Account::of(account)?))).transpose()
     }
 
     /// A new token with what is known about it; the text goes to the caller alone.

@@ -23,6 +23,7 @@ use file::{AuditFile, ClientFile, ConfigFile};
 pub use fixed::Fixed;
 pub use footprint::Footprint;
 pub use origin::Origin;
+use ourselves::{not_ourselves, not_reserved, own_issuer};
 pub use problem::{ConfigError, Problem};
 pub use secrets::{MasterKeySource, MountSettings, SecretsSettings, StoreName};
 use ourselves::{not_ourselves, not_reserved, own_issuer};

@@ -14,13 +14,13 @@ use super::counter::Counter;
 use super::naming::{Naming, joined};
 use super::outcome::Source;
 use super::rules::Rules;
-use stop::Stop;
 use crate::audit::{Outcome, Trail};
 use crate::clock::Timestamp;
 use crate::identity::{DecisionId, Namespace};
 use crate::limits::{Passage, State};
 use crate::secrets::openbao::{Caller, OpenBaoStore, Upstream, UpstreamAnswer};
 use crate::secrets::{ApiCall, Authorized, KvAnswer, KvCall, Mount, Shape, Store, Verb, pretend};
+use stop::Stop;
 
 /// A request for a secret that has begun: it has an id and a trail, and ends as exactly one record.
 pub struct Access<'a> {

@@ -15,10 +15,9 @@ pub(super) fn meaning(reason: &str) -> Option<(&'static str, &'static str)> {
             "no service account has that token: it is of another installation, or its account was deleted",
             "was it made by this cambio, over this database and under this master key?",
         ),
-        "account_token_expired" => (
-            "the service account's token is over",
-            "make a new one; rotating in time keeps both good for a while",
-        ),
+        "account_token_expired" => {
+            ("the service account's token is over", "make a new one; rotating in time keeps both good for a while")
+        }
         "account_token_revoked" => (
             "the service account's token was revoked: by somebody, or because a rotated token of its family came back",
             "the token's `revoked_because` says which; make a new one for whoever should have it",
