@@ -96,10 +96,6 @@ impl Minter {
         Self { ring, issuer: Box::from(issuer) }
     }
 
-    /// Everything of a token but its signature. Writes nothing anywhere.
-    ///
-    /// # Errors
-    /// [`MintError`].
     /// Whether a token that ends then may be signed: a replica that has not read the shared keys lately must not.
     pub(super) fn may_sign_until(&self, expires: Timestamp) -> Result<(), MintError> {
         match self.ring.reading() {
@@ -108,6 +104,10 @@ impl Minter {
         }
     }
 
+    /// Everything of a token but its signature. Writes nothing anywhere.
+    ///
+    /// # Errors
+    /// [`MintError`].
     pub(super) fn prepare(&self, input: &MintInput<'_>) -> Result<Unsigned, MintError> {
         let lifetime = lifetime(&input.lifetime, input.now)?;
         let expires = Timestamp::from_secs(input.now.as_secs()).plus(lifetime);
