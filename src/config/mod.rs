@@ -4,6 +4,7 @@
 //! Refuses to open anything: that is `app`. The environment is read here only, and for secrets only.
 
 mod bytes;
+mod clients;
 mod file;
 mod fixed;
 mod footprint;
@@ -19,15 +20,14 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use file::{AuditFile, ClientFile, ConfigFile};
+use clients::secret_from_file;
+use file::{AuditFile, ConfigFile};
 pub use fixed::Fixed;
 pub use footprint::Footprint;
 pub use origin::Origin;
 use ourselves::{not_ourselves, not_reserved, own_issuer};
 pub use problem::{ConfigError, Problem};
 pub use secrets::{MasterKeySource, MountSettings, SecretsSettings, StoreName};
-use ourselves::{not_ourselves, not_reserved, own_issuer};
-use zeroize::Zeroizing;
 
 use crate::accounts::AccountSettings;
 use crate::audit::{JournalSettings, Sink};
@@ -39,15 +39,11 @@ use crate::limits::LimitSettings;
 use crate::mint::KeySettings;
 use crate::policy::Catalog;
 use crate::state::counters::CountersSettings;
-use crate::state::read_private_file;
 use crate::telemetry::LogSettings;
 use crate::trust::{Fetcher, IssuerFault, Issuers, Platforms};
 
 /// The largest configuration file that is read, in bytes.
 const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
-
-/// The longest secret of a resource server, in bytes.
-const MAX_SECRET_BYTES: usize = 4096;
 
 /// A checked configuration.
 pub struct Config {
@@ -147,8 +143,11 @@ impl Config {
         }
         not_reserved(&issuers, &mut problems);
         let data = base.join(&file.data);
-        let clients =
-            file.clients.into_iter().filter_map(|client| resource_server(client, base, &mut problems)).collect();
+        let clients = file
+            .clients
+            .into_iter()
+            .filter_map(|client| clients::resource_server(client, base, &mut problems))
+            .collect();
         let keys = signing_keys::of(file.tokens, &data, base, &mut problems);
         let secrets = SecretsSettings::of(file.secrets, base, &mut problems);
         let logins = secrets::login_mounts(file.vault, &mut problems);
@@ -228,44 +227,6 @@ fn journal(audit: AuditFile, data: &Path, base: &Path) -> JournalSettings {
 fn file_sink(path: PathBuf, audit: &AuditFile) -> Sink {
     let rotate_bytes = audit.rotate_at.map_or(64 * 1024 * 1024, bytes::ByteSize::bytes);
     Sink::File { path, rotate_bytes, keep: audit.keep.unwrap_or(10) }
-}
-
-fn resource_server(client: ClientFile, base: &Path, problems: &mut Vec<Problem>) -> Option<Client> {
-    let place = format!("clients.{}", client.id);
-    let secret = match &client.secret_file {
-        Some(file) => secret_from_file(&base.join(file)),
-        None => secret_from_environment(&client.id),
-    };
-    match secret {
-        Ok(secret) if secret.trim_end().len() >= 16 => {
-            Some(Client::new(client.id, secret.trim_end().as_bytes(), client.targets))
-        }
-        Ok(_) => {
-            let fix = "use at least 16 characters, e.g. from `openssl rand -base64 32`";
-            problems.push(Problem::new(&place, "the secret is too short", fix));
-            None
-        }
-        Err(error) => {
-            let fix = "give `secret_file`, or the environment variable CAMBIO_CLIENT_<ID>_SECRET";
-            problems.push(Problem::new(&place, error, fix));
-            None
-        }
-    }
-}
-
-/// A file that nobody else may read: a mode wider than 0640 is refused.
-fn secret_from_file(path: &Path) -> Result<Zeroizing<String>, String> {
-    let bytes = read_private_file(path, MAX_SECRET_BYTES, 0o640).map_err(|error| error.to_string())?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| format!("`{}` is not text", path.display()))?;
-    Ok(Zeroizing::new(text.to_owned()))
-}
-
-#[allow(clippy::disallowed_methods, reason = "secrets are what the environment is for")]
-fn secret_from_environment(id: &str) -> Result<Zeroizing<String>, String> {
-    let plain: String =
-        id.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
-    let name = format!("CAMBIO_CLIENT_{plain}_SECRET");
-    std::env::var(&name).map(Zeroizing::new).map_err(|_| format!("no secret: `{name}` is not set"))
 }
 
 #[cfg(test)]
