@@ -19,9 +19,9 @@ use tokio::runtime::Handle;
 
 pub use rules::{NewPolicies, RulesError, Told};
 pub use running::{ListenError, Running};
-pub use store::{key_database, service_accounts};
+pub use store::{existing_database, key_database, service_accounts};
 
-use crate::audit::{AuditError, Journal};
+use crate::audit::{AuditError, DecisionRetention, Journal};
 use crate::clock::Clock;
 use crate::config::{Config, SecretsSettings};
 use crate::exchange::{Counter, CounterParts};
@@ -37,7 +37,7 @@ use crate::secrets::local::LocalError;
 use crate::secrets::openbao::OpenBaoFault;
 use crate::secrets::{MountFault, Mounts};
 use crate::state::counters::Counters;
-use crate::state::database::DatabaseError;
+use crate::state::database::{Database, DatabaseError};
 use crate::state::{PrivateDir, Revocations, StateError};
 use crate::verify::VerifiedTokens;
 
@@ -52,6 +52,8 @@ pub struct App {
     pub(crate) addresses: [std::net::SocketAddr; 2],
     watched: reload::Watched,
     data: PrivateDir,
+    /// Where decisions are kept, and for how long.
+    decisions: Option<(Database, DecisionRetention)>,
 }
 
 /// What is opened by reading files.
@@ -65,6 +67,7 @@ struct Parts {
     limits: ServerLimits,
     addresses: [std::net::SocketAddr; 2],
     watched: reload::Watched,
+    decisions: Option<(Database, DecisionRetention)>,
 }
 
 /// Why a counter cannot be put together.
@@ -123,7 +126,7 @@ impl App {
         // Files are read on a thread that may wait: ten thousand policies take a moment.
         let runtime = Handle::current();
         let parts = tokio::task::spawn_blocking(move || Parts::open(config, counters, clock, &runtime));
-        let Parts { mut counter, secrets, keeping, data, clients, tls, limits, addresses, watched } =
+        let Parts { mut counter, secrets, keeping, data, clients, tls, limits, addresses, watched, decisions } =
             parts.await.map_err(|_| AppError::CutOff)??;
         let opened = secrets::open(secrets, keeping).await?;
         counter.mounts = opened.mounts;
@@ -132,7 +135,7 @@ impl App {
         let oauth = OAuth { clients: Arc::new(Clients::new(clients)), counter: Arc::clone(&counter) };
         let vault = Vault { counter: Arc::clone(&counter), wrappings: Arc::default() };
         let rest = Rest { counter: Arc::clone(&counter) };
-        Ok(Self { counter, oauth, vault, rest, tls, limits, addresses, watched, data })
+        Ok(Self { counter, oauth, vault, rest, tls, limits, addresses, watched, data, decisions })
     }
 
     /// The engine.
@@ -190,8 +193,10 @@ impl Parts {
             keys,
             clock,
         };
+        let database = keeping.as_ref().map(|keeping| keeping.database.clone());
+        let decisions = database.zip(config.decisions);
         let (clients, limits, secrets) = (config.clients, config.limits, config.secrets);
         let addresses = [config.listen, config.ops_listen];
-        Ok(Self { counter, secrets, keeping, data, clients, tls, limits, addresses, watched })
+        Ok(Self { counter, secrets, keeping, data, clients, tls, limits, addresses, watched, decisions })
     }
 }

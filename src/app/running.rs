@@ -26,6 +26,8 @@ pub struct Running {
     stop: watch::Sender<bool>,
     servers: Vec<JoinHandle<()>>,
     upkeep: Vec<JoinHandle<()>>,
+    /// Keeps decisions in the store; ends after the journal.
+    decisions: Option<JoinHandle<()>>,
     reload: Arc<Notify>,
 }
 
@@ -52,6 +54,8 @@ impl App {
             metrics: Arc::new(move || telemetry::render(&metrics)),
         });
         let mut upkeep = Vec::from(upkeep::start(&self.counter, self.tls.clone(), &stopped));
+        let keep = |(database, retention)| tokio::spawn(self.counter.journal().keep_in(database, retention));
+        let decisions = self.decisions.map(keep);
         let reload = Arc::new(Notify::new());
         let reloader = self.watched.by(Arc::clone(&self.counter), self.tls.clone(), self.data);
         upkeep.push(tokio::spawn(reloader.run(Arc::clone(&reload), stopped.clone())));
@@ -61,7 +65,7 @@ impl App {
             tokio::spawn(serve(listener, surfaces, self.tls, self.limits.clone(), stopped.clone())),
             tokio::spawn(serve(ops_listener, ops, None, self.limits, stopped)),
         ];
-        Ok(Running { counter: self.counter, address, ops_address, stop, servers, upkeep, reload })
+        Ok(Running { counter: self.counter, address, ops_address, stop, servers, upkeep, decisions, reload })
     }
 }
 
@@ -117,5 +121,10 @@ impl Running {
             counter.journal().shutdown();
         });
         let _ = closed.await;
+        if let Some(decisions) = self.decisions
+            && timeout(FLUSH_PATIENCE, decisions).await.is_err()
+        {
+            tracing::error!("the store takes too long; the last decisions are in the audit journal alone");
+        }
     }
 }

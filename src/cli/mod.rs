@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a command line is for")]
 
 mod agent;
+mod audit;
 mod completions;
 mod demo;
 mod doctor;
@@ -93,6 +94,7 @@ enum Command {
     OpenBao(openbao::OpenBao),
     Doctor(doctor::Doctor),
     Explain(explain::Explain),
+    Audit(audit::Audit),
     Schema(schema::Schema),
     Completions(completions::Completions),
 }
@@ -113,6 +115,7 @@ pub fn run() -> ExitCode {
         Ok(Command::OpenBao(openbao)) => openbao.run(),
         Ok(Command::Doctor(doctor)) => doctor.run(),
         Ok(Command::Explain(explain)) => explain.run(),
+        Ok(Command::Audit(audit)) => audit.run(),
         Ok(Command::Schema(schema)) => schema.run(),
         Ok(Command::Completions(completions)) => completions.run(),
         Err(error) => return misused(&error),

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use super::audit::AuditFile;
 use super::bytes::ByteSize;
 use super::rest::RestFile;
 use super::secrets::{SecretsFile, VaultFile};
 use super::state::StateFile;
 use crate::accounts::AccountSettings;
-use crate::audit::{ClaimDetail, OnFailure};
 use crate::clock::Span;
 use crate::http::{TlsSettings, TrustedProxies};
 use crate::identity::TargetName;
@@ -136,22 +136,6 @@ impl Default for ReplayFile {
     fn default() -> Self {
         Self { capacity: 1_000_000 }
     }
-}
-
-/// Where decisions are recorded.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct AuditFile {
-    /// `-` for standard output; default `<data>/audit/decisions.jsonl`.
-    pub(super) file: Option<PathBuf>,
-    /// Whether exchanges that cannot be recorded are denied, or go on and are counted.
-    pub(super) on_failure: OnFailure,
-    /// What of a token's claims is recorded: `none`, `names`, `values`.
-    pub(super) claims: ClaimDetail,
-    /// A journal file is closed and a new one begun at this size.
-    pub(super) rotate_at: Option<ByteSize>,
-    /// How many closed files are kept.
-    pub(super) keep: Option<usize>,
 }
 
 /// A resource server that may introspect.

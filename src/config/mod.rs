@@ -3,6 +3,7 @@
 //! Decides what a good configuration is, and says everything that is wrong with a bad one at once, with what to do.
 //! Refuses to open anything: that is `app`. The environment is read here only, and for secrets only.
 
+mod audit;
 mod bytes;
 mod file;
 mod fixed;
@@ -18,7 +19,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use file::{AuditFile, ClientFile, ConfigFile, KeyPlace, TokensFile};
+use file::{ClientFile, ConfigFile, KeyPlace, TokensFile};
 pub use fixed::Fixed;
 pub use footprint::Footprint;
 pub use origin::Origin;
@@ -27,7 +28,7 @@ pub use secrets::{MasterKeySource, MountSettings, SecretsSettings, StoreName};
 use zeroize::Zeroizing;
 
 use crate::accounts::AccountSettings;
-use crate::audit::{JournalSettings, Sink};
+use crate::audit::{DecisionRetention, JournalSettings};
 use crate::exchange::{LoginMounts, Tenants};
 use crate::http::oauth::Client;
 use crate::http::{ServerLimits, TlsSettings};
@@ -72,6 +73,8 @@ pub struct Config {
     pub replay_capacity: usize,
     /// The audit journal.
     pub audit: JournalSettings,
+    /// How long decisions stay in the store; none: they are not put there.
+    pub decisions: Option<DecisionRetention>,
     /// Who may introspect.
     pub clients: Vec<Client>,
     /// Logging.
@@ -151,6 +154,8 @@ impl Config {
         let logins = secrets::login_mounts(file.vault, &mut problems);
         let counters = state::counters(file.state.counters, base, &mut problems);
         let tenants = file.rest.checked(&secrets, &mut problems);
+        let decisions = file.audit.decisions.retention();
+        let audit = audit::journal(file.audit, &data, base, &mut problems);
         let (Some(issuer), true) = (issuer, problems.is_empty()) else {
             return Err(ConfigError::Problems(problems));
         };
@@ -165,7 +170,8 @@ impl Config {
             keys,
             verified_token_cache: file.verified_token_cache.bytes(),
             replay_capacity: file.replay.capacity,
-            audit: journal(file.audit, &data, base),
+            audit,
+            decisions,
             data,
             clients,
             log: file.log,
@@ -268,20 +274,6 @@ fn signing_keys(tokens: TokensFile, data: &Path, base: &Path, problems: &mut Vec
         KeyPlace::Directory => KeySource::Managed { data_dir, algorithm, rotate_every },
         KeyPlace::Database => KeySource::Database { data_dir, algorithm, rotate_every },
     })
-}
-
-fn journal(audit: AuditFile, data: &Path, base: &Path) -> JournalSettings {
-    let sink = match &audit.file {
-        Some(file) if file.as_os_str() == "-" => Sink::Stdout,
-        Some(file) => file_sink(base.join(file), &audit),
-        None => file_sink(data.join("audit").join("decisions.jsonl"), &audit),
-    };
-    JournalSettings { on_failure: audit.on_failure, claims: audit.claims, ..JournalSettings::new(sink) }
-}
-
-fn file_sink(path: PathBuf, audit: &AuditFile) -> Sink {
-    let rotate_bytes = audit.rotate_at.map_or(64 * 1024 * 1024, bytes::ByteSize::bytes);
-    Sink::File { path, rotate_bytes, keep: audit.keep.unwrap_or(10) }
 }
 
 fn resource_server(client: ClientFile, base: &Path, problems: &mut Vec<Problem>) -> Option<Client> {
