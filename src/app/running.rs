@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::{App, readiness, upkeep};
 use crate::exchange::Counter;
-use crate::http::{oauth, ops, rest, serve, vault};
+use crate::http::{admin, oauth, ops, rest, serve, vault};
 use crate::telemetry;
 
 /// How long the audit journal may take to reach its disk at the end.
@@ -60,7 +60,13 @@ impl App {
         let reloader = self.watched.by(Arc::clone(&self.counter), self.tls.clone(), self.data);
         upkeep.push(tokio::spawn(reloader.run(Arc::clone(&reload), stopped.clone())));
         // What the other surfaces do not answer, the OAuth surface does.
-        let surfaces = vault::router(self.vault).merge(rest::router(self.rest)).merge(oauth::router(self.oauth));
+        let own = admin::SelfRotation { counter: Arc::clone(&self.counter) };
+        let surfaces = vault::router(self.vault).merge(rest::router(self.rest)).merge(admin::self_rotation(own));
+        let surfaces = match self.admin {
+            Some(administration) => surfaces.merge(admin::router(administration)),
+            None => surfaces,
+        };
+        let surfaces = surfaces.merge(oauth::router(self.oauth));
         let servers = vec![
             tokio::spawn(serve(listener, surfaces, self.tls, self.limits.clone(), stopped.clone())),
             tokio::spawn(serve(ops_listener, ops, None, self.limits, stopped)),

@@ -24,6 +24,7 @@ impl Keeping {
     pub(super) fn is_needed(config: &Config) -> bool {
         let keys = matches!(config.keys.source, KeySource::Database { .. });
         keys || config.service_accounts.is_some()
+            || config.admin_target.is_some()
             || config.secrets.mounts.iter().any(|mount| mount.store == StoreName::Local)
     }
 

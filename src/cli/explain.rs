@@ -91,16 +91,7 @@ impl Explain {
             }
             return Ok(ExitCode::from(NO));
         };
-        let set = SetOfThen::find(&record, config.as_ref());
-        let masked = masked(&record, config.as_ref());
-        let rules =
-            |json: bool| if json { rules::json(&record, &set) } else { Value::from(rules::told(&record, &set)) };
-        let text = if self.json {
-            pretty(&json(&masked, &rules(true)))
-        } else {
-            told(&masked) + rules(false).as_str().unwrap_or_default()
-        };
-        print(&text)?;
+        print(&explained(&record, config.as_ref(), self.json))?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -109,6 +100,17 @@ impl Explain {
 fn in_store(config: &Config, id: DecisionId) -> Result<Option<Record>, String> {
     let found = on_database(config, async |database| Decisions::new(database).find(id).await)?;
     Ok(found.flatten().map(|decision| decision.record))
+}
+
+/// A record with what is known beyond it, for people or as JSON.
+pub(super) fn explained(record: &Record, config: Option<&Config>, as_json: bool) -> String {
+    let set = SetOfThen::find(record, config);
+    let masked = masked(record, config);
+    if as_json {
+        pretty(&json(&masked, &rules::json(record, &set)))
+    } else {
+        told(&masked) + &rules::told(record, &set)
+    }
 }
 
 /// The record, from what was asked to what was decided.

@@ -7,6 +7,7 @@
 mod agent;
 mod audit;
 mod completions;
+mod decisions;
 mod demo;
 mod doctor;
 mod environment;
@@ -22,6 +23,7 @@ mod recognised;
 mod schema;
 mod secret;
 mod serve;
+mod service_account;
 mod session;
 mod steps;
 mod text;
@@ -95,6 +97,8 @@ enum Command {
     Doctor(doctor::Doctor),
     Explain(explain::Explain),
     Audit(audit::Audit),
+    ServiceAccount(Box<service_account::ServiceAccount>),
+    Decisions(Box<decisions::Decisions>),
     Schema(schema::Schema),
     Completions(completions::Completions),
 }
@@ -116,6 +120,8 @@ pub fn run() -> ExitCode {
         Ok(Command::Doctor(doctor)) => doctor.run(),
         Ok(Command::Explain(explain)) => explain.run(),
         Ok(Command::Audit(audit)) => audit.run(),
+        Ok(Command::ServiceAccount(account)) => account.run(),
+        Ok(Command::Decisions(decisions)) => decisions.run(),
         Ok(Command::Schema(schema)) => schema.run(),
         Ok(Command::Completions(completions)) => completions.run(),
         Err(error) => return misused(&error),

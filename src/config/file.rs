@@ -68,6 +68,9 @@ pub(super) struct ConfigFile {
     /// Service accounts; none where nobody says anything and nothing else needs a database.
     #[serde(default)]
     pub(super) service_accounts: Option<AccountSettings>,
+    /// Who administers cambio; none where the administration is off.
+    #[serde(default)]
+    pub(super) admin: Option<AdminFile>,
     /// What replicas share.
     #[serde(default)]
     pub(super) state: StateFile,
@@ -79,6 +82,14 @@ pub(super) struct ConfigFile {
     /// How much of what one caller may ask for.
     #[serde(default)]
     pub(super) rate_limits: LimitSettings,
+}
+
+/// The administration.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AdminFile {
+    /// The target that a token of an administrator is for.
+    pub(super) target: TargetName,
 }
 
 /// What stands before the listeners.

@@ -30,6 +30,7 @@ impl Fixed {
             limits: LimitsFile { connections, connections_per_address, header_timeout, shutdown_grace },
             secrets,
             service_accounts,
+            admin,
             state: StateFile { counters },
             http: HttpFile { trusted_proxies },
             rate_limits,
@@ -41,7 +42,7 @@ impl Fixed {
             default_target: _,
             issuers: _,
         } = file;
-        let all: [(&'static str, &dyn Debug); 30] = [
+        let all: [(&'static str, &dyn Debug); 31] = [
             ("issuer", issuer),
             ("listen", listen),
             ("ops_listen", ops_listen),
@@ -72,6 +73,7 @@ impl Fixed {
             ("http.trusted_proxies", trusted_proxies),
             ("rate_limits", rate_limits),
             ("service_accounts", service_accounts),
+            ("admin", admin),
         ];
         Self(all.into_iter().map(|(key, value)| (key, format!("{value:?}"))).collect())
     }

@@ -89,6 +89,8 @@ pub struct Config {
     pub logins: LoginMounts,
     /// Bounds of service accounts, where the operator wants some or says so.
     pub service_accounts: Option<AccountSettings>,
+    /// The target that a token of an administrator is for; none where the administration is off.
+    pub admin_target: Option<TargetName>,
     /// The counters that replicas share, if they do.
     pub counters: Option<CountersSettings>,
     /// The projects and groups of the REST API.
@@ -178,6 +180,7 @@ impl Config {
             secrets,
             logins,
             service_accounts: file.service_accounts,
+            admin_target: file.admin.map(|admin| admin.target),
             counters,
             tenants,
             limits: ServerLimits {
