@@ -9,6 +9,7 @@ use super::refusal::AccountRefusal;
 use super::token_info::TokenInfo;
 use super::token_text::AccountToken;
 use crate::clock::Timestamp;
+use crate::jose::Sha256;
 use crate::state::database::{AccountTokenRow, Scope, WriteTransaction};
 
 /// How many tokens of an account are good at a time.
@@ -120,6 +121,44 @@ impl Accounts {
         let token = AccountToken::parse(text).map_err(AccountRefusal::Malformed)?;
         let found = self.database.account_token_of(token.digest(&self.key.0).bytes()).await?;
         found.map(|(token, account)| Ok((TokenInfo::of(token)?, Account::of(account)?))).transpose()
+    }
+
+    /// The same, by the keyed digest that the audit has in place of the token: 64 hex digits.
+    ///
+    /// # Errors
+    /// [`AccountError::Database`].
+    pub async fn identify_digest(&self, digest: &str) -> Result<Option<(TokenInfo, Account)>, AccountError> {
+        let Some(digest) = Sha256::parse(digest) else { return Ok(None) };
+        let found = self.database.account_token_of(digest.bytes()).await?;
+        Ok(found
+            .map(|(token, account)| Ok::<_, AccountError>((TokenInfo::of(token)?, Account::of(account)?)))
+            .transpose()?)
+    }
+
+    /// The same, by its id.
+    ///
+    /// # Errors
+    /// [`AccountError::Database`].
+    pub async fn identify_id(&self, id: AccountTokenId) -> Result<Option<(TokenInfo, Account)>, AccountError> {
+        let Some(row) = self.database.account_token(&id.to_string()).await? else { return Ok(None) };
+        self.identify_row(&row.digest).await
+    }
+
+    /// A token, and the keyed digest that stands for it in the audit.
+    ///
+    /// # Errors
+    /// [`AccountError::NotFound`], [`AccountError::Database`].
+    pub async fn token_digest(&self, id: AccountTokenId) -> Result<(TokenInfo, Sha256), AccountError> {
+        let row = self.database.account_token(&id.to_string()).await?.ok_or(AccountError::NotFound("token"))?;
+        let digest = Sha256::from_bytes(&row.digest).ok_or(AccountError::NotFound("token"))?;
+        Ok((TokenInfo::of(row)?, digest))
+    }
+
+    async fn identify_row(&self, digest: &[u8]) -> Result<Option<(TokenInfo, Account)>, AccountError> {
+        match Sha256::from_bytes(digest) {
+            Some(digest) => self.identify_digest(&digest.to_string()).await,
+            None => Ok(None),
+        }
     }
 
     /// A new token with what is known about it; the text goes to the caller alone.

@@ -23,6 +23,17 @@ pub(super) fn of(counter: &Counter) -> Readiness {
         own_keys(counter),
     ];
     let keys = checks.iter().all(|check| check.name != SIGNING_KEYS || check.ok);
+    let outlets = counter.journal().outlets();
+    for outlet in &outlets {
+        let detail = match (outlet.blocking, outlet.failing, outlet.counters.dropped) {
+            (true, ..) => "takes no records, and must have all: nothing is minted".to_owned(),
+            (_, true, dropped) => format!("takes no records; {dropped} dropped"),
+            (_, false, dropped) if dropped > 0 => format!("{dropped} dropped since the start"),
+            _ => String::new(),
+        };
+        checks.push(part(&format!("audit sink {}", outlet.name), !outlet.failing && !outlet.blocking, detail));
+    }
+    let audit = audit && !outlets.iter().any(|outlet| outlet.blocking);
     for issuer in rules.issuers.iter() {
         let status = issuer.keys().status();
         let usable = issuer.keys().current(now).is_ok();

@@ -6,8 +6,8 @@ use crate::clock::Timestamp;
 use crate::config::{Config, MasterKeySource, SecretsSettings, StoreName};
 use crate::mint::{KeyDatabase, KeySource};
 use crate::secrets::local::{LocalError, MasterKey, MasterKeys, WrappedKeys};
-use crate::state::PrivateDir;
-use crate::state::database::Database;
+use crate::state::database::{DATABASE_FILE, Database};
+use crate::state::{PrivateDir, StateError};
 
 /// The database, the keys that wrap in it, and the shared keys that they wrap. Cheap to clone.
 #[derive(Clone)]
@@ -24,6 +24,7 @@ impl Keeping {
     pub(super) fn is_needed(config: &Config) -> bool {
         let keys = matches!(config.keys.source, KeySource::Database { .. });
         keys || config.service_accounts.is_some()
+            || config.admin_target.is_some()
             || config.secrets.mounts.iter().any(|mount| mount.store == StoreName::Local)
     }
 
@@ -72,6 +73,20 @@ pub async fn key_database(config: &Config, now: Timestamp) -> Result<Option<KeyD
     let data = PrivateDir::open(&config.data)?;
     let keeping = Keeping::open(&config.secrets, &data, now).await?;
     Ok(Some(keeping.signing_keys(now).await?))
+}
+
+/// The database of a configuration, for a command that only reads what is there; none where there is none yet. One that is
+/// embedded is closed to everybody else while cambio runs.
+///
+/// # Errors
+/// [`AppError`].
+pub async fn existing_database(config: &Config, now: Timestamp) -> Result<Option<Database>, AppError> {
+    let file = config.data.join(DATABASE_FILE);
+    let there = file.try_exists().map_err(|source| StateError::Io { doing: "look at", path: file.clone(), source })?;
+    if !there {
+        return Ok(None);
+    }
+    Ok(Some(Database::open(&PrivateDir::open(&config.data)?, now).await?))
 }
 
 /// The service accounts of a configuration, for a command beside the server, or before there is one: the first account is made

@@ -3,6 +3,7 @@
 //! Decides what a good configuration is, and says everything that is wrong with a bad one at once, with what to do.
 //! Refuses to open anything: that is `app`. The environment is read here only, and for secrets only.
 
+mod audit;
 mod bytes;
 mod clients;
 mod file;
@@ -21,7 +22,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clients::secret_from_file;
-use file::{AuditFile, ConfigFile};
+use file::ConfigFile;
 pub use fixed::Fixed;
 pub use footprint::Footprint;
 pub use origin::Origin;
@@ -30,7 +31,7 @@ pub use problem::{ConfigError, Problem};
 pub use secrets::{MasterKeySource, MountSettings, SecretsSettings, StoreName};
 
 use crate::accounts::AccountSettings;
-use crate::audit::{JournalSettings, Sink};
+use crate::audit::{DecisionRetention, JournalSettings};
 use crate::exchange::{LoginMounts, Tenants};
 use crate::http::oauth::Client;
 use crate::http::{ServerLimits, TlsSettings};
@@ -71,6 +72,8 @@ pub struct Config {
     pub replay_capacity: usize,
     /// The audit journal.
     pub audit: JournalSettings,
+    /// How long decisions stay in the store; none: they are not put there.
+    pub decisions: Option<DecisionRetention>,
     /// Who may introspect.
     pub clients: Vec<Client>,
     /// Logging.
@@ -85,6 +88,8 @@ pub struct Config {
     pub logins: LoginMounts,
     /// Bounds of service accounts, where the operator wants some or says so.
     pub service_accounts: Option<AccountSettings>,
+    /// The target that a token of an administrator is for; none where the administration is off.
+    pub admin_target: Option<TargetName>,
     /// The counters that replicas share, if they do.
     pub counters: Option<CountersSettings>,
     /// The projects and groups of the REST API.
@@ -153,6 +158,8 @@ impl Config {
         let logins = secrets::login_mounts(file.vault, &mut problems);
         let counters = state::counters(file.state.counters, base, &mut problems);
         let tenants = file.rest.checked(&secrets, &mut problems);
+        let decisions = file.audit.decisions.retention();
+        let audit = audit::journal(file.audit, &data, base, &mut problems);
         let (Some(issuer), true) = (issuer, problems.is_empty()) else {
             return Err(ConfigError::Problems(problems));
         };
@@ -167,13 +174,15 @@ impl Config {
             keys,
             verified_token_cache: file.verified_token_cache.bytes(),
             replay_capacity: file.replay.capacity,
-            audit: journal(file.audit, &data, base),
+            audit,
+            decisions,
             data,
             clients,
             log: file.log,
             secrets,
             logins,
             service_accounts: file.service_accounts,
+            admin_target: file.admin.map(|admin| admin.target),
             counters,
             tenants,
             limits: ServerLimits {
@@ -213,20 +222,6 @@ fn settings_below(settings: Vec<crate::trust::IssuerSettings>, base: &Path) -> V
 
 fn from_fault(fault: &IssuerFault) -> Problem {
     Problem::new(&format!("issuers.{}", fault.issuer()), fault.fault(), "")
-}
-
-fn journal(audit: AuditFile, data: &Path, base: &Path) -> JournalSettings {
-    let sink = match &audit.file {
-        Some(file) if file.as_os_str() == "-" => Sink::Stdout,
-        Some(file) => file_sink(base.join(file), &audit),
-        None => file_sink(data.join("audit").join("decisions.jsonl"), &audit),
-    };
-    JournalSettings { on_failure: audit.on_failure, claims: audit.claims, ..JournalSettings::new(sink) }
-}
-
-fn file_sink(path: PathBuf, audit: &AuditFile) -> Sink {
-    let rotate_bytes = audit.rotate_at.map_or(64 * 1024 * 1024, bytes::ByteSize::bytes);
-    Sink::File { path, rotate_bytes, keep: audit.keep.unwrap_or(10) }
 }
 
 #[cfg(test)]

@@ -183,6 +183,9 @@ impl Access<'_> {
         self.trail.presented(bearer.token_id());
         self.trail.policies(bearer.policies());
         let namespace = bearer.namespace();
+        if let Some(namespace) = namespace {
+            self.trail.namespace(namespace.as_str());
+        }
         let path = ask.naming.path(namespace, ask.namespace, ask.path);
         let path = path.ok_or(if ask.naming == Naming::Unknown { Stop::Unknown } else { Stop::Namespace })?;
         let (mount, rest) = self.counter.mounts().find(namespace, &path).ok_or(Stop::NoMount)?;

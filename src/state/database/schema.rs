@@ -1,7 +1,7 @@
 //! The layout of the tables, and how an older file gets there. Forwards only: what a later cambio wrote is refused.
 
 use super::engine::{Connection, migrate, query};
-use super::{DatabaseError, account_tokens, accounts, leases, signing_keys, wrapped_keys};
+use super::{DatabaseError, account_tokens, accounts, audit_heads, decisions, leases, signing_keys, wrapped_keys};
 use crate::clock::Timestamp;
 
 /// The layout that this program writes.
@@ -15,8 +15,18 @@ pub const SCHEMA_VERSION: u32 = MIGRATIONS.len() as u32;
 /// - `data_keys.master` tells which master key wraps the row's key; `sealed` counts messages under the key.
 /// - `secrets.current_version` is 0 while a secret has only metadata; `oldest_version` is as OpenBao counts it.
 /// - `secret_versions.value` stands last: a row's other columns are read without its (up to 1 MiB of) value.
-const MIGRATIONS: [&[&str]; 2] =
-    [&[FIRST], &[wrapped_keys::TABLES, leases::TABLES, signing_keys::TABLES, accounts::TABLES, account_tokens::TABLES]];
+const MIGRATIONS: [&[&str]; 2] = [
+    &[FIRST],
+    &[
+        wrapped_keys::TABLES,
+        leases::TABLES,
+        signing_keys::TABLES,
+        accounts::TABLES,
+        account_tokens::TABLES,
+        decisions::TABLES,
+        audit_heads::TABLES,
+    ],
+];
 
 const FIRST: &str = "
     CREATE TABLE data_keys (
