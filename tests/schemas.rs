@@ -348,6 +348,8 @@ log: {level: info, format: json}
 limits: {connections: 10, connections_per_address: 5, header_timeout: 10s, shutdown_grace: 20s}
 state:
   counters: {url: 'redis://redis:6379/1', timeout: 100ms, prefix: 'cambio:', durable: true}
+  database: {url: 'postgres://cambio@db.example.com/cambio?sslmode=verify-full'}
+secrets: {master_key_file: master.key}
 rest:
   mount: secret
   folder: explicit
@@ -425,6 +427,10 @@ fn a_configuration_with_everything_fits_both() {
 #[case::counters_elsewhere("url: 'redis://", "url: 'http://")]
 #[case::counters_with_a_password("url: 'redis://redis", "url: 'redis://:hunter2@redis")]
 #[case::counters_with_a_pattern("prefix: 'cambio:'", "prefix: 'cambio*'")]
+#[case::a_database_elsewhere("url: 'postgres://", "url: 'mysql://")]
+#[case::a_database_with_a_password("cambio@db", "cambio:hunter2@db")]
+#[case::a_database_with_a_password_at_its_end("?sslmode=verify-full", "?password=hunter2")]
+#[case::unknown_key_of_a_database("{url: 'postgres", "{urls: 'x', url: 'postgres")]
 #[case::unknown_key_of_a_project("field: password", "fields: password")]
 #[case::project_without_a_name("{path: acme}", "{namespace: acme}")]
 #[case::project_with_a_number_below_zero("id: 123", "id: -1")]

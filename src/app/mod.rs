@@ -40,7 +40,7 @@ use crate::secrets::openbao::OpenBaoFault;
 use crate::secrets::{MountFault, Mounts};
 use crate::state::counters::Counters;
 use crate::state::database::{Database, DatabaseError};
-use crate::state::{PrivateDir, Revocations, StateError};
+use crate::state::{PrivateDir, RevocationError, Revocations, StateError};
 use crate::verify::VerifiedTokens;
 
 /// A counter that is put together and does not listen yet.
@@ -101,6 +101,9 @@ pub enum AppError {
     /// The database.
     #[error("the database: {0}")]
     Database(#[from] DatabaseError),
+    /// The revoked tokens.
+    #[error("revocations: {0}")]
+    Revocations(#[from] RevocationError),
     /// An OpenBao.
     #[error("secrets: {0}")]
     OpenBao(#[from] OpenBaoFault),
@@ -120,8 +123,8 @@ pub enum AppError {
 
 impl App {
     /// Opens everything that the configuration names: data directory, signing keys, policies with their cases, journals,
-    /// stores. No issuer is asked for its keys yet, and of other servers only the shared counters are looked for, for a second at
-    /// most: one that is down keeps nothing from starting.
+    /// stores. No issuer is asked for its keys yet. Of other servers the shared counters are looked for, for a second at most: one
+    /// that is down keeps nothing from starting; and a shared database is, for 15 seconds: without it nothing starts.
     ///
     /// # Errors
     /// [`AppError`]; nothing was started.
@@ -171,7 +174,8 @@ impl Parts {
         let tls = config.tls.map(Tls::open).transpose()?.map(Arc::new);
         let data = PrivateDir::open(&config.data)?;
         archive::keep(&data, &config.policies, rules.policies.digest());
-        let opening = needs_database.then(|| runtime.block_on(Keeping::open(&config.secrets, &data, now)));
+        let url = config.database.as_ref();
+        let opening = needs_database.then(|| runtime.block_on(Keeping::open(url, &config.secrets, &data, now)));
         let keeping = opening.transpose()?;
         let keys = Arc::new(match (&config.keys.source, &keeping) {
             (KeySource::Database { .. }, Some(keeping)) => {
@@ -191,10 +195,15 @@ impl Parts {
                 ReplayGuard::open(&settings, now)?
             }
         };
+        let shared = keeping.as_ref().map(|keeping| &keeping.database).filter(|database| database.is_shared());
+        let revocations = match shared {
+            Some(database) => runtime.block_on(Revocations::share(database.clone(), &data, now))?,
+            None => Revocations::open(&data, now)?,
+        };
         let counter = CounterParts {
             rules,
             replay,
-            revocations: Arc::new(Revocations::open(&data, now)?),
+            revocations: Arc::new(revocations),
             journal: Journal::open(config.audit)?,
             seen: VerifiedTokens::new(config.verified_token_cache),
             issuer: config.issuer,

@@ -2,6 +2,7 @@
 
 use crate::exchange::{Counter, Rules};
 use crate::http::ops::{Check, Readiness};
+use crate::state::SharedRevocations;
 use crate::state::counters::CountersStatus;
 
 /// The check of our own keys.
@@ -34,6 +35,7 @@ pub(super) fn of(counter: &Counter) -> Readiness {
         checks.push(part(&format!("audit sink {}", outlet.name), !outlet.failing && !outlet.blocking, detail));
     }
     let audit = audit && !outlets.iter().any(|outlet| outlet.blocking);
+    checks.extend(counter.revocations().shared(now).map(database));
     for issuer in rules.issuers.iter() {
         let status = issuer.keys().status();
         let usable = issuer.keys().current(now).is_ok();
@@ -61,6 +63,18 @@ fn own_keys(counter: &Counter) -> Check {
             Check { name, ok, detail: format!("{detail} {}", reading.read) }
         }
     }
+}
+
+/// Whether the database that replicas share answers. Not fatal: exchanges go on without it, on every replica alike.
+fn database(shared: SharedRevocations) -> Check {
+    let SharedRevocations { read, blind, error } = shared;
+    let ok = error.is_none() && !blind;
+    let detail = match (error, blind) {
+        (None, _) => format!("revocations were read at {read}"),
+        (Some(error), false) => format!("revocations were last read at {read}: {error}"),
+        (Some(error), true) => format!("no token of ours is good, revocations were last read at {read}: {error}"),
+    };
+    Check { name: "database".to_owned(), ok, detail }
 }
 
 /// Whether the counters that replicas share are there, and remember.

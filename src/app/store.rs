@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::config::{Config, MasterKeySource, SecretsSettings, StoreName};
 use crate::mint::{KeyDatabase, KeySource};
 use crate::secrets::local::{LocalError, MasterKey, MasterKeys, WrappedKeys};
-use crate::state::database::{DATABASE_FILE, Database};
+use crate::state::database::{DATABASE_FILE, Database, DatabaseUrl};
 use crate::state::{PrivateDir, StateError};
 
 /// The database, the keys that wrap in it, and the shared keys that they wrap. Cheap to clone.
@@ -23,15 +23,24 @@ impl Keeping {
     /// Whether anything of the configuration needs it.
     pub(super) fn is_needed(config: &Config) -> bool {
         let keys = matches!(config.keys.source, KeySource::Database { .. });
-        keys || config.service_accounts.is_some()
+        keys || config.database.is_some()
+            || config.service_accounts.is_some()
             || config.admin_target.is_some()
             || config.secrets.mounts.iter().any(|mount| mount.store == StoreName::Local)
     }
 
     /// Opens both. A change of the master key is carried out here for the shared keys: what was wrapped by a previous one is
     /// wrapped by the first.
-    pub(super) async fn open(settings: &SecretsSettings, data: &PrivateDir, now: Timestamp) -> Result<Self, AppError> {
-        let database = Database::open(data, now).await?;
+    pub(super) async fn open(
+        url: Option<&DatabaseUrl>,
+        settings: &SecretsSettings,
+        data: &PrivateDir,
+        now: Timestamp,
+    ) -> Result<Self, AppError> {
+        let database = match url {
+            Some(url) => Database::connect(url, now).await?,
+            None => Database::open(data, now).await?,
+        };
         let first = match &settings.master_key {
             MasterKeySource::File(path) => MasterKey::from_file(path).map_err(LocalError::from)?,
             MasterKeySource::Text(text) => MasterKey::from_text(text).map_err(LocalError::from)?,
@@ -71,7 +80,7 @@ pub async fn key_database(config: &Config, now: Timestamp) -> Result<Option<KeyD
         return Ok(None);
     }
     let data = PrivateDir::open(&config.data)?;
-    let keeping = Keeping::open(&config.secrets, &data, now).await?;
+    let keeping = Keeping::open(config.database.as_ref(), &config.secrets, &data, now).await?;
     Ok(Some(keeping.signing_keys(now).await?))
 }
 
@@ -81,6 +90,9 @@ pub async fn key_database(config: &Config, now: Timestamp) -> Result<Option<KeyD
 /// # Errors
 /// [`AppError`].
 pub async fn existing_database(config: &Config, now: Timestamp) -> Result<Option<Database>, AppError> {
+    if let Some(url) = &config.database {
+        return Ok(Some(Database::connect(url, now).await?));
+    }
     let file = config.data.join(DATABASE_FILE);
     let there = file.try_exists().map_err(|source| StateError::Io { doing: "look at", path: file.clone(), source })?;
     if !there {
@@ -96,6 +108,6 @@ pub async fn existing_database(config: &Config, now: Timestamp) -> Result<Option
 /// [`AppError`].
 pub async fn service_accounts(config: &Config, now: Timestamp) -> Result<Accounts, AppError> {
     let data = PrivateDir::open(&config.data)?;
-    let keeping = Keeping::open(&config.secrets, &data, now).await?;
+    let keeping = Keeping::open(config.database.as_ref(), &config.secrets, &data, now).await?;
     keeping.accounts(config.service_accounts.unwrap_or_default(), now).await
 }

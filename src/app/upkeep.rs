@@ -1,7 +1,7 @@
 //! What runs beside the requests: keys are fetched before they grow stale, our own are rotated, journals are synced,
 //! a new certificate is taken up. Whatever fails here is told, and tried again; nothing of it ends the server.
 //!
-//! Four loops, none of which waits for another: a disk or a database that hangs must not let the issuers' keys grow old.
+//! Five loops, none of which waits for another: a disk or a database that hangs must not let the issuers' keys grow old.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,12 +23,13 @@ pub(super) fn start(
     counter: &Arc<Counter>,
     tls: Option<Arc<Tls>>,
     stop: &watch::Receiver<bool>,
-) -> [JoinHandle<()>; 4] {
+) -> [JoinHandle<()>; 5] {
     let keys = issuers_keys(Arc::clone(counter), stop.clone());
     let files = every(EVERY, chores(counter, tls), stop.clone());
     let own = own_keys(Arc::clone(counter), stop.clone());
+    let revoked = revocations(Arc::clone(counter), stop.clone());
     let accounts = service_accounts(Arc::clone(counter), stop.clone());
-    [tokio::spawn(keys), tokio::spawn(own), tokio::spawn(accounts), tokio::spawn(files)]
+    [tokio::spawn(keys), tokio::spawn(own), tokio::spawn(accounts), tokio::spawn(files), tokio::spawn(revoked)]
 }
 
 /// When service accounts were used is written now and then, and once more at the end.
@@ -68,6 +69,30 @@ async fn own_keys(counter: Arc<Counter>, mut stop: watch::Receiver<bool>) {
 pub(super) async fn look_after_keys(counter: &Counter) {
     if let Err(error) = counter.keys().tick(counter.clock().now()).await {
         tracing::error!(%error, "signing keys could not be looked after; those in use stay in use");
+    }
+}
+
+/// What other replicas revoked is taken over. A failure is told when it begins and when it ends, not every second.
+async fn revocations(counter: Arc<Counter>, mut stop: watch::Receiver<bool>) {
+    let mut ticks = interval(EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut failing = false;
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+        match (counter.revocations().look(counter.clock().now()).await, failing) {
+            (Err(error), false) => {
+                tracing::error!(%error, "the revocations of other replicas cannot be read; those that are known stay known");
+                failing = true;
+            }
+            (Ok(()), true) => {
+                tracing::info!("the revocations of other replicas are read again");
+                failing = false;
+            }
+            (Err(_), true) | (Ok(()), false) => {}
+        }
     }
 }
 

@@ -31,7 +31,7 @@ impl Fixed {
             secrets,
             service_accounts,
             admin,
-            state: StateFile { counters },
+            state: StateFile { counters, database },
             http: HttpFile { trusted_proxies },
             rate_limits,
             // Taken up while cambio runs.
@@ -42,7 +42,7 @@ impl Fixed {
             default_target: _,
             issuers: _,
         } = file;
-        let all: [(&'static str, &dyn Debug); 31] = [
+        let all: [(&'static str, &dyn Debug); 32] = [
             ("issuer", issuer),
             ("listen", listen),
             ("ops_listen", ops_listen),
@@ -70,6 +70,7 @@ impl Fixed {
             ("limits.shutdown_grace", shutdown_grace),
             ("secrets", secrets),
             ("state.counters", counters),
+            ("state.database", database),
             ("http.trusted_proxies", trusted_proxies),
             ("rate_limits", rate_limits),
             ("service_accounts", service_accounts),

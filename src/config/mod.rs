@@ -40,6 +40,7 @@ use crate::limits::LimitSettings;
 use crate::mint::KeySettings;
 use crate::policy::Catalog;
 use crate::state::counters::CountersSettings;
+use crate::state::database::DatabaseUrl;
 use crate::telemetry::LogSettings;
 use crate::trust::{Fetcher, IssuerFault, Issuers, Platforms};
 
@@ -92,6 +93,8 @@ pub struct Config {
     pub admin_target: Option<TargetName>,
     /// The counters that replicas share, if they do.
     pub counters: Option<CountersSettings>,
+    /// The database that replicas share, if they do; else a file in the data directory.
+    pub database: Option<DatabaseUrl>,
     /// The projects and groups of the REST API.
     pub tenants: Tenants,
     /// Where all this can be read again.
@@ -157,6 +160,14 @@ impl Config {
         let secrets = SecretsSettings::of(file.secrets, base, &mut problems);
         let logins = secrets::login_mounts(file.vault, &mut problems);
         let counters = state::counters(file.state.counters, base, &mut problems);
+        let database = state::database(file.state.database, base, &mut problems);
+        if database.is_some() && matches!(secrets.master_key, MasterKeySource::DataDirectory) {
+            problems.push(Problem::new(
+                "secrets.master_key_file",
+                "is needed with a database that replicas share: all of them need the same key",
+                "make one by `openssl rand -hex 32`, and name its file, or put it into CAMBIO_MASTER_KEY, on every replica",
+            ));
+        }
         let tenants = file.rest.checked(&secrets, &mut problems);
         let decisions = file.audit.decisions.retention();
         let audit = audit::journal(file.audit, &data, base, &mut problems);
@@ -184,6 +195,7 @@ impl Config {
             service_accounts: file.service_accounts,
             admin_target: file.admin.map(|admin| admin.target),
             counters,
+            database,
             tenants,
             limits: ServerLimits {
                 connections: file.limits.connections,

@@ -9,9 +9,13 @@ use zeroize::Zeroizing;
 use super::{Problem, secret_from_file};
 use crate::clock::Span;
 use crate::state::counters::{CountersFault, CountersSettings, DEFAULT_PREFIX, DEFAULT_TIMEOUT};
+use crate::state::database::{DatabaseUrl, DatabaseUrlFault};
 
 /// The variable that holds the URL of the counters where no file does.
 const REDIS_URL: &str = "CAMBIO_REDIS_URL";
+
+/// The variable that holds the URL of the database where no file does.
+const DATABASE_URL: &str = "CAMBIO_DATABASE_URL";
 
 /// `state`.
 #[derive(Debug, Default, Deserialize)]
@@ -19,6 +23,18 @@ const REDIS_URL: &str = "CAMBIO_REDIS_URL";
 pub(super) struct StateFile {
     /// Counters that replicas share; each keeps its own where there are none.
     pub(super) counters: Option<CountersFile>,
+    /// The database that replicas share; a file in the data directory where there is none.
+    pub(super) database: Option<DatabaseFile>,
+}
+
+/// `state.database`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct DatabaseFile {
+    /// Where the PostgreSQL is, without a password.
+    url: Option<String>,
+    /// A file with that, with a password perhaps; else `CAMBIO_DATABASE_URL`.
+    url_file: Option<PathBuf>,
 }
 
 /// `state.counters`.
@@ -53,7 +69,7 @@ pub(super) fn counters(
     base: &Path,
     problems: &mut Vec<Problem>,
 ) -> Option<CountersSettings> {
-    checked_counters(file, from_environment(), base).unwrap_or_else(|problem| {
+    checked_counters(file, from_environment(REDIS_URL), base).unwrap_or_else(|problem| {
         problems.push(problem);
         None
     })
@@ -104,9 +120,47 @@ fn checked_counters(
     Ok(Some(if file.durable { settings.durable() } else { settings }))
 }
 
+/// The database that `file` or the environment names; none where neither does.
+pub(super) fn database(file: Option<DatabaseFile>, base: &Path, problems: &mut Vec<Problem>) -> Option<DatabaseUrl> {
+    checked_database(file, from_environment(DATABASE_URL), base).unwrap_or_else(|problem| {
+        problems.push(problem);
+        None
+    })
+}
+
+fn checked_database(
+    file: Option<DatabaseFile>,
+    environment: Option<Zeroizing<String>>,
+    base: &Path,
+) -> Result<Option<DatabaseUrl>, Problem> {
+    let at = |key: &str| format!("state.database.{key}");
+    let fix = |fault| match fault {
+        DatabaseUrlFault::Password => {
+            "put the URL into a file of mode 0600 and name it as `url_file`, or into CAMBIO_DATABASE_URL"
+        }
+        _ => "write `postgres://cambio@db.example.com/cambio`",
+    };
+    let (key, url) = match (file.unwrap_or_default(), environment) {
+        (DatabaseFile { url: Some(_), url_file: Some(_) }, _) => {
+            return Err(Problem::new(&at("url"), "is given beside `url_file`", "remove one of them"));
+        }
+        (DatabaseFile { url: Some(url), .. }, _) => ("url", DatabaseUrl::without_password(url)),
+        (DatabaseFile { url_file: Some(path), .. }, _) => {
+            let text = secret_from_file(&base.join(path)).map_err(|error| {
+                Problem::new(&at("url_file"), error, "write a file of mode 0600 with the URL in it")
+            })?;
+            ("url_file", DatabaseUrl::new(text))
+        }
+        (_, Some(text)) => (DATABASE_URL, DatabaseUrl::new(Zeroizing::new(text.trim().to_owned()))),
+        (_, None) => return Ok(None),
+    };
+    let place = if key == DATABASE_URL { key.to_owned() } else { at(key) };
+    url.map(Some).map_err(|fault| Problem::new(&place, fault, fix(fault)))
+}
+
 #[allow(clippy::disallowed_methods, reason = "secrets are what the environment is for")]
-fn from_environment() -> Option<Zeroizing<String>> {
-    std::env::var(REDIS_URL).ok().filter(|url| !url.trim().is_empty()).map(Zeroizing::new)
+fn from_environment(variable: &str) -> Option<Zeroizing<String>> {
+    std::env::var(variable).ok().filter(|url| !url.trim().is_empty()).map(Zeroizing::new)
 }
 
 #[cfg(test)]

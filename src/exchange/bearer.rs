@@ -39,6 +39,9 @@ pub enum NotGood {
     /// Not a token that is good now.
     #[error("the token is not one of ours, has ended, was revoked, or its rule is gone")]
     Token,
+    /// This replica does not know any more what others revoked ([`BLIND_AFTER`](crate::state::BLIND_AFTER)).
+    #[error("the revocations of other replicas could not be read for too long")]
+    RevocationsUnknown,
     /// The service account, or its token, is not in order.
     #[error(transparent)]
     Account(#[from] AccountRefusal),
@@ -53,6 +56,7 @@ impl NotGood {
     pub const fn code(self) -> &'static str {
         match self {
             Self::Token => "token_not_good",
+            Self::RevocationsUnknown => "revocations_unknown",
             Self::Account(refusal) => refusal.code(),
             Self::NoAccounts => "service_accounts_off",
         }
@@ -61,7 +65,11 @@ impl NotGood {
     /// Whether trying again may help.
     #[must_use]
     pub const fn may_pass(self) -> bool {
-        matches!(self, Self::Account(refusal) if refusal.may_pass())
+        match self {
+            Self::Account(refusal) => refusal.may_pass(),
+            Self::RevocationsUnknown => true,
+            Self::Token | Self::NoAccounts => false,
+        }
     }
 }
 
@@ -182,7 +190,8 @@ impl Counter {
     /// # Errors
     /// [`NotGood`].
     pub(super) async fn standing_token(&self, text: &str) -> Result<Arc<OwnToken>, NotGood> {
-        let token = self.own(text).ok_or(NotGood::Token)?;
+        let not_good = || if self.is_blind() { NotGood::RevocationsUnknown } else { NotGood::Token };
+        let token = self.own(text).ok_or_else(not_good)?;
         self.stands(&token).await?;
         Ok(token)
     }

@@ -249,7 +249,9 @@ impl Counter {
         &self.own
     }
 
-    pub(super) fn revocations(&self) -> &Arc<Revocations> {
+    /// The tokens of ours that were revoked.
+    #[must_use]
+    pub fn revocations(&self) -> &Arc<Revocations> {
         &self.revocations
     }
 

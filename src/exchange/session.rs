@@ -4,6 +4,7 @@
 //! Decides whether it may still: nothing else that is ours is ever an identity here. Refuses to decide anew what it may do:
 //! the rule that granted it has to stand unchanged, as for any token of ours.
 
+use super::bearer::NotGood;
 use super::counter::Counter;
 use super::outcome::{LoginRole, Refused};
 use super::stop::Stop;
@@ -84,7 +85,10 @@ impl Walk<'_> {
         if !here || asked.namespace.as_ref() != own.namespace() {
             return Err(Stop::LoginElsewhere);
         }
-        if self.counter.revocations().is_revoked(own.jti()) {
+        if self.counter.is_blind() {
+            return Err(NotGood::RevocationsUnknown.into());
+        }
+        if self.counter.revocations().is_revoked(own.jti(), self.now) {
             return Err(Stop::LoginEnded);
         }
         match self.counter.stands(own).await {

@@ -6,20 +6,17 @@ use super::Counter;
 use crate::accounts::AccountToken;
 use crate::clock::Timestamp;
 use crate::mint::{AccessorClaims, OwnToken};
-use crate::state::StateError;
+use crate::state::RevocationError;
 
 /// Why a revocation was not recorded.
 #[derive(Debug, thiserror::Error)]
 pub enum RevokeError {
-    /// The journal of revocations did not take it.
+    /// The store of revocations did not take it.
     #[error(transparent)]
-    State(#[from] StateError),
+    NotKept(#[from] RevocationError),
     /// The database of service accounts did not take it.
     #[error("service accounts cannot be reached now")]
     Accounts,
-    /// The server is going down.
-    #[error("the revocation was cut off")]
-    CutOff,
 }
 
 impl Counter {
@@ -37,7 +34,8 @@ impl Counter {
         if AccountToken::is_meant(token.as_bytes()) {
             return self.revoke_account_token(token).await;
         }
-        if let Some(token) = self.own(token) {
+        // Also where this replica is blind and calls no token good: it may reach the database again by now.
+        if let Ok(token) = self.own_tokens().verify(token, self.clock().now()) {
             return self.revoke_by_id(token.jti(), token.expires_at()).await;
         }
         match self.own_tokens().login(token, self.clock().now()) {
@@ -51,10 +49,14 @@ impl Counter {
     /// # Errors
     /// As [`Counter::revoke`].
     pub async fn revoke_by_id(&self, token_id: &str, expires: Timestamp) -> Result<(), RevokeError> {
-        // The journal is on a disk, which may be slow: no worker of the runtime waits for it.
-        let (revocations, now, token_id) = (Arc::clone(self.revocations()), self.clock().now(), token_id.to_owned());
-        let revoked = move || revocations.revoke(&token_id, expires, now);
-        Ok(tokio::task::spawn_blocking(revoked).await.map_err(|_| RevokeError::CutOff)??)
+        Ok(self.revocations().revoke(token_id, expires, self.clock().now()).await?)
+    }
+
+    /// Whether this replica has not heard of revocations for so long that it holds no token for good
+    /// ([`BLIND_AFTER`](crate::state::BLIND_AFTER)): who is refused for this may try again later.
+    #[must_use]
+    pub fn is_blind(&self) -> bool {
+        self.revocations().is_blind(self.clock().now())
     }
 
     /// The accessor of one of our tokens; `None` where it cannot be signed.
@@ -67,7 +69,8 @@ impl Counter {
     #[must_use]
     pub fn token_of(&self, accessor: &str) -> Option<AccessorClaims> {
         let claims = self.own_tokens().accessor(accessor).ok()?;
-        let good = claims.expires_at() > self.clock().now() && !self.revocations().is_revoked(claims.jti());
+        let now = self.clock().now();
+        let good = claims.expires_at() > now && !self.revocations().is_revoked(claims.jti(), now);
         good.then_some(claims)
     }
 
@@ -88,6 +91,6 @@ impl Counter {
     pub(super) fn own(&self, token: &str) -> Option<Arc<OwnToken>> {
         let now = self.clock().now();
         let token = self.own_tokens().verify(token, now).ok()?;
-        (!self.revocations().is_revoked(token.jti())).then_some(token)
+        (!self.revocations().is_revoked(token.jti(), now)).then_some(token)
     }
 }

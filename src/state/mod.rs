@@ -2,8 +2,8 @@
 //!
 //! Decides when something counts as written (only once the disk said so), and that what holds keys or decisions is
 //! nobody else's to read, and that nothing is forgotten on the word of a clock that may be wrong, or of a server that may
-//! have forgotten. Refuses to know what a key, a token or a decision is. Revocations are the seam at which a
-//! database replaces the file: open, revoke, ask.
+//! have forgotten. Refuses to know what a key, a token or a decision is. Revocations are kept in
+//! a file by one process, and in the database by replicas.
 
 pub mod counters;
 pub mod database;
@@ -18,5 +18,7 @@ pub(crate) mod small_disk;
 mod wrong_clock;
 
 pub use private_dir::{DirLock, PrivateDir, StateError, append_private_file, read_private_file};
-pub use revocations::{MAX_REVOCATIONS, MAX_TOKEN_ID_BYTES, Revocations};
+pub use revocations::{
+    BLIND_AFTER, MAX_REVOCATIONS, MAX_TOKEN_ID_BYTES, RevocationError, Revocations, SharedRevocations,
+};
 pub use wrong_clock::{KEPT_PAST_END, check_end, is_long_over};

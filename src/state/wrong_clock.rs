@@ -23,8 +23,13 @@ pub fn is_long_over(end: Timestamp, now: Timestamp) -> bool {
 /// # Errors
 /// [`StateError::Clock`] where it lies too far ahead.
 pub fn check_end(path: &Path, end: Timestamp, now: Timestamp) -> Result<(), StateError> {
-    if end > now.plus(FARTHEST) {
+    if !is_possible_end(end, now) {
         return Err(StateError::Clock { path: path.to_owned(), end, now });
     }
     Ok(())
+}
+
+/// Whether a token of ours can end then.
+pub(super) fn is_possible_end(end: Timestamp, now: Timestamp) -> bool {
+    end <= now.plus(FARTHEST)
 }

@@ -7,6 +7,10 @@ pub(super) fn meaning(reason: &str) -> Option<(&'static str, &'static str)> {
             "the token is none of ours, has ended, was revoked, or the rule that granted it is gone",
             "let the workload log in anew; a token names its rule, and a changed rule ends what it granted",
         ),
+        "revocations_unknown" => (
+            "this replica could not read for a minute what others revoked, so it held no token for good; the caller got 503",
+            "is the database there for every replica? `/readyz` says since when it is not; `docs/state.md` has the table of outages",
+        ),
         "acl_denied" => (
             "the token's policies do not allow that at that path; the caller got what it gets where nothing is",
             "`detail` names the pattern that decided; the documents are below `policies/<namespace>/sys/policies/acl`",

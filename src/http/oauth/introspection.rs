@@ -36,6 +36,12 @@ pub(super) async fn introspect(
     let Some(token) = parameters.value("token") else { return bad("the parameter token is missing") };
     // Unknown, expired, revoked and "not for you" look the same (RFC 7662 section 2.2).
     let active = oauth.counter.introspect(token).await.filter(|token| client.may_see(token.target().as_str()));
+    if active.is_none() && oauth.counter.is_blind() {
+        let text = "the revocations of other replicas cannot be read; try again later";
+        let mut response = answer::error(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::TemporarilyUnavailable, text);
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+        return response;
+    }
     let body = active.map_or_else(|| json!({"active": false}), |token| described(&token, oauth.counter.issuer()));
     answer::told(answer::json_response(StatusCode::OK, body.to_string()), visit.budget())
 }

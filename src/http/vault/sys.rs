@@ -69,7 +69,7 @@ pub(super) async fn standing<'b>(vault: &Vault, bearer: &'b Bearer) -> Result<St
 
 fn not_good(why: NotGood) -> Refusal {
     if why.may_pass() {
-        let text = "service accounts cannot be looked up now; try again later";
+        let text = "the token cannot be checked now; try again later";
         return Refusal::later(StatusCode::SERVICE_UNAVAILABLE, text, 5);
     }
     Refusal::denied()

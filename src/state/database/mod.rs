@@ -40,6 +40,7 @@ mod keys;
 mod leases;
 mod postgres;
 mod readers;
+mod revocations;
 mod schema;
 mod secret_writes;
 mod secrets;
@@ -51,7 +52,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgPool, Postgres};
+use sqlx::postgres::Postgres;
 use sqlx::sqlite::{Sqlite, SqliteConnection};
 use tokio::sync::MappedMutexGuard;
 
@@ -63,6 +64,7 @@ pub use error::DatabaseError;
 pub use keys::{DataKeyRow, NamespaceRow};
 pub use leases::LeaseRow;
 pub use postgres::{DatabaseUrl, DatabaseUrlFault};
+pub use revocations::RevocationRow;
 pub use schema::SCHEMA_VERSION;
 pub use secrets::{Place, Sealed, SecretRow, ValueRow, VersionRow};
 pub use signing_keys::{Fence, ManifestRow};
@@ -71,6 +73,7 @@ pub use wrapped_keys::WrappedKeyRow;
 use super::PrivateDir;
 use crate::clock::Timestamp;
 use engine::{Connection, in_time};
+use postgres::PostgresDatabase;
 use sqlite::{Opened, SqliteDatabase};
 
 /// The file in the data directory; SQLite keeps `-wal` and `-shm` beside it, with the same mode.
@@ -90,7 +93,7 @@ enum Engine {
     /// A file; one process at a time has it open.
     Sqlite(SqliteDatabase),
     /// A server that replicas share.
-    Postgres(PgPool),
+    Postgres(PostgresDatabase),
 }
 
 /// Writes that are all done, or none of them. Dropped without [`commit`](Self::commit), nothing was done.
@@ -147,11 +150,11 @@ impl Database {
     /// [`DatabaseError::Unavailable`] where it cannot be reached or does not let us in; [`DatabaseError::Newer`] as for a file;
     /// others. None names the URL, the user or the password.
     pub async fn connect(url: &DatabaseUrl, now: Timestamp) -> Result<Self, DatabaseError> {
-        let pool = postgres::connect(url).await?;
-        let mut migration = postgres::begin(&pool, "layout").await?;
+        let server = PostgresDatabase::connect(url).await?;
+        let mut migration = server.begin("layout").await?;
         schema::bring_up_to_date(Connection::Postgres(&mut migration), schema::POSTGRES, now).await?;
         in_time(migration.commit()).await?;
-        Ok(Self(Arc::new(Engine::Postgres(pool))))
+        Ok(Self(Arc::new(Engine::Postgres(server))))
     }
 
     /// Whether replicas can share it.
@@ -168,7 +171,7 @@ impl Database {
     pub async fn write(&self, scope: Scope<'_>) -> Result<WriteTransaction, DatabaseError> {
         Ok(WriteTransaction(match &*self.0 {
             Engine::Sqlite(file) => Transaction::Sqlite(file.begin().await?),
-            Engine::Postgres(pool) => Transaction::Postgres(postgres::begin(pool, &scope.text()).await?),
+            Engine::Postgres(server) => Transaction::Postgres(server.begin(&scope.text()).await?),
         }))
     }
 
@@ -201,7 +204,7 @@ impl Database {
                 file.readers.close().await;
                 file.writer.close().await;
             }
-            Engine::Postgres(pool) => pool.close().await,
+            Engine::Postgres(server) => server.pool.close().await,
         }
     }
 
@@ -210,14 +213,14 @@ impl Database {
     pub(crate) async fn tamper(&self, sql: &'static str) -> u64 {
         match &*self.0 {
             Engine::Sqlite(file) => sqlx::raw_sql(sql).execute(&file.writer).await.unwrap().rows_affected(),
-            Engine::Postgres(pool) => sqlx::raw_sql(sql).execute(pool).await.unwrap().rows_affected(),
+            Engine::Postgres(server) => sqlx::raw_sql(sql).execute(&server.pool).await.unwrap().rows_affected(),
         }
     }
 
     async fn reader(&self) -> Result<Reader<'_>, DatabaseError> {
         Ok(match &*self.0 {
             Engine::Sqlite(file) => Reader::Sqlite(file.readers.take().await?),
-            Engine::Postgres(pool) => Reader::Postgres(in_time(pool.acquire()).await?),
+            Engine::Postgres(server) => Reader::Postgres(server.acquire().await?),
         })
     }
 }
@@ -393,6 +396,62 @@ mod tests {
         assert_eq!(database.value(place("big"), Some(1)).await.unwrap().unwrap().value.unwrap().bytes.len(), 500_000);
         database.check().await.unwrap();
         database.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_server_whose_disk_is_full_says_so_and_leaves_nothing_half_written() {
+        let Some(disk) = SmallDisk::mount("160m") else { return };
+        fs::set_permissions(disk.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let cluster = tempfile::tempdir_in(disk.path()).unwrap();
+        let settings = ["max_wal_size=32MB", "min_wal_size=32MB", "wal_recycle=off", "checkpoint_timeout=30s"];
+        let Some(postgres) = crate::state::real_postgres::Postgres::start_in(cluster, &settings) else { return };
+        let database = Database::connect(&postgres.database_url(), NOW).await.unwrap();
+        fill_a_secret(&database, "before", 1000).await.unwrap();
+        let filler = disk.fill();
+        let place = |path| Place { namespace: "", mount: "kv", path };
+        let mut written = Vec::new();
+        let error = loop {
+            let path = format!("big-{}", written.len());
+            match fill_a_secret(&database, &path, 900_000).await {
+                Ok(()) => written.push(path),
+                Err(error) => break error,
+            }
+            assert!(written.len() < 500, "it never got full");
+        };
+        assert!(matches!(error, DatabaseError::Full | DatabaseError::Unavailable(_)), "{error}");
+        fs::remove_file(filler).unwrap();
+        // Where the log had no room, the server starts itself again.
+        let mut tries = 0;
+        while fill_a_secret(&database, &format!("after-{tries}"), 900_000).await.is_err() {
+            tries += 1;
+            assert!(tries < 100, "it does not come back");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let lost = format!("big-{}", written.len());
+        assert!(database.value(place(&lost), Some(1)).await.unwrap().is_none());
+        for path in written.iter().map(String::as_str).chain(["before", &format!("after-{tries}")]) {
+            assert!(database.value(place(path), Some(1)).await.unwrap().is_some(), "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_read_only_server_says_so() {
+        let Some(postgres) = crate::state::real_postgres::Postgres::start() else { return };
+        let database = Database::connect(&postgres.database_url(), NOW).await.unwrap();
+        fill_a_secret(&database, "before", 10).await.unwrap();
+        postgres.ask("ALTER SYSTEM SET default_transaction_read_only = on");
+        postgres.ask("SELECT pg_reload_conf()");
+        let mut error = fill_a_secret(&database, "during", 10).await;
+        for _ in 0..100 {
+            if error.is_err() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            error = fill_a_secret(&database, &format!("during-{:?}", std::time::Instant::now()), 10).await;
+        }
+        assert!(matches!(error, Err(DatabaseError::ReadOnly)), "{error:?}");
+        let place = Place { namespace: "", mount: "kv", path: "before" };
+        assert!(database.value(place, Some(1)).await.unwrap().is_some());
     }
 
     #[tokio::test]

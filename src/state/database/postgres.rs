@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::str::FromStr as _;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode, Postgres};
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgSslMode, Postgres};
 use sqlx::{ConnectOptions as _, Connection as _, Transaction};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use zeroize::Zeroizing;
 
 use super::DatabaseError;
@@ -20,11 +22,15 @@ const ACQUIRE: Duration = Duration::from_secs(2);
 const START: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 15 });
 /// A connection that was idle for longer is asked how it is before it is used.
 const FRESH: Duration = Duration::from_secs(1);
+/// While no connection can be had, one statement tries in this span, and all others fail at once.
+const RETRY: Duration = Duration::from_millis(500);
+/// How long a connection that is given back may take to tell that it is well.
+const RELEASE: Duration = Duration::from_secs(1);
 /// What the server itself bounds, in milliseconds: a replica that stops in the middle of a transaction keeps its locks no
 /// longer than this.
 const SESSION: [(&str, &str); 4] = [
     ("statement_timeout", "10000"),
-    ("lock_timeout", "5000"),
+    ("lock_timeout", "4000"),
     ("idle_in_transaction_session_timeout", "10000"),
     ("synchronous_commit", "on"),
 ];
@@ -40,6 +46,9 @@ pub enum DatabaseUrlFault {
     /// Another scheme.
     #[error("it does not begin with `postgres://`")]
     Scheme,
+    /// It holds a password where others can read it.
+    #[error("must hold no password: others read this file")]
+    Password,
     /// It cannot be read as one.
     #[error("it is no URL of a PostgreSQL")]
     Malformed,
@@ -56,6 +65,15 @@ impl DatabaseUrl {
         }
         PgConnectOptions::from_str(&text).map_err(|_| DatabaseUrlFault::Malformed)?;
         Ok(Self(text))
+    }
+
+    /// The same, of a text that must hold no password.
+    ///
+    /// # Errors
+    /// [`DatabaseUrlFault`].
+    pub fn without_password(text: String) -> Result<Self, DatabaseUrlFault> {
+        let url = Self::new(Zeroizing::new(text))?;
+        if url.has_password() { Err(DatabaseUrlFault::Password) } else { Ok(url) }
     }
 
     /// Whether it holds a password.
@@ -89,42 +107,97 @@ impl fmt::Debug for DatabaseUrl {
     }
 }
 
-/// Connects; waits some seconds for a server that is only just starting.
-pub(super) async fn connect(url: &DatabaseUrl) -> Result<PgPool, DatabaseError> {
-    let options = url.options()?;
-    let pool = PgPoolOptions::new()
-        .max_connections(CONNECTIONS)
-        .acquire_timeout(ACQUIRE)
-        .test_before_acquire(false)
-        .before_acquire(|connection, about| {
-            Box::pin(async move {
-                if about.idle_for > FRESH {
-                    connection.ping().await?;
-                }
-                Ok(true)
+/// A server, and the connections to it.
+#[derive(Debug)]
+pub(super) struct PostgresDatabase {
+    pub(super) pool: PgPool,
+    /// Until when it is not tried again, while no connection can be had.
+    down_until: Mutex<Option<Instant>>,
+}
+
+impl PostgresDatabase {
+    /// Connects; waits some seconds for a server that is only just starting.
+    pub(super) async fn connect(url: &DatabaseUrl) -> Result<Self, DatabaseError> {
+        let pool = PgPoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .acquire_timeout(ACQUIRE)
+            .test_before_acquire(false)
+            .before_acquire(|connection, about| {
+                Box::pin(async move { if about.idle_for > FRESH { is_well(connection).await } else { Ok(true) } })
             })
-        })
-        .connect_lazy_with(options);
-    #[allow(clippy::disallowed_methods, reason = "measures how long a server is waited for")]
-    let until = Instant::now() + START;
-    loop {
-        let answer = in_time(async { pool.acquire().await?.ping().await }).await;
-        match answer {
-            Err(DatabaseError::Unavailable(_) | DatabaseError::Busy) if Instant::now() < until => {
-                sleep(Duration::from_millis(250)).await;
+            // One that waits for an answer that will never come would be waited for as long as the system resends.
+            .after_release(|connection, _| Box::pin(is_well(connection)))
+            .connect_lazy_with(url.options()?);
+        let database = Self { pool, down_until: Mutex::new(None) };
+        #[allow(clippy::disallowed_methods, reason = "measures how long a server is waited for")]
+        let until = Instant::now() + START;
+        loop {
+            match database.acquire().await {
+                Err(DatabaseError::Unavailable(_) | DatabaseError::Busy) if Instant::now() < until => {
+                    sleep(Duration::from_millis(250)).await;
+                }
+                other => return other.map(|_| database),
             }
-            other => return other.map(|()| pool),
         }
+    }
+
+    /// A connection of our own.
+    pub(super) async fn acquire(&self) -> Result<PoolConnection<Postgres>, DatabaseError> {
+        if self.is_down() {
+            return Err(DatabaseError::Unavailable("it was not there a moment ago".to_owned()));
+        }
+        match in_time(self.pool.acquire()).await {
+            // All are in use: it is there, and slow.
+            Err(DatabaseError::Busy) if self.pool.size() >= CONNECTIONS => Err(DatabaseError::Busy),
+            Err(DatabaseError::Busy) => {
+                Err(self.went_down(DatabaseError::Unavailable("no connection can be had".to_owned())))
+            }
+            Err(error @ DatabaseError::Unavailable(_)) => Err(self.went_down(error)),
+            Err(error) => Err(error),
+            Ok(connection) => {
+                *self.down_until.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                Ok(connection)
+            }
+        }
+    }
+
+    /// Begins to write. Writers of one scope wait for each other, in all replicas, as SQLite's writers do: what one reads in
+    /// its transaction, no other changes.
+    pub(super) async fn begin(&self, scope: &str) -> Result<Transaction<'static, Postgres>, DatabaseError> {
+        let connection = self.acquire().await?;
+        let mut transaction = in_time(Transaction::begin(connection, None)).await?;
+        let lock = sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))").bind(scope);
+        in_time(lock.execute(&mut *transaction)).await?;
+        Ok(transaction)
+    }
+
+    /// Whether it was not there a moment ago. The first who asks after a while is told no, and tries.
+    #[allow(clippy::disallowed_methods, reason = "measures how long ago it was tried")]
+    fn is_down(&self) -> bool {
+        let mut down_until = self.down_until.lock().unwrap_or_else(PoisonError::into_inner);
+        match *down_until {
+            Some(until) if Instant::now() < until => true,
+            Some(_) => {
+                *down_until = Some(Instant::now() + RETRY);
+                false
+            }
+            None => false,
+        }
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "measures how long ago it was tried")]
+    fn went_down(&self, error: DatabaseError) -> DatabaseError {
+        *self.down_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + RETRY);
+        error
     }
 }
 
-/// Begins to write. Writers of one scope wait for each other, in all replicas, as SQLite's writers do: what one reads in its
-/// transaction, no other changes.
-pub(super) async fn begin(pool: &PgPool, scope: &str) -> Result<Transaction<'static, Postgres>, DatabaseError> {
-    let mut transaction = in_time(pool.begin()).await?;
-    let lock = sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))").bind(scope);
-    in_time(lock.execute(&mut *transaction)).await?;
-    Ok(transaction)
+/// Whether a connection answers; one that does not is closed.
+async fn is_well(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    match timeout(RELEASE, connection.ping()).await {
+        Ok(answer) => answer.map(|()| true),
+        Err(_) => Err(sqlx::Error::PoolTimedOut),
+    }
 }
 
 #[cfg(test)]
@@ -166,8 +239,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_that_is_not_there_is_waited_for_and_then_told_without_its_url() {
-        let error = connect(&url("postgres://cambio:hunter2hunter2@127.0.0.1:9/cambio").unwrap()).await.unwrap_err();
-        assert!(matches!(error, DatabaseError::Unavailable(_) | DatabaseError::Busy), "{error}");
+        let url = url("postgres://cambio:hunter2hunter2@127.0.0.1:9/cambio").unwrap();
+        let error = PostgresDatabase::connect(&url).await.unwrap_err();
+        assert!(matches!(error, DatabaseError::Unavailable(_)), "{error}");
         assert!(!error.to_string().contains("hunter2"), "{error}");
     }
 }

@@ -1,15 +1,17 @@
 //! The layout of the tables, and how an older file gets there. Forwards only: what a later cambio wrote is refused.
 
 use super::engine::{Connection, migrate, query};
-use super::{DatabaseError, account_tokens, accounts, audit_heads, decisions, leases, signing_keys, wrapped_keys};
+use super::{
+    DatabaseError, account_tokens, accounts, audit_heads, decisions, leases, revocations, signing_keys, wrapped_keys,
+};
 use crate::clock::Timestamp;
 
 /// The layout that this program writes.
 #[allow(clippy::cast_possible_truncation, reason = "there are few migrations")]
 pub const SCHEMA_VERSION: u32 = MIGRATIONS.len() as u32;
 
-/// One per layout, in order; never changed once released. A layout is what several files with rows need. `{bytes}`, `{id}` and `{text}` are the words in which databases
-/// differ (see the module's page).
+/// One per layout, in order; never changed once released. A layout is what several files with rows need. `{bytes}`, `{id}` and
+/// `{text}` are the words in which databases differ (see the module's page).
 ///
 /// - `secret_namespaces` counts secrets, so that a bound on them costs no count, and names the data key of new writes.
 /// - `data_keys.master` tells which master key wraps the row's key; `sealed` counts messages under the key.
@@ -25,6 +27,7 @@ const MIGRATIONS: [&[&str]; 2] = [
         account_tokens::TABLES,
         decisions::TABLES,
         audit_heads::TABLES,
+        revocations::TABLES,
     ],
 ];
 
@@ -113,5 +116,206 @@ pub(super) async fn bring_up_to_date(
 impl Dialect {
     fn spell(&self, statement: &str) -> String {
         self.0.iter().fold(statement.to_owned(), |text, (word, spelt)| text.replace(word, spelt))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::state::PrivateDir;
+    use crate::state::database::{Database, Engine, Place, Scope};
+    use crate::state::real_postgres::Postgres;
+    use rstest::rstest;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_795_000_000);
+
+    /// Layout 1 as cambio 0.1.0 wrote it, word for word: what was released does not change.
+    const LAYOUT_1: &str = "
+    CREATE TABLE data_keys (
+        namespace  {text} NOT NULL,
+        generation BIGINT NOT NULL,
+        created_ms BIGINT NOT NULL,
+        sealed     BIGINT NOT NULL,
+        master     {bytes} NOT NULL,
+        wrapped    {bytes} NOT NULL,
+        PRIMARY KEY (namespace, generation)
+    );
+    CREATE TABLE secret_namespaces (
+        namespace   {text} NOT NULL PRIMARY KEY,
+        current_key BIGINT NOT NULL,
+        secrets     BIGINT NOT NULL,
+        FOREIGN KEY (namespace, current_key) REFERENCES data_keys (namespace, generation)
+    );
+    CREATE TABLE secrets (
+        id              {id},
+        namespace       {text} NOT NULL REFERENCES secret_namespaces (namespace),
+        mount           {text} NOT NULL,
+        path            {text} NOT NULL,
+        created_ms      BIGINT NOT NULL,
+        updated_ms      BIGINT NOT NULL,
+        current_version BIGINT NOT NULL,
+        oldest_version  BIGINT NOT NULL,
+        max_versions    BIGINT NOT NULL,
+        cas_required    BIGINT NOT NULL,
+        delete_after_ms BIGINT NOT NULL,
+        custom_key      BIGINT,
+        custom          {bytes},
+        UNIQUE (namespace, mount, path)
+    );
+    CREATE TABLE secret_versions (
+        secret      BIGINT NOT NULL REFERENCES secrets (id) ON DELETE CASCADE,
+        version     BIGINT NOT NULL,
+        created_ms  BIGINT NOT NULL,
+        deletion_ms BIGINT,
+        destroyed   BIGINT NOT NULL,
+        value_key   BIGINT,
+        value       {bytes},
+        PRIMARY KEY (secret, version)
+    );
+";
+
+    const ROWS_OF_1: [&str; 5] = [
+        "INSERT INTO data_keys VALUES ('team', 1, 1795000000000, 3, {0102030405060708}, {aabb})",
+        "INSERT INTO secret_namespaces VALUES ('team', 1, 1)",
+        "INSERT INTO secrets (namespace, mount, path, created_ms, updated_ms, current_version, oldest_version, max_versions, \
+         cas_required, delete_after_ms) VALUES ('team', 'kv', 'app/db', 1, 2, 1, 0, 0, 1, 0)",
+        "INSERT INTO secret_versions VALUES (1, 1, 5, NULL, 0, 1, {c0ffee})",
+        "INSERT INTO schema_versions VALUES (1, 1795000000000)",
+    ];
+
+    /// A database, and what keeps it there.
+    struct Home {
+        postgres: Option<Postgres>,
+        dir: PrivateDir,
+        _home: tempfile::TempDir,
+    }
+
+    impl Home {
+        fn of(engine: &str) -> Option<Self> {
+            let home = tempfile::tempdir().unwrap();
+            let dir = PrivateDir::open(&home.path().join("data")).unwrap();
+            let postgres = match engine {
+                "sqlite" => None,
+                _ => Some(Postgres::start()?),
+            };
+            Some(Self { postgres, dir, _home: home })
+        }
+
+        async fn open(&self) -> Result<Database, DatabaseError> {
+            match &self.postgres {
+                Some(postgres) => Database::connect(&postgres.database_url(), NOW).await,
+                None => Database::open(&self.dir, NOW).await,
+            }
+        }
+
+        /// Runs statements as somebody who has no cambio.
+        async fn run(&self, sql: String) {
+            if let Some(postgres) = &self.postgres {
+                postgres.ask(&sql);
+                return;
+            }
+            self.dir.append(crate::state::database::DATABASE_FILE).unwrap();
+            let path = self.dir.join(crate::state::database::DATABASE_FILE);
+            let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
+            let mut connection = sqlx::ConnectOptions::connect(&options).await.unwrap();
+            sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
+            sqlx::Connection::close(connection).await.unwrap();
+        }
+
+        /// What layout 1 left behind.
+        async fn of_layout_1(&self) {
+            let (dialect, bytes) = if self.postgres.is_some() { (POSTGRES, "'\\x") } else { (SQLITE, "x'") };
+            let rows = ROWS_OF_1.join(";\n").replace('{', bytes).replace('}', "'");
+            self.run(format!("{VERSIONS};\n{}\n{rows};", dialect.spell(LAYOUT_1))).await;
+        }
+    }
+
+    #[rstest]
+    #[case("sqlite")]
+    #[case("postgres")]
+    #[tokio::test]
+    async fn what_the_first_layout_holds_is_there_in_the_newest(#[case] engine: &str) {
+        let Some(home) = Home::of(engine) else { return };
+        home.of_layout_1().await;
+        let database = home.open().await.unwrap();
+        let (secret, versions) =
+            database.secret(Place { namespace: "team", mount: "kv", path: "app/db" }).await.unwrap().unwrap();
+        assert!((secret.current, secret.cas_required, versions.len()) == (1, true, 1));
+        let value = database.value(Place { namespace: "team", mount: "kv", path: "app/db" }, None).await.unwrap();
+        assert_eq!(value.unwrap().value.unwrap().bytes, [0xc0, 0xff, 0xee]);
+        let key = database.data_key("team", 1).await.unwrap().unwrap();
+        assert_eq!((key.sealed, key.wrapped), (3, vec![0xaa, 0xbb]));
+        // What is new works, and counting goes on where it was.
+        let mut write = database.write(Scope::Revocations).await.unwrap();
+        write.insert_revocation("a", NOW).await.unwrap();
+        write.commit().await.unwrap();
+        let mut write = database.write(Scope::Secrets("team")).await.unwrap();
+        let place = Place { namespace: "team", mount: "kv", path: "other" };
+        assert!(write.insert_secret(place, &crate::state::database::SecretRow::new(NOW)).await.unwrap() > secret.id);
+        write.commit().await.unwrap();
+        database.close().await;
+        drop(database);
+        assert!(home.open().await.is_ok(), "once is enough");
+    }
+
+    #[test]
+    fn what_was_released_did_not_change() {
+        assert_eq!(LAYOUT_1.trim(), FIRST.trim());
+    }
+
+    #[rstest]
+    #[case("sqlite")]
+    #[case("postgres")]
+    #[tokio::test]
+    async fn what_a_later_cambio_wrote_is_refused_and_left_alone(#[case] engine: &str) {
+        let Some(home) = Home::of(engine) else { return };
+        home.open().await.unwrap().close().await;
+        home.run("INSERT INTO schema_versions VALUES (99, 0)".to_owned()).await;
+        let error = home.open().await.unwrap_err();
+        assert!(matches!(error, DatabaseError::Newer { found: 99, known: SCHEMA_VERSION }), "{error}");
+        assert!(error.to_string().contains("run the newer cambio"), "{error}");
+        if let Some(postgres) = &home.postgres {
+            assert_eq!(
+                postgres.ask("SELECT MAX(version), COUNT(*) FROM schema_versions"),
+                format!("99|{}", SCHEMA_VERSION + 1)
+            );
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn of_replicas_that_start_at_once_one_brings_the_layout_forward() {
+        for old in [false, true] {
+            let Some(home) = Home::of("postgres") else { return };
+            if old {
+                home.of_layout_1().await;
+            }
+            let url = home.postgres.as_ref().unwrap().database_url();
+            let starts = (0..6).map(|_| {
+                let url = url.clone();
+                tokio::spawn(async move { Database::connect(&url, NOW).await.map(|database| database.is_shared()) })
+            });
+            for start in starts.collect::<Vec<_>>() {
+                assert!(start.await.unwrap().unwrap());
+            }
+            let versions = home.postgres.as_ref().unwrap().ask("SELECT version FROM schema_versions ORDER BY version");
+            assert_eq!(
+                versions,
+                (1..=SCHEMA_VERSION).map(|version| version.to_string()).collect::<Vec<_>>().join("\n")
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_migration_that_fails_leaves_nothing_behind() {
+        let Some(home) = Home::of("postgres") else { return };
+        // The layout's last table is there already, and is somebody else's.
+        home.run("CREATE TABLE revocations (something_else INT)".to_owned()).await;
+        assert!(home.open().await.is_err());
+        let tables = "SELECT COUNT(*) FROM pg_tables WHERE schemaname = 'public'";
+        assert_eq!(home.postgres.as_ref().unwrap().ask(tables), "1");
+        home.run("DROP TABLE revocations".to_owned()).await;
+        let database = home.open().await.unwrap();
+        assert!(matches!(&*database.0, Engine::Postgres(_)));
     }
 }

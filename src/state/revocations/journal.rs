@@ -1,22 +1,18 @@
-//! Tokens that were revoked before they expired (RFC 7009), kept until a day after they would have expired anyway.
+//! Revocations in a file of one process: a line is appended, and the disk waited for.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Write as _;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::private_dir::failed;
-use super::{DirLock, PrivateDir, StateError, check_end, is_long_over};
+use super::remembered::Remembered;
+use super::{MAX_REVOCATIONS, MAX_TOKEN_ID_BYTES, well_formed};
 use crate::clock::Timestamp;
-
-/// How many live revocations are kept at most; one more is refused, none is forgotten.
-pub const MAX_REVOCATIONS: usize = 1_000_000;
-/// The longest token id (`jti`) that can be revoked, in bytes; our own have 22.
-pub const MAX_TOKEN_ID_BYTES: usize = 128;
+use crate::state::private_dir::failed;
+use crate::state::{DirLock, PrivateDir, StateError, check_end, is_long_over};
 
 const FILE: &str = "revocations.log";
 /// How many lines the file has at least before dead ones are worth dropping.
@@ -24,14 +20,10 @@ const COMPACT_AT: usize = 10_000;
 /// One line: a sign and 19 digits at most, a space, the id, a line feed.
 const MAX_FILE_BYTES: usize = 2 * MAX_REVOCATIONS * (MAX_TOKEN_ID_BYTES + 22);
 
-/// The revoked tokens, by `jti`.
-///
-/// Asked on every introspection and every secret read, so asking takes one atomic load while nothing is revoked, and a
-/// read lock that no disk is waited for under otherwise. Revoking appends one line `<exp> <jti>` and waits for the disk.
+/// Revoking appends one line `<exp> <jti>`.
 #[derive(Debug)]
-pub struct Revocations {
-    live: RwLock<HashMap<Box<str>, Timestamp>>,
-    count: AtomicUsize,
+pub(super) struct Journal {
+    remembered: Remembered,
     file: Mutex<Appender>,
     path: PathBuf,
     dir: PrivateDir,
@@ -46,14 +38,14 @@ struct Appender {
     lines: usize,
 }
 
-impl Revocations {
+impl Journal {
     /// Opens the journal in `dir`: what expired more than a day ago is dropped from the file, a last line that a crash cut off is
     /// ignored (it was never acknowledged). One process at a time.
     ///
     /// # Errors
     /// [`StateError`]; [`StateError::Damaged`] for any other odd line: to start without it would bring a revoked token
     /// back to life; [`StateError::Clock`].
-    pub fn open(dir: &PrivateDir, now: Timestamp) -> Result<Self, StateError> {
+    pub(super) fn open(dir: &PrivateDir, now: Timestamp) -> Result<Self, StateError> {
         let lock = dir.lock(".revocations.lock", Duration::from_secs(5))?;
         let path = dir.join(FILE);
         let text = dir.read(FILE, MAX_FILE_BYTES)?.unwrap_or_default();
@@ -74,14 +66,8 @@ impl Revocations {
         } else {
             Appender { file: dir.append(FILE)?, good: u64::try_from(whole).unwrap_or(u64::MAX), lines: live.len() }
         };
-        Ok(Self {
-            count: AtomicUsize::new(live.len()),
-            live: RwLock::new(live),
-            file: Mutex::new(appender),
-            path,
-            dir: dir.clone(),
-            _lock: lock,
-        })
+        let file = Mutex::new(appender);
+        Ok(Self { remembered: Remembered::new(live), file, path, dir: dir.clone(), _lock: lock })
     }
 
     /// Revokes a token until `expires`, its `exp`. Returns once the disk has it; blocks the thread meanwhile. Revoking
@@ -90,7 +76,7 @@ impl Revocations {
     /// # Errors
     /// [`StateError::Io`], then the token is not revoked (RFC 7009 section 2.2.1 answers 503); [`StateError::Full`];
     /// [`StateError::Damaged`] for an id that could not have been minted here.
-    pub fn revoke(&self, token_id: &str, expires: Timestamp, now: Timestamp) -> Result<(), StateError> {
+    pub(super) fn revoke(&self, token_id: &str, expires: Timestamp, now: Timestamp) -> Result<(), StateError> {
         if !well_formed(token_id) {
             return Err(StateError::Damaged { path: self.path.clone(), what: "the token id to be added".to_owned() });
         }
@@ -100,39 +86,24 @@ impl Revocations {
         let mut appender = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         self.make_room(&mut appender, now)?;
         appender.append(&format!("{} {token_id}\n", expires.as_secs())).map_err(failed("write", &self.path))?;
-        let mut live = self.live.write().unwrap_or_else(PoisonError::into_inner);
-        live.insert(Box::from(token_id), expires);
-        self.count.store(live.len(), Ordering::Release);
+        self.remembered.insert([(Box::from(token_id), expires)]);
         Ok(())
     }
 
-    /// Whether the token was revoked.
-    #[must_use]
-    pub fn is_revoked(&self, token_id: &str) -> bool {
-        self.count.load(Ordering::Acquire) != 0
-            && self.live.read().unwrap_or_else(PoisonError::into_inner).contains_key(token_id)
+    pub(super) fn is_revoked(&self, token_id: &str) -> bool {
+        self.remembered.contains(token_id)
     }
 
-    /// How many are remembered.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.count.load(Ordering::Acquire)
-    }
-
-    /// Whether none is.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    pub(super) fn len(&self) -> usize {
+        self.remembered.len()
     }
 
     /// Once the file has as many dead lines as live ones, drops what is long over, from memory and from the file.
     fn make_room(&self, appender: &mut Appender, now: Timestamp) -> Result<(), StateError> {
         if appender.lines >= COMPACT_AT.max(2 * self.len()) || self.len() >= MAX_REVOCATIONS {
-            let mut kept = self.live.read().unwrap_or_else(PoisonError::into_inner).clone();
-            kept.retain(|_, expires| !is_long_over(*expires, now));
+            let kept = self.remembered.kept(now);
             *appender = Appender::compact(&self.dir, &kept)?;
-            self.count.store(kept.len().max(1), Ordering::Release);
-            *self.live.write().unwrap_or_else(PoisonError::into_inner) = kept;
+            self.remembered.replace(kept);
         }
         if self.len() < MAX_REVOCATIONS { Ok(()) } else { Err(StateError::Full(self.path.clone())) }
     }
@@ -166,15 +137,17 @@ impl Appender {
     }
 }
 
+/// What a journal in `dir` holds, for a database that takes its place; nothing where there is none.
+pub(super) fn left_behind(dir: &PrivateDir, now: Timestamp) -> Result<HashMap<Box<str>, Timestamp>, StateError> {
+    match dir.read(FILE, MAX_FILE_BYTES)? {
+        Some(_) => Ok(Journal::open(dir, now)?.remembered.kept(now)),
+        None => Ok(HashMap::new()),
+    }
+}
+
 fn read_line(line: &[u8]) -> Option<(Box<str>, Timestamp)> {
     let (expires, token_id) = std::str::from_utf8(line).ok()?.strip_suffix('\n')?.split_once(' ')?;
     well_formed(token_id).then_some((Box::from(token_id), Timestamp::from_secs(expires.parse().ok()?)))
-}
-
-/// The alphabet of our own ids: base64url.
-fn well_formed(token_id: &str) -> bool {
-    (1..=MAX_TOKEN_ID_BYTES).contains(&token_id.len())
-        && token_id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
 #[cfg(test)]
@@ -200,7 +173,7 @@ mod tests {
     #[test]
     fn a_revocation_outlives_the_process_until_the_token_expires() {
         let (_home, dir) = home();
-        let revocations = Revocations::open(&dir, NOW).unwrap();
+        let revocations = Journal::open(&dir, NOW).unwrap();
         assert!(!revocations.is_revoked("a"));
         revocations.revoke("a", later(60), NOW).unwrap();
         revocations.revoke("a", later(60), NOW).unwrap();
@@ -208,7 +181,7 @@ mod tests {
         assert!(revocations.is_revoked("a") && !revocations.is_revoked("c"));
         drop(revocations);
 
-        let again = Revocations::open(&dir, later(60 + DAY)).unwrap();
+        let again = Journal::open(&dir, later(60 + DAY)).unwrap();
         assert!(!again.is_revoked("a") && again.is_revoked("b"));
         assert_eq!(fs::read_to_string(dir.join(FILE)).unwrap(), "1795000600 b\n");
     }
@@ -216,34 +189,34 @@ mod tests {
     #[test]
     fn a_clock_that_is_ahead_forgets_no_revocation() {
         let (_home, dir) = home();
-        Revocations::open(&dir, NOW).unwrap().revoke("a", later(60), NOW).unwrap();
-        let ahead = Revocations::open(&dir, later(DAY)).unwrap();
+        Journal::open(&dir, NOW).unwrap().revoke("a", later(60), NOW).unwrap();
+        let ahead = Journal::open(&dir, later(DAY)).unwrap();
         ahead.file.lock().unwrap().lines = COMPACT_AT;
         ahead.revoke("b", later(60), later(DAY)).unwrap();
         assert!(ahead.is_revoked("a") && ahead.is_revoked("b"), "the clock may be set right at any moment");
         drop(ahead);
-        let right = Revocations::open(&dir, NOW).unwrap();
+        let right = Journal::open(&dir, NOW).unwrap();
         assert!(right.is_revoked("a") && right.is_revoked("b"));
     }
 
     #[test]
     fn a_clock_that_is_far_behind_stops_the_start() {
         let (_home, dir) = home();
-        Revocations::open(&dir, NOW).unwrap().revoke("a", later(60), NOW).unwrap();
-        let error = Revocations::open(&dir, Timestamp::from_secs(0)).unwrap_err();
+        Journal::open(&dir, NOW).unwrap().revoke("a", later(60), NOW).unwrap();
+        let error = Journal::open(&dir, Timestamp::from_secs(0)).unwrap_err();
         assert!(matches!(error, StateError::Clock { .. }));
         assert!(error.to_string().contains("is the clock right?"), "{error}");
-        assert!(Revocations::open(&dir, NOW).unwrap().is_revoked("a"));
+        assert!(Journal::open(&dir, NOW).unwrap().is_revoked("a"));
     }
 
     #[test]
     fn a_line_that_a_crash_cut_off_is_ignored_and_the_next_one_is_whole() {
         let (_home, dir) = home();
         dir.write(FILE, b"1795000600 a\n17950006").unwrap();
-        let revocations = Revocations::open(&dir, NOW).unwrap();
+        let revocations = Journal::open(&dir, NOW).unwrap();
         revocations.revoke("b", later(60), NOW).unwrap();
         drop(revocations);
-        let again = Revocations::open(&dir, NOW).unwrap();
+        let again = Journal::open(&dir, NOW).unwrap();
         assert!(again.is_revoked("a") && again.is_revoked("b"));
     }
 
@@ -255,7 +228,7 @@ mod tests {
     fn a_damaged_journal_stops_the_start_and_is_left_as_it_is(#[case] text: &str) {
         let (_home, dir) = home();
         dir.write(FILE, text.as_bytes()).unwrap();
-        assert!(matches!(Revocations::open(&dir, NOW), Err(StateError::Damaged { .. })));
+        assert!(matches!(Journal::open(&dir, NOW), Err(StateError::Damaged { .. })));
         assert_eq!(fs::read_to_string(dir.join(FILE)).unwrap(), text);
     }
 
@@ -266,13 +239,13 @@ mod tests {
     #[case("é")]
     fn an_id_that_would_break_the_journal_is_refused(#[case] token_id: &str) {
         let (_home, dir) = home();
-        assert!(Revocations::open(&dir, NOW).unwrap().revoke(token_id, later(60), NOW).is_err());
+        assert!(Journal::open(&dir, NOW).unwrap().revoke(token_id, later(60), NOW).is_err());
     }
 
     #[test]
     fn the_file_does_not_grow_with_what_has_expired() {
         let (_home, dir) = home();
-        let revocations = Revocations::open(&dir, NOW).unwrap();
+        let revocations = Journal::open(&dir, NOW).unwrap();
         revocations.revoke("old", later(60), NOW).unwrap();
         revocations.revoke("new", later(600), NOW).unwrap();
         revocations.file.lock().unwrap().lines = COMPACT_AT;
@@ -281,7 +254,7 @@ mod tests {
         let text = fs::read_to_string(dir.join(FILE)).unwrap();
         assert_eq!(text, "1795000600 new\n1795000600 next\n");
         drop(revocations);
-        assert!(Revocations::open(&dir, NOW).unwrap().is_revoked("next"));
+        assert!(Journal::open(&dir, NOW).unwrap().is_revoked("next"));
     }
 
     #[test]
@@ -290,7 +263,7 @@ mod tests {
         let held = dir.lock(".revocations.lock", Duration::ZERO).unwrap();
         let opener = std::thread::spawn({
             let dir = dir.clone();
-            move || Revocations::open(&dir, NOW).is_ok()
+            move || Journal::open(&dir, NOW).is_ok()
         });
         std::thread::sleep(Duration::from_millis(100));
         assert!(!opener.is_finished());
@@ -301,7 +274,7 @@ mod tests {
     #[test]
     fn what_the_disk_refused_is_not_revoked_and_leaves_no_trace() {
         let (_home, dir) = home();
-        let mut revocations = Revocations::open(&dir, NOW).unwrap();
+        let mut revocations = Journal::open(&dir, NOW).unwrap();
         revocations.revoke("a", later(60), NOW).unwrap();
         let good = revocations.file.get_mut().unwrap().good;
         revocations.file.get_mut().unwrap().file = File::open(dir.join(FILE)).unwrap(); // writing to it fails
