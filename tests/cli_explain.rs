@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 /// The decision's id, by which the caller was refused, or that its record has.
 fn ids(place: &Place) -> Vec<String> {
     let journal = fs::read_to_string(place.path("data/audit/decisions.jsonl")).unwrap();
-    let records = journal.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    records.map(|record| record["id"].as_str().unwrap().to_owned()).collect()
+    let lines = journal.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    lines.filter_map(|line| line["id"].as_str().map(str::to_owned)).collect()
 }
 
 /// Exchanges each token with a counter of its own time, and tells the decisions.

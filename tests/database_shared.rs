@@ -51,7 +51,8 @@ async fn is_good(stand: &Stand, token: &str) -> bool {
 
 async fn introspect(stand: &Stand, token: &str) -> Answer {
     let request = stand.request("/oauth2/introspect").basic_auth("rs", Some(CLIENT_SECRET));
-    stand.send(request.form(&[("token", token)])).await
+    let request = request.header("content-type", "application/x-www-form-urlencoded");
+    stand.send(request.body(format!("token={token}"))).await
 }
 
 async fn database_check(stand: &Stand) -> Value {

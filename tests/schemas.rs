@@ -332,7 +332,17 @@ issuers:
 tokens: {algorithm: EdDSA, rotate_every: 30d, signing_key_files: []}
 verified_token_cache: 16MiB
 replay: {capacity: 1000}
-audit: {file: '-', on_failure: drop, claims: values, rotate_at: 64MiB, keep: 10}
+audit:
+  file: '-'
+  on_failure: drop
+  claims: values
+  rotate_at: 64MiB
+  keep: 10
+  keep_for: 90d
+  sinks:
+  - {kind: syslog, name: log, address: 'tcp://log.example.com:601', facility: local3, max_bytes: 8KiB, on_failure: deny}
+  - {kind: webhook, url: 'https://siem.example.com/in', bearer_file: siem.token, ca_file: ca.pem, timeout: 5s}
+  decisions: {keep_for: 7d, max: 1000}
 clients: []
 log: {level: info, format: json}
 limits: {connections: 10, connections_per_address: 5, header_timeout: 10s, shutdown_grace: 20s}
@@ -403,6 +413,13 @@ fn a_configuration_with_everything_fits_both() {
 #[case::capacity_as_text("capacity: 1000", "capacity: many")]
 #[case::unknown_failure("on_failure: drop", "on_failure: ignore")]
 #[case::unknown_detail("claims: values", "claims: all")]
+#[case::sink_of_an_unknown_kind("kind: syslog", "kind: sislog")]
+#[case::sink_that_fails_otherwise("on_failure: deny}", "on_failure: wait}")]
+#[case::collector_without_a_scheme("'tcp://log.example.com:601'", "'log.example.com:601'")]
+#[case::unknown_facility("facility: local3", "facility: local9")]
+#[case::webhook_of_another_scheme("'https://siem", "'ftp://siem")]
+#[case::unknown_key_of_a_sink("bearer_file: siem.token", "bearer: siem.token")]
+#[case::number_of_decisions_as_text("max: 1000", "max: many")]
 #[case::client_without_targets("clients: []", "clients: [{id: a}]")]
 #[case::unknown_format("format: json", "format: yaml")]
 #[case::unknown_limit("{connections: 10", "{conections: 10")]
@@ -434,7 +451,8 @@ fn a_mistake_in_a_configuration_is_refused_by_both(#[case] right: &str, #[case] 
 #[case("/definitions/issuer/properties/keys/oneOf/1/properties/cluster", "{server:", "{zzz: 1, server:")]
 #[case("/properties/tokens", "{algorithm:", "{zzz: 1, algorithm:")]
 #[case("/properties/replay", "{capacity: 1000", "{zzz: 1")]
-#[case("/properties/audit", "{file:", "{zzz: 1, file:")]
+#[case("/properties/audit", "  file: '-'", "  zzz: 1\n  file: '-'")]
+#[case("/properties/audit/properties/decisions", "{keep_for: 7d", "{zzz: 1, keep_for: 7d")]
 #[case("/properties/clients/items", "clients: []", "clients: [{zzz: 1}]")]
 #[case("/properties/log", "{level:", "{zzz: 1, level:")]
 #[case("/properties/limits", "{connections:", "{zzz: 1, connections:")]

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::error::AccountRefusal;
 use super::grants::Grants;
 use super::ids::AccountId;
+use super::refusal::AccountRefusal;
 use crate::clock::Timestamp;
 use crate::identity::{AccountName, Namespace, PolicyName};
 use crate::jose::{Sha256, sha256};

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::account::{Account, namespace_key};
 use super::acting::ActingAccount;
-use super::error::AccountRefusal;
 use super::memory::Memory;
+use super::refusal::AccountRefusal;
 use super::settings::AccountSettings;
 use super::token_info::TokenInfo;
 use super::token_text::AccountToken;

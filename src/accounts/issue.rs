@@ -2,12 +2,14 @@
 
 use super::account::Account;
 use super::authenticate::Accounts;
-use super::error::{AccountError, AccountRefusal};
+use super::error::AccountError;
 use super::ids::{AccountId, AccountTokenId};
 use super::manage::{SHORT, found, text};
+use super::refusal::AccountRefusal;
 use super::token_info::TokenInfo;
 use super::token_text::AccountToken;
 use crate::clock::Timestamp;
+use crate::jose::Sha256;
 use crate::state::database::{AccountTokenRow, Scope, WriteTransaction};
 
 /// How many tokens of an account are good at a time.
@@ -49,16 +51,30 @@ impl Accounts {
         by: &str,
         now: Timestamp,
     ) -> Result<IssuedAccountToken, AccountError> {
-        let name = text("name", new.name, SHORT)?;
         let mut transaction = self.database.write(Scope::Accounts).await?;
         let account = found(transaction.account(&account.to_string()).await?.map(Account::of).transpose()?)?;
-        let expires = self.token_end(new.expires, &account, now)?;
+        let info = self.first_of_family(&account, new, by, now)?;
         let live = transaction.live_account_tokens(&account.id.to_string(), now).await?;
         if live >= MOST_LIVE {
             return Err(AccountError::TooManyTokens(live));
         }
+        let token = self.insert(&mut transaction, &info).await?;
+        transaction.commit().await?;
+        Ok(IssuedAccountToken { token, info, account })
+    }
+
+    /// What is to be known about a new token.
+    pub(super) fn first_of_family(
+        &self,
+        account: &Account,
+        new: NewAccountToken,
+        by: &str,
+        now: Timestamp,
+    ) -> Result<TokenInfo, AccountError> {
+        let name = text("name", new.name, SHORT)?;
+        let expires = self.token_end(new.expires, account, now)?;
         let id = AccountTokenId::new(now)?;
-        let info = TokenInfo {
+        Ok(TokenInfo {
             id,
             account: account.id,
             family: id,
@@ -69,10 +85,7 @@ impl Accounts {
             used: None,
             rotated: None,
             revoked: None,
-        };
-        let token = self.insert(&mut transaction, &info).await?;
-        transaction.commit().await?;
-        Ok(IssuedAccountToken { token, info, account })
+        })
     }
 
     /// The tokens of an account, oldest first, after that one: at most `limit`, and at most 500. Those that ended long ago are
@@ -107,9 +120,45 @@ impl Accounts {
     pub async fn identify(&self, text: &str) -> Result<Option<(TokenInfo, Account)>, AccountError> {
         let token = AccountToken::parse(text).map_err(AccountRefusal::Malformed)?;
         let found = self.database.account_token_of(token.digest(&self.key.0).bytes()).await?;
+        found.map(|(token, account)| Ok((TokenInfo::of(token)?, Account::of(account)?))).transpose()
+    }
+
+    /// The same, by the keyed digest that the audit has in place of the token: 64 hex digits.
+    ///
+    /// # Errors
+    /// [`AccountError::Database`].
+    pub async fn identify_digest(&self, digest: &str) -> Result<Option<(TokenInfo, Account)>, AccountError> {
+        let Some(digest) = Sha256::parse(digest) else { return Ok(None) };
+        let found = self.database.account_token_of(digest.bytes()).await?;
         Ok(found
             .map(|(token, account)| Ok::<_, AccountError>((TokenInfo::of(token)?, Account::of(account)?)))
             .transpose()?)
+    }
+
+    /// The same, by its id.
+    ///
+    /// # Errors
+    /// [`AccountError::Database`].
+    pub async fn identify_id(&self, id: AccountTokenId) -> Result<Option<(TokenInfo, Account)>, AccountError> {
+        let Some(row) = self.database.account_token(&id.to_string()).await? else { return Ok(None) };
+        self.identify_row(&row.digest).await
+    }
+
+    /// A token, and the keyed digest that stands for it in the audit.
+    ///
+    /// # Errors
+    /// [`AccountError::NotFound`], [`AccountError::Database`].
+    pub async fn token_digest(&self, id: AccountTokenId) -> Result<(TokenInfo, Sha256), AccountError> {
+        let row = self.database.account_token(&id.to_string()).await?.ok_or(AccountError::NotFound("token"))?;
+        let digest = Sha256::from_bytes(&row.digest).ok_or(AccountError::NotFound("token"))?;
+        Ok((TokenInfo::of(row)?, digest))
+    }
+
+    async fn identify_row(&self, digest: &[u8]) -> Result<Option<(TokenInfo, Account)>, AccountError> {
+        match Sha256::from_bytes(digest) {
+            Some(digest) => self.identify_digest(&digest.to_string()).await,
+            None => Ok(None),
+        }
     }
 
     /// A new token with what is known about it; the text goes to the caller alone.

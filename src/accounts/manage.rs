@@ -71,12 +71,23 @@ impl Accounts {
     /// # Errors
     /// [`AccountError::NameTaken`], [`AccountError::Invalid`], [`AccountError::Grants`], [`AccountError::Database`].
     pub async fn create(&self, new: NewAccount, by: &str, now: Timestamp) -> Result<Changed, AccountError> {
+        let account = self.made(new, by, now)?;
+        let mut transaction = self.database.write(Scope::Accounts).await?;
+        if !transaction.insert_account(&account.row()?).await? {
+            return Err(AccountError::NameTaken);
+        }
+        transaction.commit().await?;
+        Ok(Changed { before: None, after: Some(account) })
+    }
+
+    /// An account as it is to be written.
+    pub(super) fn made(&self, new: NewAccount, by: &str, now: Timestamp) -> Result<Account, AccountError> {
         let grants = new.grants.checked()?;
         let (granted, wanted) = match self.settings.approval {
             Approval::None => (grants, None),
             Approval::SecondPerson => (Grants::default(), Some(Wanted { grants, by: by.to_owned() })),
         };
-        let account = Account {
+        Ok(Account {
             id: AccountId::new(now)?,
             namespace: new.namespace,
             name: new.name,
@@ -94,13 +105,7 @@ impl Accounts {
             revision: 1,
             epoch: 1,
             used: None,
-        };
-        let mut transaction = self.database.write(Scope::Accounts).await?;
-        if !transaction.insert_account(&account.row()?).await? {
-            return Err(AccountError::NameTaken);
-        }
-        transaction.commit().await?;
-        Ok(Changed { before: None, after: Some(account) })
+        })
     }
 
     /// The account of that id.

@@ -44,6 +44,16 @@ impl Accounts {
         now: Timestamp,
     ) -> Result<Option<(TokenInfo, Account, u64)>, AccountError> {
         let Some((token, account)) = self.identify(text).await? else { return Ok(None) };
+        let (_, count) = self.revoke_family(&token, now).await?;
+        Ok(Some((token, account, count)))
+    }
+
+    /// Revokes a token with its whole family, and ends whatever was minted for the account's tokens. Gives back what is known of
+    /// the token from now on, and how many tokens were good until now.
+    ///
+    /// # Errors
+    /// [`AccountError::NotFound`], [`AccountError::Database`].
+    pub async fn revoke_family(&self, token: &TokenInfo, now: Timestamp) -> Result<(TokenInfo, u64), AccountError> {
         let mut transaction = self.database.write(Scope::Accounts).await?;
         let count = transaction.revoke_account_tokens(&token.family.to_string(), now, LEAKED).await?;
         if count > 0 {
@@ -51,8 +61,8 @@ impl Accounts {
         }
         transaction.commit().await?;
         self.memory.forget_tokens();
-        self.memory.forget_account(&account);
-        Ok(Some((token, account, count)))
+        self.forget_account_of(token, now);
+        Ok((self.token(token.id).await?, count))
     }
 
     fn forget_account_of(&self, token: &TokenInfo, now: Timestamp) {

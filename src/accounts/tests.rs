@@ -498,6 +498,18 @@ async fn an_account_has_a_hundred_good_tokens_at_most() {
     assert!(matches!(answer, Err(AccountError::TooManyTokens(100))));
 }
 
+#[tokio::test]
+async fn many_accounts_are_made_at_once_or_none_of_them() {
+    let home = Home::new().await;
+    let new = |names: &[&str]| names.iter().map(|name| (wanted(name), vec![token_for(DAY), token_for(DAY)])).collect();
+    let made = home.accounts.create_many(new(&["a", "b"]), ADMIN, NOW).await.unwrap();
+    assert_eq!(made.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2]);
+    let acting = home.accounts.authenticate(made[1][0].token.text(), NOW).await.unwrap();
+    assert_eq!(acting.name().as_str(), "b");
+    assert!(matches!(home.accounts.create_many(new(&["c", "a"]), ADMIN, NOW).await, Err(AccountError::NameTaken)));
+    assert_eq!(home.accounts.list_all(None, 9).await.unwrap().len(), 2, "`c` was not made either");
+}
+
 #[test]
 fn settings_are_read_with_their_defaults() {
     let read: AccountSettings = serde_json::from_value(json!({"approval": "second_person"})).unwrap();

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::error::AccountRefusal;
 use super::ids::{AccountId, AccountTokenId};
+use super::refusal::AccountRefusal;
 use crate::clock::Timestamp;
 use crate::state::database::{AccountTokenRow, DatabaseError};
 

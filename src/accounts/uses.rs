@@ -12,6 +12,8 @@ use crate::state::database::{Database, DatabaseError, Scope};
 pub const EVERY: Duration = Duration::from_secs(30);
 /// A use is noted this long after the last one that was.
 const COARSE: Duration = Duration::from_secs(10 * 60);
+/// How many are written in one transaction.
+const AT_ONCE: usize = 500;
 /// How many are noted at most, at about 60 bytes each; further ones are left out.
 const NOTED: usize = 200_000;
 
@@ -57,28 +59,28 @@ impl Uses {
         }
     }
 
-    /// Writes what is not written yet, in one transaction: how many. What fails stays noted.
+    /// Writes what is not written yet, some hundreds in a transaction, so that no other writer waits for long: how many. What
+    /// fails stays noted.
     pub(super) async fn write(&self, database: &Database, now: Timestamp) -> Result<usize, DatabaseError> {
         let new: Vec<(Used, Timestamp)> = {
             let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            noted.retain(|_, use_| !use_.written || now.since(use_.at) < COARSE);
-            noted.iter().filter(|(_, use_)| !use_.written).map(|(used, use_)| (*used, use_.at)).collect()
+            noted.retain(|_, noted| !noted.written || now.since(noted.at) < COARSE);
+            noted.iter().filter(|(_, noted)| !noted.written).map(|(used, noted)| (*used, noted.at)).collect()
         };
-        if new.is_empty() {
-            return Ok(0);
-        }
-        let mut transaction = database.write(Scope::Accounts).await?;
-        for (used, at) in &new {
-            match used {
-                Used::Account(id) => transaction.note_account_use(&id.to_string(), *at).await?,
-                Used::Token(id) => transaction.note_account_token_use(&id.to_string(), *at).await?,
+        for some in new.chunks(AT_ONCE) {
+            let mut transaction = database.write(Scope::Accounts).await?;
+            for (used, at) in some {
+                match used {
+                    Used::Account(id) => transaction.note_account_use(&id.to_string(), *at).await?,
+                    Used::Token(id) => transaction.note_account_token_use(&id.to_string(), *at).await?,
+                }
             }
-        }
-        transaction.commit().await?;
-        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for (used, at) in &new {
-            if let Some(use_) = noted.get_mut(used).filter(|use_| use_.at == *at) {
-                use_.written = true;
+            transaction.commit().await?;
+            let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            for (used, at) in some {
+                if let Some(noted) = noted.get_mut(used).filter(|noted| noted.at == *at) {
+                    noted.written = true;
+                }
             }
         }
         Ok(new.len())

@@ -19,16 +19,18 @@ use tokio::runtime::Handle;
 
 pub use rules::{NewPolicies, RulesError, Told};
 pub use running::{ListenError, Running};
-pub use store::{key_database, service_accounts};
+pub use store::{existing_database, key_database, service_accounts};
 
-use crate::audit::{AuditError, Journal};
+use crate::audit::{AuditError, DecisionRetention, Decisions, Journal};
 use crate::clock::Clock;
 use crate::config::{Config, SecretsSettings};
 use crate::exchange::{Counter, CounterParts};
+use crate::http::admin::Admin;
 use crate::http::oauth::{Client, Clients, OAuth};
 use crate::http::rest::Rest;
 use crate::http::vault::Vault;
 use crate::http::{ServerLimits, Tls, TlsError};
+use crate::identity::TargetName;
 use crate::limits::Limiter;
 use crate::mint::{KeyError, KeyRing, KeySource};
 use crate::replay::{JournalError, ReplayGuard, ReplaySettings};
@@ -37,7 +39,7 @@ use crate::secrets::local::LocalError;
 use crate::secrets::openbao::OpenBaoFault;
 use crate::secrets::{MountFault, Mounts};
 use crate::state::counters::Counters;
-use crate::state::database::DatabaseError;
+use crate::state::database::{Database, DatabaseError};
 use crate::state::{PrivateDir, RevocationError, Revocations, StateError};
 use crate::verify::VerifiedTokens;
 
@@ -47,11 +49,14 @@ pub struct App {
     pub(crate) oauth: OAuth,
     pub(crate) vault: Vault,
     pub(crate) rest: Rest,
+    pub(crate) admin: Option<Admin>,
     pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) limits: ServerLimits,
     pub(crate) addresses: [std::net::SocketAddr; 2],
     watched: reload::Watched,
     data: PrivateDir,
+    /// Where decisions are kept, and for how long.
+    decisions: Option<(Database, DecisionRetention)>,
 }
 
 /// What is opened by reading files.
@@ -65,6 +70,8 @@ struct Parts {
     limits: ServerLimits,
     addresses: [std::net::SocketAddr; 2],
     watched: reload::Watched,
+    decisions: Option<(Database, DecisionRetention)>,
+    admin: Option<TargetName>,
 }
 
 /// Why a counter cannot be put together.
@@ -106,6 +113,9 @@ pub enum AppError {
     /// The mounts.
     #[error("secrets: {0}")]
     Mounts(#[from] MountFault),
+    /// Nobody could be an administrator.
+    #[error("`admin.target`: there is no target `{0}` among the policies; write one, or take the section out")]
+    AdminTarget(TargetName),
     /// The process is going down.
     #[error("the start was cut off")]
     CutOff,
@@ -126,7 +136,7 @@ impl App {
         // Files are read on a thread that may wait: ten thousand policies take a moment.
         let runtime = Handle::current();
         let parts = tokio::task::spawn_blocking(move || Parts::open(config, counters, clock, &runtime));
-        let Parts { mut counter, secrets, keeping, data, clients, tls, limits, addresses, watched } =
+        let Parts { mut counter, secrets, keeping, data, clients, tls, limits, addresses, watched, decisions, admin } =
             parts.await.map_err(|_| AppError::CutOff)??;
         let opened = secrets::open(secrets, keeping).await?;
         counter.mounts = opened.mounts;
@@ -135,7 +145,9 @@ impl App {
         let oauth = OAuth { clients: Arc::new(Clients::new(clients)), counter: Arc::clone(&counter) };
         let vault = Vault { counter: Arc::clone(&counter), wrappings: Arc::default() };
         let rest = Rest { counter: Arc::clone(&counter) };
-        Ok(Self { counter, oauth, vault, rest, tls, limits, addresses, watched, data })
+        let kept = decisions.as_ref().map(|(database, _)| Decisions::new(database.clone()));
+        let admin = admin.map(|target| Admin { counter: Arc::clone(&counter), target, decisions: kept });
+        Ok(Self { counter, oauth, vault, rest, admin, tls, limits, addresses, watched, data, decisions })
     }
 
     /// The engine.
@@ -155,6 +167,10 @@ impl Parts {
         let needs_database = Keeping::is_needed(&config);
         let (logins, tenants) = (config.logins, config.tenants);
         let rules = policies.into_rules(config.issuers, config.default_target, logins, tenants, now)?;
+        if let Some(target) = config.admin_target.as_ref().filter(|name| rules.policies.target(name.as_str()).is_none())
+        {
+            return Err(AppError::AdminTarget(target.clone()));
+        }
         let tls = config.tls.map(Tls::open).transpose()?.map(Arc::new);
         let data = PrivateDir::open(&config.data)?;
         archive::keep(&data, &config.policies, rules.policies.digest());
@@ -199,8 +215,11 @@ impl Parts {
             keys,
             clock,
         };
+        let database = keeping.as_ref().map(|keeping| keeping.database.clone());
+        let decisions = database.zip(config.decisions);
+        let admin = config.admin_target;
         let (clients, limits, secrets) = (config.clients, config.limits, config.secrets);
         let addresses = [config.listen, config.ops_listen];
-        Ok(Self { counter, secrets, keeping, data, clients, tls, limits, addresses, watched })
+        Ok(Self { counter, secrets, keeping, data, clients, tls, limits, addresses, watched, decisions, admin })
     }
 }

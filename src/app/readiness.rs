@@ -5,6 +5,8 @@ use crate::http::ops::{Check, Readiness};
 use crate::state::SharedRevocations;
 use crate::state::counters::CountersStatus;
 
+/// The check of our own keys.
+const SIGNING_KEYS: &str = "signing keys";
 /// By how much the clock of the shared counters may differ from ours before that is told.
 const CLOCKS_MAY_DIFFER_MS: i64 = 1000;
 
@@ -21,7 +23,18 @@ pub(super) fn of(counter: &Counter) -> Readiness {
         limits(counter),
         own_keys(counter),
     ];
-    let keys = checks.last().is_some_and(|check| check.ok);
+    let keys = checks.iter().all(|check| check.name != SIGNING_KEYS || check.ok);
+    let outlets = counter.journal().outlets();
+    for outlet in &outlets {
+        let detail = match (outlet.blocking, outlet.failing, outlet.counters.dropped) {
+            (true, ..) => "takes no records, and must have all: nothing is minted".to_owned(),
+            (_, true, dropped) => format!("takes no records; {dropped} dropped"),
+            (_, false, dropped) if dropped > 0 => format!("{dropped} dropped since the start"),
+            _ => String::new(),
+        };
+        checks.push(part(&format!("audit sink {}", outlet.name), !outlet.failing && !outlet.blocking, detail));
+    }
+    let audit = audit && !outlets.iter().any(|outlet| outlet.blocking);
     checks.extend(counter.revocations().shared(now).map(database));
     for issuer in rules.issuers.iter() {
         let status = issuer.keys().status();
@@ -41,7 +54,7 @@ pub(super) fn of(counter: &Counter) -> Readiness {
 /// Whether what is published is all that other replicas sign with: unknown once the database could not be read for longer
 /// than a key is published ahead of use.
 fn own_keys(counter: &Counter) -> Check {
-    let name = "signing keys".to_owned();
+    let name = SIGNING_KEYS.to_owned();
     match counter.keys().reading() {
         None => Check { name, ok: true, detail: "kept on this machine".to_owned() },
         Some(reading) => {

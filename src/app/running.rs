@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::{App, readiness, upkeep};
 use crate::exchange::Counter;
-use crate::http::{oauth, ops, rest, serve, vault};
+use crate::http::{admin, oauth, ops, rest, serve, vault};
 use crate::telemetry;
 
 /// How long the audit journal may take to reach its disk at the end.
@@ -26,6 +26,8 @@ pub struct Running {
     stop: watch::Sender<bool>,
     servers: Vec<JoinHandle<()>>,
     upkeep: Vec<JoinHandle<()>>,
+    /// Keeps decisions in the store; ends after the journal.
+    decisions: Option<JoinHandle<()>>,
     reload: Arc<Notify>,
 }
 
@@ -52,16 +54,24 @@ impl App {
             metrics: Arc::new(move || telemetry::render(&metrics)),
         });
         let mut upkeep = Vec::from(upkeep::start(&self.counter, self.tls.clone(), &stopped));
+        let keep = |(database, retention)| tokio::spawn(self.counter.journal().keep_in(database, retention));
+        let decisions = self.decisions.map(keep);
         let reload = Arc::new(Notify::new());
         let reloader = self.watched.by(Arc::clone(&self.counter), self.tls.clone(), self.data);
         upkeep.push(tokio::spawn(reloader.run(Arc::clone(&reload), stopped.clone())));
         // What the other surfaces do not answer, the OAuth surface does.
-        let surfaces = vault::router(self.vault).merge(rest::router(self.rest)).merge(oauth::router(self.oauth));
+        let own = admin::SelfRotation { counter: Arc::clone(&self.counter) };
+        let surfaces = vault::router(self.vault).merge(rest::router(self.rest)).merge(admin::self_rotation(own));
+        let surfaces = match self.admin {
+            Some(administration) => surfaces.merge(admin::router(administration)),
+            None => surfaces,
+        };
+        let surfaces = surfaces.merge(oauth::router(self.oauth));
         let servers = vec![
             tokio::spawn(serve(listener, surfaces, self.tls, self.limits.clone(), stopped.clone())),
             tokio::spawn(serve(ops_listener, ops, None, self.limits, stopped)),
         ];
-        Ok(Running { counter: self.counter, address, ops_address, stop, servers, upkeep, reload })
+        Ok(Running { counter: self.counter, address, ops_address, stop, servers, upkeep, decisions, reload })
     }
 }
 
@@ -117,5 +127,10 @@ impl Running {
             counter.journal().shutdown();
         });
         let _ = closed.await;
+        if let Some(decisions) = self.decisions
+            && timeout(FLUSH_PATIENCE, decisions).await.is_err()
+        {
+            tracing::error!("the store takes too long; the last decisions are in the audit journal alone");
+        }
     }
 }

@@ -6,8 +6,8 @@ use crate::clock::Timestamp;
 use crate::config::{Config, MasterKeySource, SecretsSettings, StoreName};
 use crate::mint::{KeyDatabase, KeySource};
 use crate::secrets::local::{LocalError, MasterKey, MasterKeys, WrappedKeys};
-use crate::state::PrivateDir;
-use crate::state::database::{Database, DatabaseUrl};
+use crate::state::database::{DATABASE_FILE, Database, DatabaseUrl};
+use crate::state::{PrivateDir, StateError};
 
 /// The database, the keys that wrap in it, and the shared keys that they wrap. Cheap to clone.
 #[derive(Clone)]
@@ -25,6 +25,7 @@ impl Keeping {
         let keys = matches!(config.keys.source, KeySource::Database { .. });
         keys || config.database.is_some()
             || config.service_accounts.is_some()
+            || config.admin_target.is_some()
             || config.secrets.mounts.iter().any(|mount| mount.store == StoreName::Local)
     }
 
@@ -81,6 +82,23 @@ pub async fn key_database(config: &Config, now: Timestamp) -> Result<Option<KeyD
     let data = PrivateDir::open(&config.data)?;
     let keeping = Keeping::open(config.database.as_ref(), &config.secrets, &data, now).await?;
     Ok(Some(keeping.signing_keys(now).await?))
+}
+
+/// The database of a configuration, for a command that only reads what is there; none where there is none yet. One that is
+/// embedded is closed to everybody else while cambio runs.
+///
+/// # Errors
+/// [`AppError`].
+pub async fn existing_database(config: &Config, now: Timestamp) -> Result<Option<Database>, AppError> {
+    if let Some(url) = &config.database {
+        return Ok(Some(Database::connect(url, now).await?));
+    }
+    let file = config.data.join(DATABASE_FILE);
+    let there = file.try_exists().map_err(|source| StateError::Io { doing: "look at", path: file.clone(), source })?;
+    if !there {
+        return Ok(None);
+    }
+    Ok(Some(Database::open(&PrivateDir::open(&config.data)?, now).await?))
 }
 
 /// The service accounts of a configuration, for a command beside the server, or before there is one: the first account is made

@@ -14,6 +14,7 @@ use crate::state::StateError;
 use crate::state::small_disk::SmallDisk;
 use rstest::rstest;
 
+use super::chain_tests::verified;
 use super::tests::{LATENCY, NOW, PATIENCE, begin, denied, home, lines};
 
 #[test]
@@ -25,7 +26,8 @@ fn a_line_that_a_crash_cut_off_stays_by_itself() {
     first.close(denied(), LATENCY);
     drop(journal);
     let whole = fs::read_to_string(&home.path).unwrap();
-    let torn = format!("{whole}{}", &whole[..whole.len() / 2]);
+    let line = whole.lines().nth(2).unwrap();
+    let torn = format!("{whole}{}", &line[..line.len() / 2]);
     fs::write(&home.path, &torn).unwrap();
 
     let journal = home.journal();
@@ -33,15 +35,18 @@ fn a_line_that_a_crash_cut_off_stays_by_itself() {
     let next = second.id().unwrap();
     second.close(denied(), LATENCY);
     journal.shutdown();
-    assert_eq!(home.lines().len(), 3);
+    assert_eq!(home.lines().len(), 2);
     assert!(fs::read_to_string(&home.path).unwrap().starts_with(&format!("{torn}\n")));
+    let report = verified(&home.path);
+    assert!(report.is_good(), "{report:?}");
+    assert_eq!(report.chains[0].torn, 1);
     assert!(find(&home.path, id).unwrap().is_some() && find(&home.path, next).unwrap().is_some());
 }
 
 #[test]
 fn full_files_are_set_aside_kept_in_number_and_searched() {
     let home = home();
-    let sink = Sink::File { path: home.path.clone(), rotate_bytes: 2000, keep: 3 };
+    let sink = Sink::File { path: home.path.clone(), rotate_bytes: 4000, keep: 3, keep_for: None };
     let journal = Journal::open(JournalSettings::new(sink)).unwrap();
     let mut ids = Vec::new();
     for second in 0..100 {
@@ -59,8 +64,13 @@ fn full_files_are_set_aside_kept_in_number_and_searched() {
     assert!(find(&home.path, ids[0]).unwrap().is_none());
     for file in &files {
         assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
-        assert!(lines(file).iter().all(|line| serde_json::from_str::<Record>(line).is_ok()));
     }
+    journal.shutdown();
+    let report = verified(&home.path);
+    assert!(report.is_good(), "{report:?}");
+    let chain = &report.chains[0];
+    assert_eq!((chain.records, chain.last_segment - chain.first_segment), (u64::try_from(kept).unwrap(), 3));
+    assert!(chain.first_segment > 1 && chain.uncovered().is_none(), "{chain:?}");
     assert_eq!(journal.counters().failures, 0);
 }
 
@@ -83,9 +93,8 @@ fn a_sink_that_refuses_is_noticed_and_counted(
     #[case] on_failure: OnFailure,
     #[case] admitted: Result<(), AuditUnavailable>,
 ) {
-    let sink = Sink::File { path: PathBuf::from("/dev/full"), rotate_bytes: 1, keep: 1 };
+    let sink = Sink::File { path: PathBuf::from("/dev/full"), rotate_bytes: 1, keep: 1, keep_for: None };
     let journal = Journal::open(JournalSettings { on_failure, ..JournalSettings::new(sink) }).unwrap();
-    assert!(journal.healthy());
     begin(&journal).close(denied(), LATENCY);
     while journal.healthy() {
         std::thread::sleep(Duration::from_millis(1));
@@ -144,7 +153,7 @@ fn whoever_only_waits_takes_no_room(#[values(OnFailure::Deny, OnFailure::Drop)] 
 
 #[test]
 fn denials_leave_room_for_what_is_minted() {
-    let sink = Sink::File { path: PathBuf::from("/dev/full"), rotate_bytes: 1, keep: 1 };
+    let sink = Sink::File { path: PathBuf::from("/dev/full"), rotate_bytes: 1, keep: 1, keep_for: None };
     let settings = JournalSettings { capacity: 16, on_failure: OnFailure::Drop, ..JournalSettings::new(sink) };
     let journal = Journal::open(settings).unwrap();
     (0..100).for_each(|_| begin(&journal).close(denied(), LATENCY));

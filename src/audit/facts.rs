@@ -29,6 +29,10 @@ const MAX_CLAIM_VALUE: usize = 1024;
 const MAX_CLAIM_VALUES: usize = 8 * 1024;
 /// The longest trace, in bytes of JSON; of a longer one only the length is written.
 const MAX_TRACE: usize = 16 * 1024;
+/// The longest state of a changed thing, in bytes of JSON; of a longer one only the length is written.
+const MAX_STATE: usize = 8 * 1024;
+/// The longest name of an account or of a thing that an administrator acts on.
+pub(super) const MAX_OBJECT: usize = 512;
 
 /// Where a request came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,6 +90,15 @@ pub(super) struct Facts {
     pub(super) path: Option<Box<str>>,
     /// The `jti` of the token that a secret was asked for with.
     pub(super) presented: Option<Box<str>>,
+    pub(super) namespace: Option<Box<str>>,
+    /// The service account that acts.
+    pub(super) account: Option<Box<str>>,
+    /// What an administrator does, and to what.
+    pub(super) action: Option<&'static str>,
+    pub(super) object: Option<Box<str>>,
+    /// JSON, escaped, within its bound.
+    pub(super) before: Option<String>,
+    pub(super) after: Option<String>,
     pub(super) end: End,
 }
 
@@ -127,6 +140,12 @@ impl Facts {
             operation: None,
             path: None,
             presented: None,
+            namespace: None,
+            account: None,
+            action: None,
+            object: None,
+            before: None,
+            after: None,
             end: End { outcome: "aborted", reason: None, detail: None, issued: None, latency: None },
         }
     }
@@ -208,6 +227,16 @@ fn short_name(name: &str) -> &str {
         return name;
     }
     name.get(..name.floor_char_boundary(MAX_CLAIM_NAME)).unwrap_or_default()
+}
+
+/// The state of a thing as JSON, escaped and within its bound: taken at once, as it may change or be forgotten.
+pub(super) fn state_json(state: &Value) -> Option<String> {
+    let mut out = Vec::with_capacity(256);
+    escape::write(&mut out, state).ok()?;
+    if out.len() > MAX_STATE {
+        out = format!(r#"{{"cut_bytes":{}}}"#, out.len()).into_bytes();
+    }
+    String::from_utf8(out).ok()
 }
 
 /// `text` within `most` bytes.

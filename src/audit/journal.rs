@@ -6,51 +6,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch;
+
+use super::audit_key::AuditKeys;
+use super::begin::begin;
+use super::chain::SignedHead;
 use super::facts::{ClaimDetail, Facts};
+use super::fault::{AuditError, AuditUnavailable, Counters};
+use super::outlets::outbox::{Chunk, Outbox};
+use super::outlets::store::{DecisionRetention, keep};
+use super::outlets::{self, OutletStatus};
 use super::settings::{JournalSettings, OnFailure};
 use super::sink::OpenSink;
 use super::writer;
-use crate::state::StateError;
-
-/// Why the journal cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum AuditError {
-    /// The file.
-    #[error(transparent)]
-    State(#[from] StateError),
-    /// The writer's thread.
-    #[error("the audit writer cannot be started: {0}")]
-    Thread(std::io::Error),
-}
-
-/// Records cannot be kept at the moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AuditUnavailable {
-    /// The sink refuses them.
-    #[error("the audit sink refuses records")]
-    Sink,
-    /// Too many wait.
-    #[error("too many audit records wait to be written")]
-    Full,
-    /// The journal was shut down.
-    #[error("the audit journal is closed")]
-    Closed,
-}
-
-/// What became of records, since the start; for metrics.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Handed to the sink.
-    pub written: u64,
-    /// Lost: no room for them, or given up at shutdown.
-    pub lost: u64,
-    /// Times that the sink refused.
-    pub failures: u64,
-    /// Exchanges refused because their record could not have been kept.
-    pub refused: u64,
-    /// Admitted and under way, or waiting now.
-    pub pending: u64,
-}
+use crate::state::database::Database;
 
 /// How long a sink may keep the writer waiting, without an answer, and count as well: a disk that hangs reports no error.
 const STALLED: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 5 });
@@ -66,6 +35,7 @@ pub(super) struct Slot(());
 pub struct Journal {
     shared: Arc<Shared>,
     writer: Mutex<Option<JoinHandle<()>>>,
+    workers: Mutex<Vec<JoinHandle<()>>>,
     settings: JournalSettings,
 }
 
@@ -87,6 +57,12 @@ pub(super) struct Shared {
     pub(super) lost: AtomicU64,
     pub(super) failures: AtomicU64,
     refused: AtomicU64,
+    /// Where lines go besides the sink.
+    outlets: Mutex<Vec<Arc<Outbox>>>,
+    /// One of them must have everything, and cannot.
+    blocked: AtomicBool,
+    /// The newest head that the disk has for sure.
+    pub(super) head: watch::Sender<Option<Arc<SignedHead>>>,
 }
 
 impl Shared {
@@ -94,6 +70,21 @@ impl Shared {
     #[allow(clippy::disallowed_methods, reason = "measures how long a disk takes; decides about no token")]
     pub(super) fn waits(&self, waits: bool) {
         *self.waits_since.lock().unwrap_or_else(PoisonError::into_inner) = waits.then(Instant::now);
+    }
+
+    /// Gives lines to everybody who wants them; nothing waits for anybody.
+    pub(super) fn offer(&self, chunk: impl FnOnce() -> Chunk) {
+        let outlets = self.outlets.lock().unwrap_or_else(PoisonError::into_inner);
+        if !outlets.is_empty() {
+            let chunk = chunk();
+            outlets.iter().for_each(|outlet| outlet.offer(chunk.clone()));
+        }
+    }
+
+    /// So that an exchange reads one flag.
+    pub(super) fn look_at_outlets(&self) {
+        let outlets = self.outlets.lock().unwrap_or_else(PoisonError::into_inner);
+        self.blocked.store(outlets.iter().any(|outlet| outlet.blocks()), Ordering::Relaxed);
     }
 
     fn stalled(&self) -> bool {
@@ -108,16 +99,44 @@ impl Journal {
     /// # Errors
     /// [`AuditError`].
     pub fn open(settings: JournalSettings) -> Result<Arc<Self>, AuditError> {
-        let sink = OpenSink::new(&settings.sink)?;
+        let mut sink = OpenSink::new(&settings.sink)?;
+        let keys = AuditKeys::open(settings.keys.as_deref())?;
+        let begun = begin(&mut sink, keys, settings.clock.now())?;
         let shared = Arc::<Shared>::default();
+        let mut workers = Vec::new();
+        for outlet in &settings.outlets {
+            let started = outlets::start(outlet).map_err(|error| AuditError::Outlet(outlet.name.clone(), error));
+            let (outbox, worker) = started?;
+            shared.outlets.lock().unwrap_or_else(PoisonError::into_inner).push(outbox);
+            workers.push(worker);
+        }
+        // The chain's first lines are on their way.
+        shared.busy.store(true, Ordering::Release);
         let writer = std::thread::Builder::new()
             .name("audit".to_owned())
             .spawn({
                 let shared = Arc::clone(&shared);
-                move || writer::run(&shared, sink)
+                let clock = settings.clock.clone();
+                move || writer::run(&shared, sink, begun, clock)
             })
             .map_err(AuditError::Thread)?;
-        Ok(Arc::new(Self { shared, writer: Mutex::new(Some(writer)), settings }))
+        let (writer, workers) = (Mutex::new(Some(writer)), Mutex::new(workers));
+        Ok(Arc::new(Self { shared, writer, workers, settings }))
+    }
+
+    /// Keeps decisions in `database` from now on; the future does the work, beside the requests, and ends some time after
+    /// [`Self::shutdown`].
+    pub fn keep_in(&self, database: Database, retention: DecisionRetention) -> impl Future<Output = ()> + Send + use<> {
+        let outbox = Arc::new(Outbox::new("store".to_owned(), OnFailure::Drop));
+        self.shared.outlets.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&outbox));
+        keep(database, outbox, self.shared.head.subscribe(), retention, self.settings.clock.clone())
+    }
+
+    /// How everybody is who gets the lines besides the file.
+    #[must_use]
+    pub fn outlets(&self) -> Vec<OutletStatus> {
+        let outlets = self.shared.outlets.lock().unwrap_or_else(PoisonError::into_inner);
+        outlets.iter().map(|outlet| OutletStatus::of(outlet)).collect()
     }
 
     /// Whether the sink takes records: it refused none lately, and keeps none waiting for longer than 5 s. Being
@@ -167,6 +186,20 @@ impl Journal {
         if let Some(writer) = writer {
             let _ = writer.join();
         }
+        self.close_outlets();
+    }
+
+    /// Lets the outlets deliver what waits, some seconds at most.
+    fn close_outlets(&self) {
+        const STEP: Duration = Duration::from_millis(10);
+        let outlets = self.shared.outlets.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        outlets.iter().for_each(|outlet| outlet.close());
+        let workers = std::mem::take(&mut *self.workers.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut waited = Duration::ZERO;
+        while waited < STALLED && workers.iter().any(|worker| !worker.is_finished()) {
+            std::thread::sleep(STEP);
+            waited += STEP;
+        }
     }
 
     pub(super) fn claim_detail(&self) -> ClaimDetail {
@@ -175,10 +208,14 @@ impl Journal {
 
     /// Whether it would be in vain to go on: nothing is reserved.
     pub(super) fn open_for_more(&self) -> Result<(), AuditUnavailable> {
-        if self.settings.on_failure == OnFailure::Drop {
+        // An outlet that must have everything has its own word, whatever the file's is.
+        let blocked = self.shared.blocked.load(Ordering::Relaxed);
+        if self.settings.on_failure == OnFailure::Drop && !blocked {
             return Ok(());
         }
-        let refusal = if self.shared.stopping.load(Ordering::SeqCst) {
+        let refusal = if blocked {
+            AuditUnavailable::Sink
+        } else if self.shared.stopping.load(Ordering::SeqCst) {
             AuditUnavailable::Closed
         } else if self.shared.failing.load(Ordering::Relaxed) {
             AuditUnavailable::Sink

@@ -15,7 +15,7 @@
 //! | `time` | when the exchange began, RFC 3339 |
 //! | `surface` | `oauth`, `vault`, `rest`, `admin`, `cli` |
 //! | `remote` | the caller's address |
-//! | `outcome` | `issued`, `served` (a secret was read or changed), `denied` (by a check or by policy), `failed` (our fault), `aborted` (never finished) |
+//! | `outcome` | `issued`, `served` (a secret was read or changed), `done` (an administrator's action), `denied` (by a check or by policy), `failed` (our fault), `aborted` (never finished) |
 //! | `reason`, `detail` | a stable code, and a text for the operator |
 //! | `claimed_issuer`, `key_id` | what the token said of itself before anybody had verified it |
 //! | `token` | SHA-256 of the subject token, hex |
@@ -29,25 +29,58 @@
 //! | `operation`, `path` | what was to be done to which secret: namespace, mount and path, never a value |
 //! | `jti`, `expires`, `lifetime_s` | the issued token; `jti` alone: the token that a secret was asked for with |
 //! | `latency_us` | from the first byte of the request to the decision |
+//! | `namespace` | whose secrets it is about |
+//! | `account` | the service account that acts |
+//! | `action`, `object` | what an administrator did, and to what |
+//! | `before`, `after` | what it was, and what it is |
 
+mod audit_key;
+mod begin;
+mod chain;
+#[cfg(test)]
+mod chain_tests;
+mod decisions;
+#[cfg(test)]
+mod decisions_tests;
+#[cfg(test)]
+#[path = "decisions_tests.rs"]
+mod decisions_tests_on_postgres;
 #[cfg(test)]
 mod disk_tests;
 mod escape;
 mod facts;
+mod fault;
 mod find;
+mod head;
 mod journal;
+mod lines;
+#[cfg(test)]
+mod outlet_tests;
+mod outlets;
 mod record;
+mod resume;
+mod segments;
 mod settings;
 mod sink;
 mod stream;
 #[cfg(test)]
 mod tests;
 mod trail;
+mod verify;
 mod writer;
 
+pub use audit_key::{KnownKey, known_key, prepare_key};
+pub use decisions::{Cursor, Decision, DecisionFilter, Decisions, MAX_PAGE, Page};
 pub use facts::{ClaimDetail, Surface};
+pub use fault::{AuditError, AuditUnavailable, Counters};
 pub use find::{each, find};
-pub use journal::{AuditError, AuditUnavailable, Counters, Journal};
+pub use journal::Journal;
+pub use outlets::store::DecisionRetention;
+pub use outlets::{
+    BearerSource, Facility, OutletCounters, OutletKind, OutletSettings, OutletStatus, SyslogAddress, SyslogSettings,
+    WebhookSettings,
+};
 pub use record::Record;
 pub use settings::{JournalSettings, OnFailure, Sink};
 pub use trail::{Outcome, Trail};
+pub use verify::{ChainReport, CoveredBy, Fault, Report, Verifier, thumbprint};

@@ -66,9 +66,25 @@ pub struct Record {
     pub lifetime_s: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency_us: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<serde_json::Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<serde_json::Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seq: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prev: Option<String>,
 }
 
-/// The members of [`Record`] but `claims` and `trace`, borrowed from facts.
+/// The members of [`Record`] but those that are JSON already and those of the chain, borrowed from facts.
 #[derive(Serialize)]
 struct Line<'a> {
     v: u32,
@@ -117,9 +133,17 @@ struct Line<'a> {
     lifetime_s: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     latency_us: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    object: Option<&'a str>,
 }
 
-/// Appends the record of `facts` and a line feed.
+/// Appends the record of `facts`, an object, without a line feed.
 pub(super) fn write_line(out: &mut Vec<u8>, mut facts: Box<Facts>) -> serde_json::Result<()> {
     let end = &facts.end;
     let line = Line {
@@ -148,20 +172,24 @@ pub(super) fn write_line(out: &mut Vec<u8>, mut facts: Box<Facts>) -> serde_json
         expires: end.issued.as_ref().map(|issued| issued.expires.to_string()),
         lifetime_s: end.issued.as_ref().map(|issued| issued.lifetime.as_secs()),
         latency_us: end.latency.map(|latency| u64::try_from(latency.as_micros()).unwrap_or(u64::MAX)),
+        namespace: facts.namespace.as_deref(),
+        account: facts.account.as_deref(),
+        action: facts.action,
+        object: facts.object.as_deref(),
     };
     escape::write(out, &line)?;
-    // Two members are JSON already, or write it: they go before the closing brace.
+    // Some members are JSON already, or write it: they go before the closing brace.
     out.pop();
-    if let Some(claims) = &facts.claims {
-        out.extend_from_slice(br#","claims":"#);
-        out.extend_from_slice(claims.as_bytes());
+    let written = [("claims", &facts.claims), ("before", &facts.before), ("after", &facts.after)];
+    for (name, json) in written.into_iter().filter_map(|(name, json)| Some((name, json.as_deref()?))) {
+        out.extend_from_slice(format!(r#","{name}":{json}"#).as_bytes());
     }
     let before = out.len();
     out.extend_from_slice(br#","trace":"#);
     if !facts.write_trace(out) {
         out.truncate(before);
     }
-    out.extend_from_slice(b"}\n");
+    out.push(b'}');
     Ok(())
 }
 

@@ -1,8 +1,11 @@
 //! How records are kept: where, how many may wait, and what happens when they cannot be.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::facts::ClaimDetail;
+use super::outlets::OutletSettings;
+use crate::clock::Clock;
 
 /// How records are kept.
 #[derive(Clone, Debug)]
@@ -15,19 +18,28 @@ pub struct JournalSettings {
     pub on_failure: OnFailure,
     /// What of the claims is kept.
     pub claims: ClaimDetail,
+    /// The directory of the key that signs heads, made if it is missing (mode 0700); none: a key that lives as long as the
+    /// process, which is good for a stream only.
+    pub keys: Option<PathBuf>,
+    /// Where records go besides.
+    pub outlets: Vec<OutletSettings>,
+    /// Where segments and heads have their times from.
+    pub clock: Clock,
 }
 
 impl JournalSettings {
     /// Records in the file `path`, by the defaults.
     #[must_use]
     pub fn file(path: PathBuf) -> Self {
-        Self::new(Sink::File { path, rotate_bytes: 64 * 1024 * 1024, keep: 10 })
+        let keys = Some(path.with_file_name("audit-keys"));
+        Self { keys, ..Self::new(Sink::File { path, rotate_bytes: 64 * 1024 * 1024, keep: 10, keep_for: None }) }
     }
 
-    /// Records to `sink`, by the defaults.
+    /// Records to `sink`, by the defaults, and a key that lives as long as the process.
     #[must_use]
     pub fn new(sink: Sink) -> Self {
-        Self { sink, capacity: 8192, on_failure: OnFailure::default(), claims: ClaimDetail::default() }
+        let (on_failure, claims) = (OnFailure::default(), ClaimDetail::default());
+        Self { sink, capacity: 8192, on_failure, claims, keys: None, outlets: Vec::new(), clock: Clock::System }
     }
 }
 
@@ -42,6 +54,8 @@ pub enum Sink {
         rotate_bytes: u64,
         /// How many full files are kept. Default 10.
         keep: usize,
+        /// How long a full file is kept after its newest record, if not for ever.
+        keep_for: Option<Duration>,
     },
     /// Standard output, for whoever collects it.
     Stdout,

@@ -5,9 +5,11 @@ use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::settings::Sink;
 use super::stream::Stream;
+use crate::clock::Timestamp;
 use crate::state::{StateError, append_private_file};
 
 /// A group may read the records: those who collect logs.
@@ -29,6 +31,7 @@ pub(super) struct LogFile {
     unsynced: bool,
     rotate_bytes: u64,
     keep: usize,
+    keep_for: Option<Duration>,
 }
 
 impl OpenSink {
@@ -39,7 +42,7 @@ impl OpenSink {
                 Ok(out) => Ok(Self::Stream(Stream::new(File::from(out)))),
                 Err(source) => Err(StateError::Io { doing: "open", path: PathBuf::from("standard output"), source }),
             },
-            Sink::File { path, rotate_bytes, keep } => Self::open(path, *rotate_bytes, *keep),
+            Sink::File { path, rotate_bytes, keep, keep_for } => Self::open(path, *rotate_bytes, *keep, *keep_for),
         }
     }
 
@@ -70,7 +73,7 @@ impl OpenSink {
         }
     }
 
-    fn open(path: &Path, rotate_bytes: u64, keep: usize) -> Result<Self, StateError> {
+    fn open(path: &Path, rotate_bytes: u64, keep: usize, keep_for: Option<Duration>) -> Result<Self, StateError> {
         let failed = |doing| move |source| StateError::Io { doing, path: path.to_owned(), source };
         if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             fs::DirBuilder::new()
@@ -93,6 +96,7 @@ impl OpenSink {
             unsynced: false,
             rotate_bytes: rotate_bytes.max(1),
             keep,
+            keep_for,
         };
         // Two writers would cut each other's lines and rotate each other's files.
         match log.file.try_lock() {
@@ -100,14 +104,36 @@ impl OpenSink {
             Err(TryLockError::WouldBlock) => return Err(StateError::Busy(path.to_owned())),
             Err(TryLockError::Error(error)) => return Err(failed("lock")(error)),
         }
-        log.end_torn_line().map_err(failed("write"))?;
+        log.drop_torn_header().map_err(failed("write"))?;
         Ok(Self::File(log))
     }
 }
 
 impl LogFile {
+    /// The newest file that has lines, and whether it is the one that is written to.
+    pub(super) fn newest(&self) -> io::Result<Option<(PathBuf, bool)>> {
+        if self.good > 0 {
+            return Ok(Some((self.path.clone(), true)));
+        }
+        Ok(rotated(&self.path)?.pop().map(|(_, path)| (path, false)))
+    }
+
+    /// A crash in the first write to a new file leaves a piece of its header, which says nothing yet.
+    fn drop_torn_header(&mut self) -> io::Result<()> {
+        const HEADER: &[u8] = br#"{"v":1,"kind":"segment""#;
+        use std::os::unix::fs::FileExt as _;
+        let mut start = vec![0; usize::try_from(self.good.min(16 * 1024)).unwrap_or_default()];
+        File::open(&self.path)?.read_exact_at(&mut start, 0)?;
+        let piece = !start.is_empty() && (start.starts_with(HEADER) || HEADER.starts_with(&start));
+        if piece && !start.contains(&b'\n') {
+            self.file.set_len(0)?;
+            self.good = 0;
+        }
+        Ok(())
+    }
+
     /// A line that a crash cut off stays by itself, and no record runs into it.
-    fn end_torn_line(&mut self) -> io::Result<()> {
+    pub(super) fn end_torn_line(&mut self) -> io::Result<()> {
         use std::os::unix::fs::FileExt as _;
         let mut last = [b'\n'];
         if self.good > 0 {
@@ -120,7 +146,7 @@ impl LogFile {
         Ok(())
     }
 
-    fn write(&mut self, lines: &[u8], newest: i64) -> io::Result<()> {
+    pub(super) fn write(&mut self, lines: &[u8], newest: i64) -> io::Result<()> {
         if let Err(error) = self.file.write_all(lines) {
             let length = self.file.metadata().map_or(self.good, |found| found.len());
             let _ = self.file.set_len(self.good.min(length));
@@ -129,16 +155,18 @@ impl LogFile {
         self.unsynced = true;
         self.good += u64::try_from(lines.len()).unwrap_or_default();
         self.newest = self.newest.max(newest);
-        if self.good >= self.rotate_bytes {
-            // A rotation that fails leaves a longer file, and is tried again with the next lines.
-            let _ = self.rotate();
-        }
         Ok(())
     }
 
-    fn rotate(&mut self) -> io::Result<()> {
+    pub(super) fn is_full(&self) -> bool {
+        self.good >= self.rotate_bytes
+    }
+
+    /// Sets the file aside and begins an empty one; the name that it has now. After an error the longer file goes on.
+    pub(super) fn rotate(&mut self, now: Timestamp) -> io::Result<PathBuf> {
         self.file.sync_data()?;
-        let mut stamp = self.newest;
+        // After a restart nobody knows how new its records are.
+        let mut stamp = self.newest.max(now.as_millis()).max(0);
         while rotated_name(&self.path, stamp).try_exists()? {
             stamp += 1;
         }
@@ -155,9 +183,19 @@ impl LogFile {
             }
         }
         (self.good, self.newest, self.unsynced) = (0, i64::MIN, false);
+        Ok(full)
+    }
+
+    /// The full files that are to be removed, and the oldest that is kept.
+    pub(super) fn expired(&self, now: Timestamp) -> io::Result<(Vec<PathBuf>, PathBuf)> {
         let mut old = rotated(&self.path)?;
-        old.truncate(old.len().saturating_sub(self.keep));
-        old.iter().try_for_each(|(_, path)| fs::remove_file(path))
+        let end = self.keep_for.map_or(i64::MIN, |span| now.minus(span).as_millis());
+        let beyond = old.len().saturating_sub(self.keep);
+        // Only from the front: what is kept has no holes.
+        let aged = old.iter().take_while(|(stamp, _)| *stamp < end).count();
+        let kept = old.split_off(beyond.max(aged));
+        let oldest = kept.into_iter().next().map_or_else(|| self.path.clone(), |(_, path)| path);
+        Ok((old.into_iter().map(|(_, path)| path).collect(), oldest))
     }
 }
 

@@ -39,8 +39,10 @@ impl Home {
     }
 }
 
+/// The records; other lines of the chain and pieces of lines are left out.
 pub(super) fn lines(path: &Path) -> Vec<String> {
-    fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect()
+    let text = fs::read_to_string(path).unwrap();
+    text.lines().filter(|line| serde_json::from_str::<Record>(line).is_ok()).map(str::to_owned).collect()
 }
 
 pub(super) fn id() -> DecisionId {
@@ -118,7 +120,11 @@ fn a_whole_exchange_becomes_one_line_that_reads_back() {
         "metadata": {"job": "17"},
         "trace": [{"rule": "protected", "held": true}], "jti": token.jti(),
         "expires": "2026-11-18T11:16:40.000Z", "lifetime_s": 600, "latency_us": 123,
+        "seq": 3, "prev": line["prev"],
     });
+    let whole = fs::read_to_string(&home.path).unwrap();
+    let before = whole.lines().nth(1).unwrap();
+    assert_eq!(line["prev"], json!(sha256(before.as_bytes()).to_string()), "after the header and its head");
     assert_eq!(line, expected);
     let record: Record = find(&home.path, id).unwrap().unwrap();
     assert_eq!(serde_json::to_value(&record).unwrap(), expected, "nothing is lost by reading");
@@ -216,7 +222,8 @@ fn planted(text: &str, detail: ClaimDetail) -> String {
     trail.trace(json!({text: [text]}));
     trail.close(Outcome::Denied { reason: "r", detail: Some(text.to_owned()) }, LATENCY);
     assert!(journal.flush(PATIENCE));
-    fs::read_to_string(&home.path).unwrap()
+    // The header and its head; the head is a signed token that is meant to be read.
+    fs::read_to_string(&home.path).unwrap().lines().skip(2).map(|line| format!("{line}\n")).collect()
 }
 
 #[rstest]
@@ -274,7 +281,7 @@ fn a_record_is_bounded_whatever_it_is_given(
     trail.trace(vec![long.clone(); 10]);
     trail.close(Outcome::Denied { reason: "r", detail: Some(long) }, LATENCY);
     assert!(journal.flush(PATIENCE));
-    let written = fs::read_to_string(&home.path).unwrap();
+    let written = home.lines().remove(0);
     assert!(written.len() < 64 * 1024, "{}", written.len());
     let record: Record = serde_json::from_str(&written).unwrap();
     assert!(record.subject.unwrap().ends_with(&format!("{text}…")));
@@ -299,4 +306,33 @@ fn claim_values_are_kept_only_where_the_operator_asks() {
     assert_eq!(written(ClaimDetail::None), None);
     assert_eq!(written(ClaimDetail::Names), Some(json!(["user_email", "groups"])));
     assert_eq!(written(ClaimDetail::Values), Some(json!({"user_email": "a@b.example", "groups": ["1", "2"]})));
+}
+
+#[test]
+fn what_an_administrator_does_is_on_record_with_before_and_after() {
+    let home = home();
+    let journal = home.journal();
+    let begin = || Trail::begin(&journal, id(), NOW, Surface::Admin, None);
+    let mut trail = begin();
+    trail.account("0199-admin");
+    trail.acts("service_account.disable", "service_account/0199-a");
+    trail.namespace("group_1");
+    trail.changed(Some(&json!({"disabled": false, "note": TOKEN})), Some(&json!({"disabled": true})));
+    trail.admit().unwrap();
+    trail.close(Outcome::Done, LATENCY);
+    let mut trail = begin();
+    trail.acts("service_account.create", &"x".repeat(10_000));
+    trail.changed(None, Some(&json!({"permissions": vec!["x".repeat(100); 100]})));
+    trail.close(Outcome::Denied { reason: "admin.not_allowed", detail: None }, LATENCY);
+    assert!(journal.flush(PATIENCE));
+    let records: Vec<Record> = home.lines().iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let [done, denied] = records.as_slice() else { panic!("{records:?}") };
+    assert_eq!((done.outcome.as_str(), done.action.as_deref()), ("done", Some("service_account.disable")));
+    assert_eq!(done.object.as_deref(), Some("service_account/0199-a"));
+    assert_eq!((done.account.as_deref(), done.namespace.as_deref()), (Some("0199-admin"), Some("group_1")));
+    assert_eq!(done.before, Some(json!({"disabled": false, "note": "[token]"})));
+    assert_eq!(done.after, Some(json!({"disabled": true})));
+    assert_eq!((denied.outcome.as_str(), &denied.before), ("denied", &None));
+    assert!(denied.after.as_ref().unwrap()["cut_bytes"].as_u64().unwrap() > 8192);
+    assert!(home.lines()[1].len() < 2000);
 }

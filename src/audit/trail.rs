@@ -10,10 +10,11 @@ use serde_json::Value;
 
 use super::escape;
 use super::facts::{
-    ClaimDetail, End, Facts, Issued, MAX_DETAIL, MAX_ISSUER, MAX_KEY_ID, MAX_PATH, MAX_POLICIES, MAX_SUBJECT,
-    MAX_TARGET, Surface, claims_json, cut,
+    ClaimDetail, End, Facts, Issued, MAX_DETAIL, MAX_ISSUER, MAX_KEY_ID, MAX_OBJECT, MAX_PATH, MAX_POLICIES,
+    MAX_SUBJECT, MAX_TARGET, Surface, claims_json, cut, state_json,
 };
-use super::journal::{AuditUnavailable, Journal, Slot};
+use super::fault::AuditUnavailable;
+use super::journal::{Journal, Slot};
 use crate::clock::Timestamp;
 use crate::identity::{DecisionId, IssuerName, PolicyName};
 use crate::jose::Sha256;
@@ -34,6 +35,8 @@ pub enum Outcome<'a> {
     Issued(&'a IssuedToken),
     /// A secret was read or changed.
     Served,
+    /// An administrator's action was carried out.
+    Done,
     /// A check or the policy said no.
     Denied {
         /// A stable code.
@@ -166,6 +169,35 @@ impl Trail {
         self.note(|facts| facts.policies = policies.iter().take(MAX_POLICIES).cloned().collect());
     }
 
+    /// Whose secrets the decision is about; the root's name is empty.
+    pub fn namespace(&mut self, namespace: &str) {
+        self.note(|facts| facts.namespace = Some(cut(namespace, MAX_TARGET)));
+    }
+
+    /// The service account that acts, or is acted for: its id.
+    pub fn account(&mut self, account: &str) {
+        self.note(|facts| facts.account = Some(cut(account, MAX_OBJECT)));
+    }
+
+    /// What an administrator is about to do (a stable word of ours such as `service_account.disable`), and to what: a kind
+    /// and an id, such as `service_account/0199...`. To be said before it is tried, so that an attempt is on record.
+    pub fn acts(&mut self, action: &'static str, object: &str) {
+        self.note(|facts| {
+            facts.action = Some(action);
+            facts.object = Some(cut(object, MAX_OBJECT));
+        });
+    }
+
+    /// What the thing was before the action, and what it is after it; none where it did not, or does not, exist. Copied at
+    /// once, within 8 KiB each. What is given here is shown to every reader of the record: no secret, no token, no hash of
+    /// one.
+    pub fn changed(&mut self, before: Option<&Value>, after: Option<&Value>) {
+        self.note(|facts| {
+            facts.before = before.and_then(state_json);
+            facts.after = after.and_then(state_json);
+        });
+    }
+
     /// The conditions and what became of them. Serialised later, on the writer's thread.
     pub fn trace(&mut self, trace: impl Serialize + Send + 'static) {
         self.note(|facts| facts.trace = Some(Box::new(move |out| escape::write(out, &trace))));
@@ -183,6 +215,7 @@ impl Trail {
                 End { outcome: "issued", reason: None, detail: None, issued: Some(issued), latency: None }
             }
             Outcome::Served => End { outcome: "served", reason: None, detail: None, issued: None, latency: None },
+            Outcome::Done => End { outcome: "done", reason: None, detail: None, issued: None, latency: None },
             Outcome::Denied { reason, detail } => End::because("denied", reason, detail),
             Outcome::Failed { reason, detail } => End::because("failed", reason, detail),
         };

@@ -1,5 +1,6 @@
 //! `cambio explain`: why a decision was made, from the record that it left and the policies of its time.
 
+mod account_reasons;
 mod reasons;
 mod role;
 pub(super) mod rules;
@@ -15,9 +16,10 @@ use serde_json::Value;
 use reasons::meaning;
 use rules::SetOfThen;
 
+use super::audit::on_database;
 use super::text::shown;
 use super::{Answer, CliError, NO, pretty, print};
-use crate::audit::{Record, Sink, find};
+use crate::audit::{Decisions, Record, Sink, find};
 use crate::config::Config;
 use crate::identity::{DecisionId, IssuerName};
 
@@ -74,22 +76,41 @@ impl Explain {
                 journal.display()
             )));
         }
-        let Some(record) = find(&journal, id).map_err(failed)? else {
+        let mut found = find(&journal, id).map_err(failed)?;
+        let mut store = None;
+        if let (None, Some(config)) = (&found, &config) {
+            match in_store(config, id) {
+                Ok(record) => found = record,
+                Err(error) => store = Some(error),
+            }
+        }
+        let Some(record) = found else {
             eprintln!("cambio: no record of {id} in `{}` and the full files beside it", journal.display());
-            eprintln!("  another replica may have decided, or its file was deleted since (`audit.keep`)");
+            match store {
+                Some(error) => eprintln!("  the store could not be asked: {error}"),
+                None => eprintln!("  another replica may have decided, or it is older than what is kept"),
+            }
             return Ok(ExitCode::from(NO));
         };
-        let set = SetOfThen::find(&record, config.as_ref());
-        let masked = masked(&record, config.as_ref());
-        let rules =
-            |json: bool| if json { rules::json(&record, &set) } else { Value::from(rules::told(&record, &set)) };
-        let text = if self.json {
-            pretty(&json(&masked, &rules(true)))
-        } else {
-            told(&masked) + rules(false).as_str().unwrap_or_default()
-        };
-        print(&text)?;
+        print(&explained(&record, config.as_ref(), self.json))?;
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// The record as the store has it; none where there is no store.
+fn in_store(config: &Config, id: DecisionId) -> Result<Option<Record>, String> {
+    let found = on_database(config, async |database| Decisions::new(database).find(id).await)?;
+    Ok(found.flatten().map(|decision| decision.record))
+}
+
+/// A record with what is known beyond it, for people or as JSON.
+pub(super) fn explained(record: &Record, config: Option<&Config>, as_json: bool) -> String {
+    let set = SetOfThen::find(record, config);
+    let masked = masked(record, config);
+    if as_json {
+        pretty(&json(&masked, &rules::json(record, &set)))
+    } else {
+        told(&masked) + &rules::told(record, &set)
     }
 }
 
@@ -118,6 +139,12 @@ fn told(record: &Record) -> String {
     line("claimed issuer", record.claimed_issuer.as_deref());
     line("issuer", record.issuer.as_deref());
     line("subject", record.subject.as_deref());
+    line("account", record.account.as_deref());
+    line("namespace", record.namespace.as_deref());
+    line("action", record.action.as_deref());
+    line("object", record.object.as_deref());
+    line("before", record.before.as_ref().map(Value::to_string).as_deref());
+    line("after", record.after.as_ref().map(Value::to_string).as_deref());
     line("key id", record.key_id.as_deref());
     line("token (sha256)", record.token.as_deref());
     line("claims", record.claims.as_ref().map(claims).as_deref());

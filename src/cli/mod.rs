@@ -5,7 +5,9 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a command line is for")]
 
 mod agent;
+mod audit;
 mod completions;
+mod decisions;
 mod demo;
 mod doctor;
 mod environment;
@@ -21,6 +23,7 @@ mod recognised;
 mod schema;
 mod secret;
 mod serve;
+mod service_account;
 mod session;
 mod steps;
 mod text;
@@ -93,6 +96,9 @@ enum Command {
     OpenBao(openbao::OpenBao),
     Doctor(doctor::Doctor),
     Explain(explain::Explain),
+    Audit(audit::Audit),
+    ServiceAccount(Box<service_account::ServiceAccount>),
+    Decisions(Box<decisions::Decisions>),
     Schema(schema::Schema),
     Completions(completions::Completions),
 }
@@ -113,6 +119,9 @@ pub fn run() -> ExitCode {
         Ok(Command::OpenBao(openbao)) => openbao.run(),
         Ok(Command::Doctor(doctor)) => doctor.run(),
         Ok(Command::Explain(explain)) => explain.run(),
+        Ok(Command::Audit(audit)) => audit.run(),
+        Ok(Command::ServiceAccount(account)) => account.run(),
+        Ok(Command::Decisions(decisions)) => decisions.run(),
         Ok(Command::Schema(schema)) => schema.run(),
         Ok(Command::Completions(completions)) => completions.run(),
         Err(error) => return misused(&error),

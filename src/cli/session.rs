@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::text::lines_shown;
@@ -26,6 +27,7 @@ use super::token_search::TokenArgs;
 use super::{Answer, CliError, FAILED, NO, environment, token_text};
 use crate::clock::{Clock, Timestamp};
 use crate::secrets::reference::Reference;
+use crate::trust::Method;
 pub(super) use answer::{Granted, refused};
 pub(super) use ask::{Ask, Asked, span};
 use kv::Mount;
@@ -33,7 +35,7 @@ pub(super) use kv::Writing;
 pub(super) use pace::{Backoff, jittered};
 pub(super) use place::Place;
 pub(super) use readings::Readings;
-use server::Server;
+use server::{ApiRequest, Server};
 pub(super) use value::SecretValue;
 
 /// Variables that hold a token for cambio, or of cambio's: no program that is started by us inherits them.
@@ -239,6 +241,18 @@ impl<'a> Session<'a> {
     /// How long the token lives in all; none where that is not known.
     pub(super) fn lifetime(&self) -> Option<Duration> {
         self.token.as_ref()?.lifetime
+    }
+
+    /// Asks the administration.
+    pub(super) async fn api(
+        &mut self,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Result<Value, Stop> {
+        let token = self.token().await?;
+        self.server.api(&token, ApiRequest { method, path, query, body }).await
     }
 
     async fn exchange(&mut self) -> Result<Zeroizing<String>, Stop> {

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use super::audit::AuditFile;
 use super::bytes::ByteSize;
 use super::rest::RestFile;
 use super::secrets::{SecretsFile, VaultFile};
 use super::state::StateFile;
 use crate::accounts::AccountSettings;
-use crate::audit::{ClaimDetail, OnFailure};
 use crate::clock::Span;
 use crate::http::{TlsSettings, TrustedProxies};
 use crate::identity::TargetName;
@@ -68,6 +68,9 @@ pub(super) struct ConfigFile {
     /// Service accounts; none where nobody says anything and nothing else needs a database.
     #[serde(default)]
     pub(super) service_accounts: Option<AccountSettings>,
+    /// Who administers cambio; none where the administration is off.
+    #[serde(default)]
+    pub(super) admin: Option<AdminFile>,
     /// What replicas share.
     #[serde(default)]
     pub(super) state: StateFile,
@@ -79,6 +82,14 @@ pub(super) struct ConfigFile {
     /// How much of what one caller may ask for.
     #[serde(default)]
     pub(super) rate_limits: LimitSettings,
+}
+
+/// The administration.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AdminFile {
+    /// The target that a token of an administrator is for.
+    pub(super) target: TargetName,
 }
 
 /// What stands before the listeners.
@@ -136,22 +147,6 @@ impl Default for ReplayFile {
     fn default() -> Self {
         Self { capacity: 1_000_000 }
     }
-}
-
-/// Where decisions are recorded.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct AuditFile {
-    /// `-` for standard output; default `<data>/audit/decisions.jsonl`.
-    pub(super) file: Option<PathBuf>,
-    /// Whether exchanges that cannot be recorded are denied, or go on and are counted.
-    pub(super) on_failure: OnFailure,
-    /// What of a token's claims is recorded: `none`, `names`, `values`.
-    pub(super) claims: ClaimDetail,
-    /// A journal file is closed and a new one begun at this size.
-    pub(super) rotate_at: Option<ByteSize>,
-    /// How many closed files are kept.
-    pub(super) keep: Option<usize>,
 }
 
 /// A resource server that may introspect.

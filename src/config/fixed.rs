@@ -5,7 +5,8 @@
 
 use std::fmt::Debug;
 
-use super::file::{AuditFile, ConfigFile, HttpFile, LimitsFile, ReplayFile, TokensFile};
+use super::audit::AuditFile;
+use super::file::{ConfigFile, HttpFile, LimitsFile, ReplayFile, TokensFile};
 use super::state::StateFile;
 
 /// The keys that only a restart takes up, with their values as text. Holds no secret: the file has none.
@@ -23,12 +24,13 @@ impl Fixed {
             tokens: TokensFile { algorithm, rotate_every, keys, signing_key_files },
             verified_token_cache,
             replay: ReplayFile { capacity },
-            audit: AuditFile { file, on_failure, claims, rotate_at, keep },
+            audit: AuditFile { file, on_failure, claims, rotate_at, keep, keep_for, sinks, decisions },
             clients,
             log,
             limits: LimitsFile { connections, connections_per_address, header_timeout, shutdown_grace },
             secrets,
             service_accounts,
+            admin,
             state: StateFile { counters, database },
             http: HttpFile { trusted_proxies },
             rate_limits,
@@ -40,7 +42,7 @@ impl Fixed {
             default_target: _,
             issuers: _,
         } = file;
-        let all: [(&'static str, &dyn Debug); 28] = [
+        let all: [(&'static str, &dyn Debug); 32] = [
             ("issuer", issuer),
             ("listen", listen),
             ("ops_listen", ops_listen),
@@ -57,6 +59,9 @@ impl Fixed {
             ("audit.claims", claims),
             ("audit.rotate_at", rotate_at),
             ("audit.keep", keep),
+            ("audit.keep_for", keep_for),
+            ("audit.sinks", sinks),
+            ("audit.decisions", decisions),
             ("clients", clients),
             ("log", log),
             ("limits.connections", connections),
@@ -69,6 +74,7 @@ impl Fixed {
             ("http.trusted_proxies", trusted_proxies),
             ("rate_limits", rate_limits),
             ("service_accounts", service_accounts),
+            ("admin", admin),
         ];
         Self(all.into_iter().map(|(key, value)| (key, format!("{value:?}"))).collect())
     }

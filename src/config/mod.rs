@@ -3,49 +3,49 @@
 //! Decides what a good configuration is, and says everything that is wrong with a bad one at once, with what to do.
 //! Refuses to open anything: that is `app`. The environment is read here only, and for secrets only.
 
+mod audit;
 mod bytes;
+mod clients;
 mod file;
 mod fixed;
 mod footprint;
 mod origin;
+mod ourselves;
 mod problem;
 mod rest;
 mod secrets;
+mod signing_keys;
 mod state;
 
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use file::{AuditFile, ClientFile, ConfigFile, KeyPlace, TokensFile};
+use clients::secret_from_file;
+use file::ConfigFile;
 pub use fixed::Fixed;
 pub use footprint::Footprint;
 pub use origin::Origin;
+use ourselves::{not_ourselves, not_reserved, own_issuer};
 pub use problem::{ConfigError, Problem};
 pub use secrets::{MasterKeySource, MountSettings, SecretsSettings, StoreName};
-use zeroize::Zeroizing;
 
 use crate::accounts::AccountSettings;
-use crate::audit::{JournalSettings, Sink};
+use crate::audit::{DecisionRetention, JournalSettings};
 use crate::exchange::{LoginMounts, Tenants};
 use crate::http::oauth::Client;
 use crate::http::{ServerLimits, TlsSettings};
 use crate::identity::{IssuerUrl, TargetName};
 use crate::limits::LimitSettings;
-use crate::mint::{KeySettings, KeySource};
+use crate::mint::KeySettings;
 use crate::policy::Catalog;
 use crate::state::counters::CountersSettings;
 use crate::state::database::DatabaseUrl;
-use crate::state::read_private_file;
 use crate::telemetry::LogSettings;
-use crate::trust::{Fetcher, IssuerFault, Issuers, Platforms, is_reached_privately};
+use crate::trust::{Fetcher, IssuerFault, Issuers, Platforms};
 
 /// The largest configuration file that is read, in bytes.
 const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
-
-/// The longest secret of a resource server, in bytes.
-const MAX_SECRET_BYTES: usize = 4096;
 
 /// A checked configuration.
 pub struct Config {
@@ -73,6 +73,8 @@ pub struct Config {
     pub replay_capacity: usize,
     /// The audit journal.
     pub audit: JournalSettings,
+    /// How long decisions stay in the store; none: they are not put there.
+    pub decisions: Option<DecisionRetention>,
     /// Who may introspect.
     pub clients: Vec<Client>,
     /// Logging.
@@ -87,6 +89,8 @@ pub struct Config {
     pub logins: LoginMounts,
     /// Bounds of service accounts, where the operator wants some or says so.
     pub service_accounts: Option<AccountSettings>,
+    /// The target that a token of an administrator is for; none where the administration is off.
+    pub admin_target: Option<TargetName>,
     /// The counters that replicas share, if they do.
     pub counters: Option<CountersSettings>,
     /// The database that replicas share, if they do; else a file in the data directory.
@@ -147,9 +151,12 @@ impl Config {
         }
         not_reserved(&issuers, &mut problems);
         let data = base.join(&file.data);
-        let clients =
-            file.clients.into_iter().filter_map(|client| resource_server(client, base, &mut problems)).collect();
-        let keys = signing_keys(file.tokens, &data, base, &mut problems);
+        let clients = file
+            .clients
+            .into_iter()
+            .filter_map(|client| clients::resource_server(client, base, &mut problems))
+            .collect();
+        let keys = signing_keys::of(file.tokens, &data, base, &mut problems);
         let secrets = SecretsSettings::of(file.secrets, base, &mut problems);
         let logins = secrets::login_mounts(file.vault, &mut problems);
         let counters = state::counters(file.state.counters, base, &mut problems);
@@ -162,6 +169,8 @@ impl Config {
             ));
         }
         let tenants = file.rest.checked(&secrets, &mut problems);
+        let decisions = file.audit.decisions.retention();
+        let audit = audit::journal(file.audit, &data, base, &mut problems);
         let (Some(issuer), true) = (issuer, problems.is_empty()) else {
             return Err(ConfigError::Problems(problems));
         };
@@ -176,13 +185,15 @@ impl Config {
             keys,
             verified_token_cache: file.verified_token_cache.bytes(),
             replay_capacity: file.replay.capacity,
-            audit: journal(file.audit, &data, base),
+            audit,
+            decisions,
             data,
             clients,
             log: file.log,
             secrets,
             logins,
             service_accounts: file.service_accounts,
+            admin_target: file.admin.map(|admin| admin.target),
             counters,
             database,
             tenants,
@@ -208,46 +219,6 @@ impl Config {
     }
 }
 
-fn own_issuer(text: &str, problems: &mut Vec<Problem>) -> Option<IssuerUrl> {
-    match IssuerUrl::new(text) {
-        Ok(issuer) if issuer.as_str().starts_with("spiffe://") => {
-            problems.push(Problem::new(
-                "issuer",
-                "must be an https URL",
-                "write the URL under which clients reach cambio",
-            ));
-            None
-        }
-        Ok(issuer) if issuer.as_str().starts_with("http://") && !is_reached_privately(issuer.as_str()) => {
-            let fix = "write https; http is for this machine and for private networks";
-            problems.push(Problem::new("issuer", "must be an https URL: tokens and keys are readable on the way", fix));
-            None
-        }
-        Ok(issuer) => Some(issuer),
-        Err(error) => {
-            problems.push(Problem::new("issuer", error, "write the URL under which clients reach cambio"));
-            None
-        }
-    }
-}
-
-/// Our own tokens must never come back as somebody's identity: rules for the two kinds of token would have to exclude
-/// each other (RFC 8725 section 3.12).
-fn not_ourselves(own: &IssuerUrl, issuers: &Issuers, problems: &mut Vec<Problem>) {
-    for issuer in issuers.iter().filter(|issuer| issuer.url() == own) {
-        let place = format!("issuers.{}.issuer", issuer.name());
-        problems.push(Problem::new(&place, "cambio must not trust its own tokens", "remove this issuer"));
-    }
-}
-
-/// Whoever could vouch under this name could mint tokens that pass for those of service accounts.
-fn not_reserved(issuers: &Issuers, problems: &mut Vec<Problem>) {
-    if let Some(issuer) = issuers.iter().find(|issuer| issuer.name().is_of_service_accounts()) {
-        let place = format!("issuers.{}.name", issuer.name());
-        problems.push(Problem::new(&place, "the name is that of cambio's own service accounts", "take another name"));
-    }
-}
-
 fn platforms(directory: Option<PathBuf>, problems: &mut Vec<Problem>) -> Platforms {
     let mut platforms = Platforms::embedded();
     if let Some(Err(errors)) = directory.map(|directory| platforms.add_directory(&directory)) {
@@ -263,75 +234,6 @@ fn settings_below(settings: Vec<crate::trust::IssuerSettings>, base: &Path) -> V
 
 fn from_fault(fault: &IssuerFault) -> Problem {
     Problem::new(&format!("issuers.{}", fault.issuer()), fault.fault(), "")
-}
-
-fn signing_keys(tokens: TokensFile, data: &Path, base: &Path, problems: &mut Vec<Problem>) -> KeySettings {
-    if !tokens.signing_key_files.is_empty() {
-        if tokens.keys == KeyPlace::Database {
-            let fix = "remove one of them: the files are yours to give to every replica";
-            problems.push(Problem::new("tokens.keys", "`database` and `signing_key_files` exclude each other", fix));
-        }
-        let files = tokens.signing_key_files.iter().map(|file| base.join(file)).collect();
-        return KeySettings::new(KeySource::Files(files));
-    }
-    let rotate_every = Some(tokens.rotate_every.duration()).filter(|span| *span > Duration::ZERO);
-    let (data_dir, algorithm) = (data.to_owned(), tokens.algorithm);
-    KeySettings::new(match tokens.keys {
-        KeyPlace::Directory => KeySource::Managed { data_dir, algorithm, rotate_every },
-        KeyPlace::Database => KeySource::Database { data_dir, algorithm, rotate_every },
-    })
-}
-
-fn journal(audit: AuditFile, data: &Path, base: &Path) -> JournalSettings {
-    let sink = match &audit.file {
-        Some(file) if file.as_os_str() == "-" => Sink::Stdout,
-        Some(file) => file_sink(base.join(file), &audit),
-        None => file_sink(data.join("audit").join("decisions.jsonl"), &audit),
-    };
-    JournalSettings { on_failure: audit.on_failure, claims: audit.claims, ..JournalSettings::new(sink) }
-}
-
-fn file_sink(path: PathBuf, audit: &AuditFile) -> Sink {
-    let rotate_bytes = audit.rotate_at.map_or(64 * 1024 * 1024, bytes::ByteSize::bytes);
-    Sink::File { path, rotate_bytes, keep: audit.keep.unwrap_or(10) }
-}
-
-fn resource_server(client: ClientFile, base: &Path, problems: &mut Vec<Problem>) -> Option<Client> {
-    let place = format!("clients.{}", client.id);
-    let secret = match &client.secret_file {
-        Some(file) => secret_from_file(&base.join(file)),
-        None => secret_from_environment(&client.id),
-    };
-    match secret {
-        Ok(secret) if secret.trim_end().len() >= 16 => {
-            Some(Client::new(client.id, secret.trim_end().as_bytes(), client.targets))
-        }
-        Ok(_) => {
-            let fix = "use at least 16 characters, e.g. from `openssl rand -base64 32`";
-            problems.push(Problem::new(&place, "the secret is too short", fix));
-            None
-        }
-        Err(error) => {
-            let fix = "give `secret_file`, or the environment variable CAMBIO_CLIENT_<ID>_SECRET";
-            problems.push(Problem::new(&place, error, fix));
-            None
-        }
-    }
-}
-
-/// A file that nobody else may read: a mode wider than 0640 is refused.
-fn secret_from_file(path: &Path) -> Result<Zeroizing<String>, String> {
-    let bytes = read_private_file(path, MAX_SECRET_BYTES, 0o640).map_err(|error| error.to_string())?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| format!("`{}` is not text", path.display()))?;
-    Ok(Zeroizing::new(text.to_owned()))
-}
-
-#[allow(clippy::disallowed_methods, reason = "secrets are what the environment is for")]
-fn secret_from_environment(id: &str) -> Result<Zeroizing<String>, String> {
-    let plain: String =
-        id.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
-    let name = format!("CAMBIO_CLIENT_{plain}_SECRET");
-    std::env::var(&name).map(Zeroizing::new).map_err(|_| format!("no secret: `{name}` is not set"))
 }
 
 #[cfg(test)]

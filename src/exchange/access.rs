@@ -4,21 +4,23 @@
 //! A read that is refused and one of what is not there end alike, after the same work: whoever asks learns nothing about
 //! access documents, and whoever operates finds the reason in the record.
 
+mod stop;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::bearer::{Bearer, NotGood};
+use super::bearer::Bearer;
 use super::counter::Counter;
 use super::naming::{Naming, joined};
 use super::outcome::Source;
 use super::rules::Rules;
-use super::upstream_tokens::NotMinted;
-use crate::audit::{AuditUnavailable, Outcome, Trail};
+use crate::audit::{Outcome, Trail};
 use crate::clock::Timestamp;
 use crate::identity::{DecisionId, Namespace};
-use crate::limits::{Limited, Passage, State};
-use crate::secrets::openbao::{Caller, OpenBaoStore, Upstream, UpstreamAnswer, UpstreamError};
-use crate::secrets::{ApiCall, ApiFault, Authorized, KvAnswer, KvCall, KvError, Mount, Shape, Store, Verb, pretend};
+use crate::limits::{Passage, State};
+use crate::secrets::openbao::{Caller, OpenBaoStore, Upstream, UpstreamAnswer};
+use crate::secrets::{ApiCall, Authorized, KvAnswer, KvCall, Mount, Shape, Store, Verb, pretend};
+use stop::Stop;
 
 /// A request for a secret that has begun: it has an id and a trail, and ends as exactly one record.
 pub struct Access<'a> {
@@ -106,36 +108,6 @@ pub enum NotServedClass {
     Fault,
 }
 
-/// How long a caller should wait before it tries again when a store is not available.
-const RETRY_AFTER: Duration = Duration::from_secs(5);
-
-/// Why a request stopped.
-#[derive(Debug, thiserror::Error)]
-enum Stop {
-    #[error(transparent)]
-    Limited(#[from] Limited),
-    #[error(transparent)]
-    Token(#[from] NotGood),
-    #[error("no token can be minted for the service account: {0}")]
-    Minting(#[from] NotMinted),
-    #[error("the path is in another namespace than the token")]
-    Namespace,
-    #[error("no project or group has that id")]
-    Unknown,
-    #[error("no mount has that path")]
-    NoMount,
-    #[error("{0}")]
-    NotAllowed(String),
-    #[error(transparent)]
-    Api(#[from] ApiFault),
-    #[error(transparent)]
-    Kv(#[from] KvError),
-    #[error(transparent)]
-    Upstream(#[from] UpstreamError),
-    #[error(transparent)]
-    Audit(#[from] AuditUnavailable),
-}
-
 impl Counter {
     /// Begins a request for a secret. Whatever becomes of it, it leaves one record.
     #[must_use]
@@ -211,6 +183,9 @@ impl Access<'_> {
         self.trail.presented(bearer.token_id());
         self.trail.policies(bearer.policies());
         let namespace = bearer.namespace();
+        if let Some(namespace) = namespace {
+            self.trail.namespace(namespace.as_str());
+        }
         let path = ask.naming.path(namespace, ask.namespace, ask.path);
         let path = path.ok_or(if ask.naming == Naming::Unknown { Stop::Unknown } else { Stop::Namespace })?;
         let (mount, rest) = self.counter.mounts().find(namespace, &path).ok_or(Stop::NoMount)?;
@@ -269,63 +244,6 @@ impl Access<'_> {
     async fn refused(&mut self, mount: &Mount, namespace: Option<&Namespace>, denied: String, call: &KvCall) -> Stop {
         pretend(mount, namespace, call, self.now).await;
         Stop::NotAllowed(denied)
-    }
-}
-
-impl Stop {
-    /// A stable name of the reason.
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Limited(limited) => limited.reason(),
-            Self::Token(not_good) => not_good.code(),
-            Self::Minting(_) => "mint_failed",
-            Self::Namespace => "namespace_not_the_tokens",
-            Self::Unknown => "place_unknown",
-            Self::NoMount => "mount_unknown",
-            Self::NotAllowed(_) => "acl_denied",
-            Self::Api(_) => "call_malformed",
-            Self::Kv(KvError::NotFound) => "secret_missing",
-            Self::Kv(KvError::CasMismatch | KvError::CasRequired) => "secret_changed",
-            Self::Kv(KvError::Invalid(_)) => "call_malformed",
-            Self::Kv(KvError::Unsupported) => "operation_unsupported",
-            Self::Kv(KvError::Refused(_)) => "store_refused",
-            Self::Kv(KvError::Unavailable(_)) => "store_unavailable",
-            Self::Kv(KvError::Damaged(_)) => "store_damaged",
-            Self::Upstream(error) => error.code(),
-            Self::Audit(_) => "audit_unavailable",
-        }
-    }
-
-    /// What the caller learns.
-    fn class(&self, reads: bool) -> NotServedClass {
-        let refused = || if reads { NotServedClass::NotThere } else { NotServedClass::Denied };
-        match self {
-            Self::Limited(limited) => NotServedClass::TooMany(limited.state),
-            Self::Token(not_good) if not_good.may_pass() => NotServedClass::Unavailable(RETRY_AFTER),
-            Self::Token(_) => NotServedClass::Token,
-            // As any path of an OpenBao that the caller cannot reach.
-            Self::Minting(_) => refused(),
-            Self::Namespace | Self::Unknown | Self::NoMount | Self::NotAllowed(_) => refused(),
-            Self::Api(ApiFault::Path) => NotServedClass::UnsupportedPath,
-            Self::Api(ApiFault::Operation) => NotServedClass::UnsupportedOperation,
-            Self::Api(fault) => NotServedClass::Request(fault.to_string()),
-            Self::Kv(error) => match error {
-                KvError::NotFound => NotServedClass::NotThere,
-                KvError::CasMismatch | KvError::CasRequired | KvError::Invalid(_) => {
-                    NotServedClass::Request(error.to_string())
-                }
-                KvError::Unsupported => NotServedClass::UnsupportedOperation,
-                KvError::Refused(_) => refused(),
-                KvError::Unavailable(_) => NotServedClass::Unavailable(RETRY_AFTER),
-                KvError::Damaged(_) => NotServedClass::Fault,
-            },
-            Self::Upstream(error) => match error.retry_after() {
-                None => refused(),
-                Some((true, wait)) => NotServedClass::UpstreamBusy(wait.unwrap_or(RETRY_AFTER)),
-                Some((false, wait)) => NotServedClass::Unavailable(wait.unwrap_or(RETRY_AFTER)),
-            },
-            Self::Audit(_) => NotServedClass::Unavailable(RETRY_AFTER),
-        }
     }
 }
 

@@ -14,7 +14,7 @@ use super::walk::Walk;
 use crate::accounts::Accounts;
 use crate::audit::Journal;
 use crate::clock::{Clock, Timestamp};
-use crate::identity::{DecisionId, IssuerUrl, TargetName};
+use crate::identity::{DecisionId, IssuerName, IssuerUrl, TargetName};
 use crate::jose;
 use crate::limits::Limiter;
 use crate::mint::{KeyRing, Minter, OwnTokens};
@@ -98,7 +98,8 @@ impl Counter {
         } = parts;
         let minter = Minter::new(Arc::clone(&keys), issuer.as_str());
         let own = OwnTokens::new(Arc::clone(&keys), issuer.as_str());
-        let tally = Tally::new(rules.issuers.iter().map(|issuer| issuer.name().clone()));
+        let own_accounts = accounts.is_some().then(IssuerName::of_service_accounts);
+        let tally = Tally::new(rules.issuers.iter().map(|issuer| issuer.name().clone()).chain(own_accounts));
         let reloads = Reloads::new(rules.loaded);
         let rules = ArcSwap::from_pointee(rules);
         Self {
@@ -139,7 +140,8 @@ impl Counter {
     /// An issuer that is as it was should be the same one ([`Issuers::keeping`](crate::trust::Issuers::keeping)): of any
     /// other, no token that was verified before is good without being verified again.
     pub fn take_up(&self, rules: Rules) -> Arc<Rules> {
-        self.tally.follow(rules.issuers.iter().map(|issuer| issuer.name()));
+        let own_accounts = self.accounts.is_some().then(IssuerName::of_service_accounts);
+        self.tally.follow(rules.issuers.iter().map(|issuer| issuer.name()).chain(&own_accounts));
         self.rules.swap(Arc::new(rules))
     }
 

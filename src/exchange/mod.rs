@@ -4,6 +4,7 @@
 //! across a wait, nothing is compiled and no key is parsed.
 
 mod access;
+mod administration;
 mod bearer;
 mod budgets;
 mod counter;
@@ -12,6 +13,7 @@ mod naming;
 mod outcome;
 mod reloads;
 mod rules;
+mod self_rotation;
 mod session;
 mod stop;
 mod tally;
@@ -21,6 +23,9 @@ mod upstream_tokens;
 mod walk;
 
 pub use access::{Access, Ask, NotServed, NotServedClass, Served, ServedAnswer};
+pub use administration::{
+    ADMIN_PATHS, Action, Administration, Administrator, NotPermitted, NotPermittedClass, Permitted, ROOT,
+};
 pub use bearer::{AccountBearer, Bearer, NotGood, Standing};
 pub use budgets::Visit;
 pub use counter::{Counter, CounterParts};
@@ -29,6 +34,7 @@ pub use naming::Naming;
 pub use outcome::{Exchanged, LoginRole, Presentation, Refused, RefusedClass, Source, Wanted};
 pub use reloads::{FailedReload, Reloads};
 pub use rules::{NoSuchDefault, Rules};
+pub use self_rotation::{NotRotated, NotRotatedClass};
 pub use session::{LOGIN_MOUNT, LOGIN_ROLE, Session};
 pub use tally::{LATENCY_BOUNDS_US, Outcome, SECRET_OPERATIONS, SECRET_OUTCOMES, Tally};
 pub use tenants::{NoSuchTarget, Tenant, TenantFault, TenantKind, Tenants};

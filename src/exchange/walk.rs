@@ -179,6 +179,9 @@ impl<'a> Walk<'a> {
 
     fn decided(&mut self, rules: &Rules, token: VerifiedToken, target: &Target) -> Result<Permit, Stop> {
         self.trail.asked(target.name().as_str());
+        if let Some(namespace) = target.namespace() {
+            self.trail.namespace(namespace.as_str());
+        }
         match rules.policies.decide(token, target, self.now) {
             Ok(permit) => {
                 self.trail.permitted(permit.rule(), permit.rule_digest(), permit.policies());

@@ -3,6 +3,7 @@
 //! Decides how a request is read and how an outcome is said, per protocol. Refuses to know why an exchange was allowed
 //! or denied. Every body, header and wait is bounded before anything is parsed.
 
+pub mod admin;
 mod body;
 mod budget;
 mod connection;

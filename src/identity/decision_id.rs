@@ -21,6 +21,30 @@ impl DecisionId {
         Self((millis << 80) | (0x7 << 76) | (0b10 << 62) | random)
     }
 
+    /// The first id that a decision begun at `moment` could have: every id of before is smaller, none of later is.
+    #[must_use]
+    pub fn first_at(moment: Timestamp) -> Self {
+        Self::new(moment, [0; 10])
+    }
+
+    /// When the decision began, to the millisecond.
+    #[must_use]
+    pub fn moment(self) -> Timestamp {
+        Timestamp::from_millis(i64::try_from(self.0 >> 80).unwrap_or(i64::MAX))
+    }
+
+    /// The 16 bytes (RFC 9562 section 4); they compare as the ids do.
+    #[must_use]
+    pub fn bytes(self) -> [u8; 16] {
+        self.0.to_be_bytes()
+    }
+
+    /// From the 16 bytes of [`Self::bytes`].
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(u128::from_be_bytes(bytes))
+    }
+
     /// The 36 characters of the text form. Every exchange writes them three times, so they are made without the formatting
     /// machinery.
     fn text(self) -> [u8; 36] {
@@ -60,12 +84,18 @@ impl serde::Serialize for DecisionId {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
+
+    const MILLISECOND: Duration = Duration::from_millis(1);
 
     #[test]
     fn an_id_is_a_uuid_version_7_and_reads_back() {
         let id = DecisionId::new(Timestamp::from_millis(0x0102_0304_0506), [0xff; 10]);
         assert_eq!(id.to_string(), "01020304-0506-7fff-bfff-ffffffffffff");
         assert_eq!(DecisionId::parse(&id.to_string()), Some(id));
+        assert_eq!(id.moment(), Timestamp::from_millis(0x0102_0304_0506));
+        assert!(DecisionId::first_at(id.moment()) < id && id < DecisionId::first_at(id.moment().plus(MILLISECOND)));
+        assert!(DecisionId::first_at(id.moment()).bytes() < id.bytes());
         assert_eq!(DecisionId::parse("01020304050"), None);
         assert_eq!(DecisionId::parse("0102030405067fffbfffffffffffffff----"), None);
     }

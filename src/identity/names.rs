@@ -189,6 +189,21 @@ mod tests {
     }
 
     #[rstest]
+    #[case("reports", true)]
+    #[case("a-1", true)]
+    #[case("", false)]
+    #[case("-a", false)]
+    #[case("a-", false)]
+    #[case("Reports", false)]
+    #[case("a/b", false)]
+    #[case("a.b", false)]
+    #[case("a:b", false)]
+    fn a_service_account_has_the_name_of_a_dns_label(#[case] text: &str, #[case] fine: bool) {
+        assert_eq!(AccountName::new(text).is_ok(), fine);
+        assert!(AccountName::new(&"a".repeat(64)).is_err());
+    }
+
+    #[rstest]
     #[case("group_100/group_200", true)]
     #[case("group_100//x", false)]
     #[case("../x", false)]

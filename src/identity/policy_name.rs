@@ -128,6 +128,10 @@ mod tests {
     #[case("default", Ok(()))]
     #[case("", Err(PolicyNameError::Empty))]
     #[case("root", Err(PolicyNameError::Root))]
+    #[case("service-accounts/reports", Err(PolicyNameError::Reserved))]
+    #[case("service-accounts/", Err(PolicyNameError::Reserved))]
+    #[case("service-accounts", Ok(()))]
+    #[case("teams/service-accounts/reports", Ok(()))]
     #[case("env/../admin", Err(PolicyNameError::Segment))]
     #[case("env//x", Err(PolicyNameError::Segment))]
     #[case("env/", Err(PolicyNameError::Segment))]
@@ -137,5 +141,15 @@ mod tests {
     #[case("env/a b", Err(PolicyNameError::Character))]
     fn a_policy_name_keeps_its_grammar(#[case] text: &str, #[case] expected: Result<(), PolicyNameError>) {
         assert_eq!(PolicyName::new(text).map(|_| ()), expected);
+    }
+
+    #[test]
+    fn the_policy_of_an_account_is_read_back_from_our_own_tokens() {
+        let account = AccountName::new("reports").unwrap();
+        let policy = PolicyName::of_account(&account);
+        assert_eq!((policy.as_str(), policy.account()), ("service-accounts/reports", Some(account)));
+        let text = serde_json::to_string(&policy).unwrap();
+        assert_eq!(serde_json::from_str::<PolicyName>(&text).unwrap(), policy);
+        assert_eq!(PolicyName::new("pipelines/global").unwrap().account(), None);
     }
 }

@@ -31,10 +31,38 @@ impl Sha256 {
         Self(bytes)
     }
 
+    /// The digest that no known input has: what stands before the first.
+    pub const NONE: Self = Self([0; 32]);
+
+    /// Reads the 64 lower-case hex digits that a digest prints as.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let digit = |digit: u8| match digit {
+            b'0'..=b'9' => Some(digit - b'0'),
+            b'a'..=b'f' => Some(digit - b'a' + 10),
+            _ => None,
+        };
+        let (pairs, []) = text.as_bytes().as_chunks::<2>() else { return None };
+        let mut bytes = [0_u8; 32];
+        if pairs.len() != bytes.len() {
+            return None;
+        }
+        for (slot, [high, low]) in bytes.iter_mut().zip(pairs) {
+            *slot = digit(*high)? << 4 | digit(*low)?;
+        }
+        Some(Self(bytes))
+    }
+
     /// The 32 bytes.
     #[must_use]
     pub const fn bytes(&self) -> &[u8; 32] {
         &self.0
+    }
+
+    /// As thumbprints of keys are written (RFC 7638 section 3).
+    #[must_use]
+    pub fn base64url(&self) -> String {
+        super::base64url::encode(&self.0)
     }
 
     /// Calls `with` on the 64 hex digits, without the formatting machinery: two digests stand in every token, and three in
@@ -63,6 +91,14 @@ impl Serialize for Sha256 {
     /// As it prints.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.with_hex(|hex| serializer.serialize_str(hex))
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Sha256 {
+    /// As it prints, and nothing else.
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| serde::de::Error::custom("not a SHA-256 digest in lower-case hex"))
     }
 }
 
@@ -125,6 +161,10 @@ mod tests {
     #[test]
     fn the_digest_is_the_published_one() {
         assert_eq!(sha256(b"abc").to_string(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(Sha256::parse(&sha256(b"abc").to_string()), Some(sha256(b"abc")));
+        for odd in ["", "00", &"A".repeat(64), &"0".repeat(65), &"0".repeat(66), &"é".repeat(32)] {
+            assert_eq!(Sha256::parse(odd), None, "{odd}");
+        }
         assert_eq!(serde_json::to_string(&sha256(b"abc")).unwrap(), format!("\"{}\"", sha256(b"abc")));
     }
 

@@ -12,6 +12,8 @@ use crate::clock::Timestamp;
 const EVERY: Duration = Duration::from_secs(10);
 /// How many buckets are told apart at once; further ones of one budget share their records.
 const MOST: usize = 4096;
+/// How long nobody looks for room again.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What was recorded, and what was not.
 #[derive(Default)]
@@ -21,6 +23,8 @@ pub(super) struct Notices(Mutex<Told>);
 struct Told {
     own: HashMap<Key, Last>,
     others: [Last; Budget::ALL.len()],
+    /// When room was looked for: a look goes through all of them.
+    swept: Option<Timestamp>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -49,9 +53,11 @@ impl Notices {
     /// Whether a refusal by the bucket of `key` is to be recorded, and how many were not since the last that was.
     pub(super) fn next(&self, key: &Key, now: Timestamp) -> Option<u64> {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.own.len() >= MOST && !told.own.contains_key(key) {
+        let look = told.swept.is_none_or(|at| now.since(at) >= PATIENCE || at.since(now) >= PATIENCE);
+        if look && told.own.len() >= MOST && !told.own.contains_key(key) {
+            told.swept = Some(now);
             // What was left out of those that go is told with the others of their budget.
-            let Told { own, others } = &mut *told;
+            let Told { own, others, .. } = &mut *told;
             own.retain(|key, last| {
                 let stays = last.is_recent(now);
                 if let (false, Some(others)) = (stays, others.get_mut(key.budget.index())) {

@@ -9,7 +9,7 @@ use serde::de::{self, Deserialize, Deserializer, Visitor};
 use crate::clock::Span;
 use crate::state::counters::{MAX_LIMIT, MAX_WINDOW};
 
-/// The most keys that may be asked for: about 800 MB.
+/// The most keys that may be asked for: about 1.6 GB.
 pub const MAX_KEYS: usize = 10_000_000;
 
 /// So many in such a time, and as many at once; or no limit.

@@ -68,7 +68,7 @@ impl Minter {
     pub fn session(&self, login: &LoginToken, decision: DecisionId, now: Timestamp) -> Result<IssuedToken, MintError> {
         let (token, token_id) = (login.token(), new_token_id()?);
         let expires = token.expires_at();
-        self.may_sign_until(expires)?;
+        self.outlives(expires)?;
         let claims = Claims {
             iss: self.issuer(),
             sub: token.subject(),

@@ -100,18 +100,10 @@ impl Minter {
     ///
     /// # Errors
     /// [`MintError`].
-    /// Whether a token that ends then may be signed: a replica that has not read the shared keys lately must not.
-    pub(super) fn may_sign_until(&self, expires: Timestamp) -> Result<(), MintError> {
-        match self.ring.reading() {
-            Some(reading) if expires > reading.signs_until() => Err(MintError::StaleKeys),
-            _ => Ok(()),
-        }
-    }
-
     pub(super) fn prepare(&self, input: &MintInput<'_>) -> Result<Unsigned, MintError> {
         let lifetime = lifetime(&input.lifetime, input.now)?;
         let expires = Timestamp::from_secs(input.now.as_secs()).plus(lifetime);
-        self.may_sign_until(expires)?;
+        self.outlives(expires)?;
         let token_id = new_token_id()?;
         let subject = [input.issuer.as_str(), ":", input.subject].concat();
         let claims = Claims {
@@ -157,6 +149,14 @@ impl Minter {
     /// The keys.
     pub(super) fn ring(&self) -> &Arc<KeyRing> {
         &self.ring
+    }
+
+    /// Whether the key that signs now is published for as long as a token that expires then.
+    pub(super) fn outlives(&self, expires: Timestamp) -> Result<(), MintError> {
+        match self.ring.reading() {
+            Some(reading) if expires > reading.signs_until() => Err(MintError::StaleKeys),
+            _ => Ok(()),
+        }
     }
 
     /// The key that signs now.

@@ -69,6 +69,8 @@ mod rewrite;
 mod role;
 mod rule;
 mod scope;
+#[cfg(test)]
+mod service_account_tests;
 mod set;
 mod sources;
 mod steps;

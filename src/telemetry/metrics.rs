@@ -142,7 +142,26 @@ fn audit(counter: &Counter, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result 
     one(&mut family, &[("result", "lost")], journal.counters().lost)?;
     let help = "Whether the audit journal takes records";
     let family = encoder.encode_descriptor("cambio_audit_healthy", help, None, MetricType::Gauge)?;
-    ConstGauge::new(i64::from(journal.healthy())).encode(family)
+    ConstGauge::new(i64::from(journal.healthy())).encode(family)?;
+    let outlets = journal.outlets();
+    let help = "Audit records for sinks besides the file by result";
+    let mut family = encoder.encode_descriptor("cambio_audit_sink_records", help, None, MetricType::Counter)?;
+    for outlet in &outlets {
+        one(&mut family, &[("sink", &outlet.name), ("result", "delivered")], outlet.counters.delivered)?;
+        one(&mut family, &[("sink", &outlet.name), ("result", "dropped")], outlet.counters.dropped)?;
+    }
+    let help = "Times that a sink refused audit records";
+    let mut family = encoder.encode_descriptor("cambio_audit_sink_failures", help, None, MetricType::Counter)?;
+    for outlet in &outlets {
+        one(&mut family, &[("sink", &outlet.name)], outlet.counters.failures)?;
+    }
+    let help = "Bytes of audit records that wait for a sink";
+    let mut family = encoder.encode_descriptor("cambio_audit_sink_waiting_bytes", help, None, MetricType::Gauge)?;
+    for outlet in &outlets {
+        let waiting = ConstGauge::new(i64::try_from(outlet.counters.waiting_bytes).unwrap_or(i64::MAX));
+        waiting.encode(family.encode_family(&[("sink", outlet.name.as_str())])?)?;
+    }
+    Ok(())
 }
 
 fn policies(counter: &Counter, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde_json::Value;
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -39,6 +40,23 @@ pub(super) struct Question<'a> {
     pub(super) query: Option<(&'a str, &'a str)>,
     /// A body with its media type.
     pub(super) body: Option<(&'static str, &'a [u8])>,
+}
+
+/// What the administration is asked.
+pub(super) struct ApiRequest<'a> {
+    pub(super) method: Method,
+    /// In segments, each of which is encoded once.
+    pub(super) path: &'a [&'a str],
+    pub(super) query: &'a [(&'a str, &'a str)],
+    pub(super) body: Option<&'a Value>,
+}
+
+/// Problem details, as far as they are told on.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Details {
+    detail: String,
+    instance: String,
 }
 
 #[derive(Default, Deserialize)]
@@ -104,6 +122,35 @@ impl Server {
         }
     }
 
+    /// The answer of the administration, or of a path beside it: JSON, or nothing.
+    pub(super) async fn api(&self, token: &str, request: ApiRequest<'_>) -> Result<Value, Stop> {
+        let mut url = self.base.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(request.path);
+        }
+        if !request.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(request.query);
+        }
+        let bearer = Zeroizing::new(format!("Bearer {token}"));
+        let body = request.body.map(|body| Zeroizing::new(body.to_string()));
+        let outbound = Outbound {
+            method: request.method,
+            url: &url,
+            headers: &[("authorization", bearer.as_str())],
+            body: body.as_ref().map(|body| ("application/json", body.as_bytes())),
+            ca_file: self.ca_file.as_deref(),
+            timeout: PATIENCE,
+            most: MOST,
+        };
+        let reply = self.fetcher.send(outbound).await.map_err(|error| Stop::Failed(error.to_string()))?;
+        match reply.status {
+            204 => Ok(Value::Null),
+            200 | 201 => serde_json::from_slice(&reply.body)
+                .map_err(|_| Stop::Failed("the answer is not cambio's: this URL is another service's".to_owned())),
+            status => Err(problem(status, &reply.body)),
+        }
+    }
+
     /// Each segment is encoded once; none of them is `.` or `..`, as paths are checked before.
     fn url(&self, question: &Question<'_>) -> Url {
         let mut url = self.base.clone();
@@ -117,6 +164,25 @@ impl Server {
             url.query_pairs_mut().append_pair(name, value);
         }
         url
+    }
+}
+
+/// What a problem of the administration means, and what to do about it.
+fn problem(status: u16, body: &[u8]) -> Stop {
+    let Details { detail, instance } = serde_json::from_slice(body).unwrap_or_default();
+    let decision =
+        instance.strip_prefix("urn:uuid:").map_or_else(String::new, |id| format!(" (decision {})", shown(id)));
+    let said = format!("{}{decision}", shown(&detail));
+    match status {
+        401 => Stop::No(format!("the token is not good: {said}; CAMBIO_SECRETS_TOKEN or `--target` give another")),
+        403 => Stop::No(format!("not allowed: {said}; an access document of the token's policies has to grant it")),
+        404 if detail.is_empty() => {
+            Stop::Failed("no administration is there: `admin.target` in cambio.yaml turns it on".to_owned())
+        }
+        429 | 503 => Stop::Failed(format!("not now ({status}): {said}; try again later")),
+        400..=499 => Stop::No(format!("not done: {said}")),
+        _ if detail.is_empty() => Stop::Failed(format!("status {status}: this URL is not cambio's")),
+        _ => Stop::Failed(format!("status {status}: {said}")),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::identity::DecisionId;
 const DECISION: HeaderName = HeaderName::from_static("cambio-decision");
 
 /// JSON.
-pub(super) fn json(decision: DecisionId, value: &impl Serialize) -> Response<Body> {
+pub(in crate::http) fn json(decision: DecisionId, value: &impl Serialize) -> Response<Body> {
     match serde_json::to_vec(value) {
         Ok(text) => named(bare(StatusCode::OK, "application/json", text), decision),
         Err(_) => Problem::from(Kind::Fault).response(decision),
@@ -19,7 +19,7 @@ pub(super) fn json(decision: DecisionId, value: &impl Serialize) -> Response<Bod
 }
 
 /// An answer without the decision's name; `media_type` is one of ours.
-pub(super) fn bare(status: StatusCode, media_type: &'static str, body: impl Into<Bytes>) -> Response<Body> {
+pub(in crate::http) fn bare(status: StatusCode, media_type: &'static str, body: impl Into<Bytes>) -> Response<Body> {
     let mut response = Response::new(Body::from(body.into()));
     *response.status_mut() = status;
     let headers = response.headers_mut();
@@ -31,7 +31,7 @@ pub(super) fn bare(status: StatusCode, media_type: &'static str, body: impl Into
 }
 
 /// The last step of every answer that has a decision. What every answer says besides, such as limits, belongs here.
-pub(super) fn named(mut response: Response<Body>, decision: DecisionId) -> Response<Body> {
+pub(in crate::http) fn named(mut response: Response<Body>, decision: DecisionId) -> Response<Body> {
     if let Ok(value) = HeaderValue::try_from(decision.to_string()) {
         response.headers_mut().insert(DECISION, value);
     }
@@ -39,7 +39,7 @@ pub(super) fn named(mut response: Response<Body>, decision: DecisionId) -> Respo
 }
 
 /// Puts a header into an answer; one that can't be is left out.
-pub(super) fn put(response: &mut Response<Body>, name: &'static str, value: impl ToString) {
+pub(in crate::http) fn put(response: &mut Response<Body>, name: &'static str, value: impl ToString) {
     if let Ok(value) = HeaderValue::try_from(value.to_string()) {
         response.headers_mut().insert(HeaderName::from_static(name), value);
     }

@@ -10,16 +10,16 @@
 
 mod accept;
 mod access_token;
-mod answer;
+pub(super) mod answer;
 mod bulk;
 mod etag;
 mod found;
 mod list;
 mod metadata;
 mod openapi;
-mod problem;
+pub(super) mod problem;
 mod read;
-mod request;
+pub(super) mod request;
 mod value;
 
 use std::net::SocketAddr;

@@ -15,7 +15,7 @@ use crate::http::body::BodyError;
 use crate::identity::DecisionId;
 
 /// The media type of problem details (RFC 9457 section 6.1).
-pub(super) const PROBLEM_JSON: &str = "application/problem+json";
+pub(in crate::http) const PROBLEM_JSON: &str = "application/problem+json";
 
 /// Problem details (RFC 9457 section 3.1).
 #[derive(Debug, Serialize, ToSchema)]
@@ -26,7 +26,7 @@ pub(super) const PROBLEM_JSON: &str = "application/problem+json";
     "detail": "it is not there, or not for this caller",
     "instance": "urn:uuid:019ac0de-0000-7000-8000-000000000000"
 }))]
-pub(super) struct ProblemDetails {
+pub(in crate::http) struct ProblemDetails {
     /// Names the kind of problem; does not change.
     #[serde(rename = "type")]
     #[schema(pattern = "^urn:cambio:problem:[a-z-]+$")]
@@ -44,26 +44,30 @@ pub(super) struct ProblemDetails {
 }
 
 impl ProblemDetails {
-    pub(super) fn status(&self) -> u16 {
+    pub(in crate::http) fn status(&self) -> u16 {
         self.status
     }
 }
 
 /// What kind of problem it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::http) enum Kind {
     /// Nobody could do that.
     BadRequest,
     /// No token was given.
     NoToken,
     /// The token is not good.
     BadToken,
+    /// The token is good, and not for this.
+    Forbidden,
     /// It is not there, or not for this caller.
     NotFound,
     /// There is no such resource in the API.
     NoSuchResource,
     /// The resource does not do that.
     MethodNotAllowed,
+    /// What is there is not as the request wants it.
+    Conflict,
     /// Not in a form that is accepted.
     NotAcceptable,
     /// The body did not arrive in time.
@@ -82,10 +86,10 @@ pub(super) enum Kind {
 
 /// A refusal before it is said.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Problem {
-    pub(super) kind: Kind,
+pub(in crate::http) struct Problem {
+    pub(in crate::http) kind: Kind,
     /// In place of the kind's own words; names the shape of the request at most.
-    pub(super) detail: Option<Cow<'static, str>>,
+    pub(in crate::http) detail: Option<Cow<'static, str>>,
 }
 
 impl From<Kind> for Problem {
@@ -96,12 +100,12 @@ impl From<Kind> for Problem {
 
 impl Problem {
     /// A request that can't be done, whoever asks.
-    pub(super) fn bad_request(detail: impl Into<Cow<'static, str>>) -> Self {
+    pub(in crate::http) fn bad_request(detail: impl Into<Cow<'static, str>>) -> Self {
         Self { kind: Kind::BadRequest, detail: Some(detail.into()) }
     }
 
     /// A body that was not read.
-    pub(super) fn unread(error: BodyError) -> Self {
+    pub(in crate::http) fn unread(error: BodyError) -> Self {
         match error {
             BodyError::TooLarge => Kind::TooLarge.into(),
             BodyError::Slow => Kind::Slow.into(),
@@ -111,7 +115,7 @@ impl Problem {
     }
 
     /// Of a request for a secret. A refusal and nothing being there are one problem, and so is what a store can't do.
-    pub(super) fn of(not_served: NotServed, had_token: bool) -> Self {
+    pub(in crate::http) fn of(not_served: NotServed, had_token: bool) -> Self {
         match not_served.class {
             NotServedClass::Token if !had_token => Kind::NoToken.into(),
             NotServedClass::Token => Kind::BadToken.into(),
@@ -128,7 +132,7 @@ impl Problem {
     }
 
     /// As it is written.
-    pub(super) fn details(&self, decision: DecisionId) -> ProblemDetails {
+    pub(in crate::http) fn details(&self, decision: DecisionId) -> ProblemDetails {
         let status = self.kind.status();
         ProblemDetails {
             kind: format!("urn:cambio:problem:{}", self.kind.name()),
@@ -140,7 +144,7 @@ impl Problem {
     }
 
     /// The response.
-    pub(super) fn response(&self, decision: DecisionId) -> Response<Body> {
+    pub(in crate::http) fn response(&self, decision: DecisionId) -> Response<Body> {
         let text = serde_json::to_vec(&self.details(decision)).unwrap_or_default();
         let mut response = named(bare(self.kind.status(), PROBLEM_JSON, text), decision);
         let headers = response.headers_mut();
@@ -167,7 +171,9 @@ impl Kind {
         match self {
             Self::BadRequest => StatusCode::BAD_REQUEST,
             Self::NoToken | Self::BadToken => StatusCode::UNAUTHORIZED,
+            Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotFound | Self::NoSuchResource => StatusCode::NOT_FOUND,
+            Self::Conflict => StatusCode::CONFLICT,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
@@ -184,7 +190,9 @@ impl Kind {
             Self::BadRequest => "bad-request",
             Self::NoToken => "no-token",
             Self::BadToken => "bad-token",
+            Self::Forbidden => "forbidden",
             Self::NotFound => "not-found",
+            Self::Conflict => "conflict",
             Self::NoSuchResource => "no-such-resource",
             Self::MethodNotAllowed => "method-not-allowed",
             Self::NotAcceptable => "not-acceptable",
@@ -202,7 +210,9 @@ impl Kind {
             Self::BadRequest => "the request is malformed",
             Self::NoToken => "a token is needed: `Authorization: Bearer` or `PRIVATE-TOKEN`",
             Self::BadToken => "the token is not acceptable here",
+            Self::Forbidden => "the token does not allow that",
             Self::NotFound => "it is not there, or not for this caller",
+            Self::Conflict => "it is not in a state in which that can be done",
             Self::NoSuchResource => "there is nothing here",
             Self::MethodNotAllowed => "the method is not allowed here",
             Self::NotAcceptable => "the value can only be told as application/json",

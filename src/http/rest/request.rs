@@ -20,27 +20,27 @@ const MAX_SEGMENT: usize = 1024;
 
 /// A request without its body.
 #[derive(Debug)]
-pub(super) struct RestRequest {
+pub(in crate::http) struct RestRequest {
     /// Whose secrets; none where nobody is known by that id.
-    pub(super) tenant: Option<Arc<Tenant>>,
+    pub(in crate::http) tenant: Option<Arc<Tenant>>,
     /// The id, as it is told in the record: `projects/acme/web`.
-    pub(super) asked: String,
+    pub(in crate::http) asked: String,
     /// What follows the id, decoded: `secrets`, `<name>`, `value`.
-    pub(super) rest: Vec<String>,
+    pub(in crate::http) rest: Vec<String>,
     /// The token; empty for none.
-    pub(super) token: Zeroizing<String>,
+    pub(in crate::http) token: Zeroizing<String>,
     query: Vec<(String, String)>,
 }
 
 /// Why a request could not be read: the word for its record, and what is wrong, for the record and the caller alike.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Unread {
-    pub(super) code: &'static str,
-    pub(super) problem: Problem,
+pub(in crate::http) struct Unread {
+    pub(in crate::http) code: &'static str,
+    pub(in crate::http) problem: Problem,
 }
 
 impl Unread {
-    pub(super) fn new(code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+    pub(in crate::http) fn new(code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
         Self { code, problem: Problem::bad_request(detail) }
     }
 }
@@ -48,7 +48,7 @@ impl Unread {
 impl RestRequest {
     /// Reads the head of a request whose path is `/api/v4/{projects|groups}/<id>/...`, with the parameters of `known` and no
     /// others in its query.
-    pub(super) fn read(head: &Parts, rules: &Rules, known: &[&str]) -> Result<Self, Unread> {
+    pub(in crate::http) fn read(head: &Parts, rules: &Rules, known: &[&str]) -> Result<Self, Unread> {
         let mut segments = head.uri.path().split('/').skip_while(|segment| *segment != "v4").skip(1);
         let (kind, word) = match segments.next() {
             Some("groups") => (TenantKind::Group, "groups"),
@@ -67,18 +67,18 @@ impl RestRequest {
     }
 
     /// The name of the secret that the path names.
-    pub(super) fn name(&self) -> Result<SecretPath, Unread> {
+    pub(in crate::http) fn name(&self) -> Result<SecretPath, Unread> {
         let name = self.rest.get(1).map(String::as_str).unwrap_or_default();
         SecretPath::new(name).map_err(|fault| Unread::new("name_malformed", fault.to_string()))
     }
 
     /// A parameter of the query.
-    pub(super) fn parameter(&self, name: &str) -> Option<&str> {
+    pub(in crate::http) fn parameter(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     /// Where `name` is in the API of the KV engine, and how that is meant: `part` is `data` or `metadata`.
-    pub(super) fn place(&self, part: &str, name: &str) -> Place {
+    pub(in crate::http) fn place(&self, part: &str, name: &str) -> Place {
         match &self.tenant {
             Some(tenant) => Place {
                 namespace: tenant.namespace.as_ref().map_or("", Namespace::as_str).to_owned(),
@@ -96,14 +96,14 @@ impl RestRequest {
 
 /// A path in the stores, as the engine is asked for it.
 #[derive(Debug)]
-pub(super) struct Place {
-    pub(super) namespace: String,
-    pub(super) naming: Naming,
-    pub(super) path: String,
+pub(in crate::http) struct Place {
+    pub(in crate::http) namespace: String,
+    pub(in crate::http) naming: Naming,
+    pub(in crate::http) path: String,
 }
 
 /// Decodes a segment once. An encoded slash is part of it: GitLab's paths and nested names are written so.
-fn decoded(raw: &str) -> Option<String> {
+pub(in crate::http) fn decoded(raw: &str) -> Option<String> {
     if raw.is_empty() || raw.len() > 3 * MAX_SEGMENT {
         return None;
     }
@@ -125,7 +125,7 @@ fn decoded(raw: &str) -> Option<String> {
 }
 
 /// The parameters: each of `known`, once.
-fn query(text: &str, known: &[&str]) -> Result<Vec<(String, String)>, Unread> {
+pub(in crate::http) fn query(text: &str, known: &[&str]) -> Result<Vec<(String, String)>, Unread> {
     let mut read: Vec<(String, String)> = vec![];
     for (name, value) in url::form_urlencoded::parse(text.as_bytes()) {
         let Some(name) = known.iter().find(|known| **known == name) else {
@@ -140,14 +140,14 @@ fn query(text: &str, known: &[&str]) -> Result<Vec<(String, String)>, Unread> {
 }
 
 /// A number of the query: digits, and no more than a version or a page could have.
-pub(super) fn number(text: &str) -> Option<u64> {
+pub(in crate::http) fn number(text: &str) -> Option<u64> {
     let plain = (1..=15).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
     plain.then(|| text.parse().ok()).flatten()
 }
 
 /// The token, as an OAuth client (RFC 6750 section 2.1) or a client of GitLab's sends it; empty for none. Never one of the
 /// query (RFC 6750 section 2.3).
-fn token(headers: &HeaderMap) -> Result<Zeroizing<String>, Unread> {
+pub(in crate::http) fn token(headers: &HeaderMap) -> Result<Zeroizing<String>, Unread> {
     let twice = |name: &str| Unread::new("token_malformed", format!("the header `{name}` was given twice"));
     let single = |name: &'static str| {
         let mut values = headers.get_all(name).iter();

@@ -74,7 +74,7 @@ pub(super) struct Refusal {
     /// Whether it was the authentication in headers that failed (`X-Vault-Inline-Auth-Failed`).
     pub(super) inline: bool,
     /// How the caller's budget stands.
-    pub(super) budget: Option<State>,
+    pub(super) budget: Option<Box<State>>,
 }
 
 impl Refusal {
@@ -109,7 +109,7 @@ impl Refusal {
     /// Of a request for which there is no room in a budget (OpenBao's words of its quotas).
     pub(super) fn too_many(state: State) -> Self {
         let refusal = Self::new(StatusCode::TOO_MANY_REQUESTS, "request path is over its quota; try again later");
-        Self { budget: Some(state), ..refusal }
+        Self { budget: Some(Box::new(state)), ..refusal }
     }
 
     /// Of an exchange: a refused login is a bad request in this protocol, and never a fault of the server's (OpenBao API,
@@ -141,7 +141,7 @@ pub(super) fn refused(refusal: &Refusal) -> Response<Body> {
         let failed = HeaderName::from_static("x-vault-inline-auth-failed");
         response.headers_mut().insert(failed, HeaderValue::from_static("true"));
     }
-    budget::tell(&mut response, refusal.budget);
+    budget::tell(&mut response, refusal.budget.as_deref().copied());
     match refusal.decision {
         Some(decision) => decided(response, decision),
         None => response,

@@ -62,7 +62,8 @@ async fn serve(
     let access = vault.counter.access(Source { surface: Surface::Vault, address: request.peer });
     let served = access.serve(ask).await.map_err(refusal)?;
     let budget = served.budget;
-    let answered = kv_answer::response(served).map_err(|refusal| Refusal { budget, ..refusal })?;
+    let answered =
+        kv_answer::response(served).map_err(|refusal| Refusal { budget: budget.map(Box::new), ..refusal })?;
     Ok(envelope::told(answered, budget))
 }
 
@@ -87,5 +88,5 @@ fn refusal(not_served: NotServed) -> Refusal {
             Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, format!("something went wrong here; decision {decision}"))
         }
     };
-    Refusal { decision: Some(decision), budget, ..refusal }
+    Refusal { decision: Some(decision), budget: budget.map(Box::new), ..refusal }
 }

@@ -93,8 +93,10 @@ pub(super) async fn log_in(
         let presented = Presentation { subject_token, wanted, issuer: None, scope: None, lifetime: None };
         walk.exchange(presented).await.map(|exchanged| LoggedIn::Exchanged(Box::new(exchanged)))
     };
-    let told =
-        |refused: Refused| Refusal { budget: refused.budget, ..Refusal::of_login(refused.class, refused.decision) };
+    let told = |refused: Refused| Refusal {
+        budget: refused.budget.map(Box::new),
+        ..Refusal::of_login(refused.class, refused.decision)
+    };
     logged_in.map_err(told)
 }
 
@@ -113,7 +115,7 @@ fn malformed(walk: Walk<'_>, code: &'static str, refusal: Refusal) -> Refusal {
         RefusedClass::TooMany(state) => Refusal::too_many(state),
         _ => refusal,
     };
-    Refusal { decision: Some(refused.decision), budget: refused.budget, ..refusal }
+    Refusal { decision: Some(refused.decision), budget: refused.budget.map(Box::new), ..refusal }
 }
 
 /// The `auth` of a login's answer: every member that any client looks for.

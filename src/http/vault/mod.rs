@@ -85,7 +85,7 @@ async fn call(vault: &Vault, request: &VaultRequest, body: Body) -> Result<Respo
             if matches!(refusal.status, StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN) {
                 visit.failed().map_err(Refusal::too_many)?;
             }
-            Err(Refusal { budget: visit.budget(), ..refusal })
+            Err(Refusal { budget: visit.budget().map(Box::new), ..refusal })
         }
     }
 }

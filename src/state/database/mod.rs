@@ -32,6 +32,8 @@
 
 mod account_tokens;
 mod accounts;
+mod audit_heads;
+mod decisions;
 mod engine;
 mod error;
 mod keys;
@@ -56,6 +58,8 @@ use tokio::sync::MappedMutexGuard;
 
 pub use account_tokens::AccountTokenRow;
 pub use accounts::AccountRow;
+pub use audit_heads::HeadRow;
+pub use decisions::{DecisionRow, DecisionsSought, FoundDecision, MOST_SCANNED};
 pub use error::DatabaseError;
 pub use keys::{DataKeyRow, NamespaceRow};
 pub use leases::LeaseRow;

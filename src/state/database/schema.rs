@@ -1,7 +1,9 @@
 //! The layout of the tables, and how an older file gets there. Forwards only: what a later cambio wrote is refused.
 
 use super::engine::{Connection, migrate, query};
-use super::{DatabaseError, account_tokens, accounts, leases, revocations, signing_keys, wrapped_keys};
+use super::{
+    DatabaseError, account_tokens, accounts, audit_heads, decisions, leases, revocations, signing_keys, wrapped_keys,
+};
 use crate::clock::Timestamp;
 
 /// The layout that this program writes.
@@ -23,6 +25,8 @@ const MIGRATIONS: [&[&str]; 2] = [
         signing_keys::TABLES,
         accounts::TABLES,
         account_tokens::TABLES,
+        decisions::TABLES,
+        audit_heads::TABLES,
         revocations::TABLES,
     ],
 ];

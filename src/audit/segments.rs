@@ -1,0 +1,117 @@
+//! What the writer does besides writing: heads are made known, segments begin and end, old ones are removed, keys change.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+
+use super::lines::{MAX_LINE, SegmentLine, exactly};
+use super::sink::OpenSink;
+use super::writer::Writer;
+
+impl Writer<'_> {
+    /// Puts the newest head, which the disk has now, where whoever edits the journal is not.
+    pub(super) fn publish(&mut self) {
+        let Some(head) = self.chain.head.clone().filter(|head| head.covers.seq > self.published) else { return };
+        self.published = head.covers.seq;
+        let (chain, segment, seq, jws) = (&*head.chain, head.segment, head.covers.seq, &*head.jws);
+        tracing::info!(target: "cambio::audit", chain, segment, seq, head = jws, "audit head");
+        self.shared.head.send_replace(Some(std::sync::Arc::clone(&head)));
+        if let Err(error) = self.keys.keep_head(jws) {
+            tracing::error!(%error, "the newest audit head could not be kept beside its key");
+        }
+    }
+
+    /// Goes over to the key that waits, if one does.
+    pub(super) fn change_key(&mut self) {
+        let next = match self.keys.next() {
+            Ok(Some(next)) if self.first.is_empty() => next,
+            Ok(_) => return,
+            Err(error) => {
+                tracing::error!(%error, "the audit key that is to take over cannot be read");
+                return;
+            }
+        };
+        let (mut chain, mut text) = (self.chain.clone(), Vec::new());
+        if next.key_id() != chain.key.key_id() {
+            if let Err(error) = chain.change_key(&mut text, next, self.clock.now()) {
+                tracing::error!(%error, "the audit key could not be changed");
+                return;
+            }
+            if !self.append(chain, &text, i64::MIN, 0) || self.waiting(OpenSink::sync).is_err() {
+                return;
+            }
+        }
+        match self.keys.promote() {
+            Ok(()) => tracing::info!(key = self.chain.key.key_id(), "audit heads are signed by another key"),
+            Err(error) => tracing::error!(%error, "the audit key of before could not be replaced"),
+        }
+    }
+
+    /// Begins another segment. Where that fails the longer file goes on, and it is tried again with the next lines.
+    pub(super) fn rotate_if_full(&mut self) {
+        let OpenSink::File(file) = &self.sink else { return };
+        if !file.is_full() || self.shared.failing.load(Ordering::Relaxed) {
+            return;
+        }
+        self.sign();
+        self.sync();
+        let now = self.clock.now();
+        let OpenSink::File(file) = &mut self.sink else { return };
+        if let Err(error) = file.rotate(now) {
+            tracing::error!(%error, "a full audit file could not be set aside; it goes on");
+            return;
+        }
+        self.chain.segment += 1;
+        // Kept apart until the sink has them: whatever comes next comes after them.
+        self.chain.open_segment(&mut self.first, now, None);
+        let (mut chain, mut first) = (self.chain.clone(), std::mem::take(&mut self.first));
+        self.signed(&mut chain, &mut first);
+        (self.chain, self.first) = (chain, first);
+        if self.write_first() {
+            self.sweep();
+        }
+    }
+
+    /// Removes files that are too many or too old; the chain says so first.
+    pub(super) fn sweep(&mut self) {
+        let OpenSink::File(file) = &self.sink else { return };
+        let now = self.clock.now();
+        let (files, oldest) = match file.expired(now) {
+            Ok((files, _)) if files.is_empty() => return,
+            Ok(expired) => expired,
+            Err(error) => {
+                tracing::error!(%error, "old audit files cannot be listed");
+                return;
+            }
+        };
+        let (mut chain, mut text) = (self.chain.clone(), Vec::new());
+        chain.removed(&mut text, files.iter().map(|file| name(file)).collect(), segment_of(&oldest), now);
+        self.signed(&mut chain, &mut text);
+        if self.first.is_empty() && self.append(chain, &text, i64::MIN, 0) && self.waiting(OpenSink::sync).is_ok() {
+            remove(&files);
+        }
+    }
+}
+
+fn remove(files: &[PathBuf]) {
+    for file in files {
+        match std::fs::remove_file(file) {
+            Ok(()) => tracing::info!(file = name(file), "an old audit file was removed"),
+            Err(error) => tracing::error!(file = name(file), %error, "an old audit file could not be removed"),
+        }
+    }
+}
+
+fn name(file: &Path) -> String {
+    file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// The chain and the segment of a file, by its header.
+fn segment_of(file: &Path) -> (String, u64) {
+    let mut line = Vec::new();
+    let read = std::fs::File::open(file).and_then(|file| {
+        BufReader::new(file.take(u64::try_from(MAX_LINE).unwrap_or(u64::MAX))).read_until(b'\n', &mut line)
+    });
+    let header = exactly::<SegmentLine>(line.strip_suffix(b"\n").unwrap_or(&line)).filter(|_| read.is_ok());
+    header.map_or_else(Default::default, |header| (header.chain, header.segment))
+}
