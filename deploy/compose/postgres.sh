@@ -1,11 +1,5 @@
 #!/bin/sh
-# Starts PostgreSQL with a password that is made at the first start, in its own volume: none is in this repository.
+# Starts PostgreSQL with the password that `state-secrets` made: none is in this repository.
 set -eu
-file=/var/lib/postgresql/password
-if [ ! -s "$file" ]; then
-  umask 077
-  head -c 32 /dev/urandom | base64 >"$file.new"
-  mv "$file.new" "$file"
-fi
-export POSTGRES_PASSWORD_FILE="$file"
+export POSTGRES_PASSWORD_FILE=/run/cambio/postgres-password
 exec docker-entrypoint.sh postgres

@@ -42,7 +42,8 @@ fn complaints_of_service(name: &str, service: &Value) -> Vec<String> {
     }
     let networks: Vec<_> = list("networks").iter().map(|name| name.as_str().unwrap().to_owned()).collect();
     expect(!networks.is_empty(), "it is in the default network");
-    let stays_inside = ["openbao", "openbao-setup", "postgres", "redis", "issuers", "ready"].contains(&name);
+    let stays_inside =
+        ["openbao", "openbao-setup", "postgres", "redis", "issuers", "ready", "state-secrets"].contains(&name);
     expect(!stays_inside || !networks.contains(&"edge".to_owned()), "it is in a network with a way out");
     for (variable, value) in service["environment"].as_object().into_iter().flatten() {
         let names_a_secret = ["PASSWORD", "SECRET", "TOKEN", "KEY"].iter().any(|word| variable.contains(word));
@@ -96,6 +97,7 @@ fn each_container_waits_for_what_it_needs() {
         ("cambio", "openbao", "service_healthy"),
         ("cambio", "postgres", "service_healthy"),
         ("cambio", "redis", "service_healthy"),
+        ("postgres", "state-secrets", "service_completed_successfully"),
         ("openbao-setup", "openbao", "service_healthy"),
         ("openbao-setup", "ready", "service_completed_successfully"),
         ("pod", "openbao-setup", "service_completed_successfully"),
@@ -104,6 +106,47 @@ fn each_container_waits_for_what_it_needs() {
         assert_eq!(services[service]["depends_on"][needs]["condition"], condition, "{service} on {needs}");
         let is_watched = services[needs]["healthcheck"]["test"].is_array();
         assert!(condition != "service_healthy" || is_watched, "nobody asks whether {needs} is healthy");
+    }
+}
+
+/// Runs the script of `state-secrets` on a directory of this machine, for a group of this user's.
+pub(super) fn make_state_secrets(directory: &std::path::Path) {
+    use std::os::unix::fs::MetadataExt as _;
+    let script = repository("deploy/compose/state-secrets.sh");
+    let group = fs::metadata("/proc/self").unwrap().gid().to_string();
+    succeeds(std::path::Path::new("sh"), &[script.to_str().unwrap(), directory.to_str().unwrap(), &group], "");
+}
+
+#[test]
+fn secrets_of_the_state_are_made_once_for_nobody_else_to_read() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = tempfile::tempdir().unwrap();
+    let read = |name: &str| fs::read_to_string(directory.path().join(name)).unwrap();
+    make_state_secrets(directory.path());
+    let made = ["master-key", "postgres-password", "database-url"].map(read);
+    assert_eq!((made[0].len(), made[1].len()), (64, 64));
+    assert_ne!(made[0], made[1]);
+    assert_eq!(made[2], format!("postgres://cambio:{}@postgres/cambio?sslmode=disable\n", made[1]));
+    for (name, mode) in [("master-key", 0o600), ("postgres-password", 0o640), ("database-url", 0o600)] {
+        let found = fs::metadata(directory.path().join(name)).unwrap().permissions().mode() & 0o777;
+        assert_eq!(found, mode, "{name}");
+    }
+    make_state_secrets(directory.path());
+    assert_eq!(["master-key", "postgres-password", "database-url"].map(read), made);
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 3);
+}
+
+#[test]
+fn cambio_and_postgres_get_the_secrets_that_are_made() {
+    let compose = compose();
+    for name in ["cambio", "openbao-setup", "postgres"] {
+        let volumes = &compose["services"][name]["volumes"];
+        assert!(volumes.as_array().unwrap().contains(&json!("state-secrets:/run/cambio:ro")), "{name}: {volumes}");
+    }
+    assert!(compose["services"]["state-secrets"]["volumes"].to_string().contains("state-secrets:/var/tmp"));
+    assert!(text("deploy/compose/postgres.sh").contains("POSTGRES_PASSWORD_FILE=/run/cambio/postgres-password\n"));
+    for file in ["/run/cambio/database-url", "/run/cambio/master-key"] {
+        assert!(text("deploy/cambio.yaml").contains(file), "{file}");
     }
 }
 

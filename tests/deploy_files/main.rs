@@ -14,6 +14,13 @@
 #[path = "../support/real_part.rs"]
 mod real_part;
 
+#[allow(dead_code, unreachable_pub, reason = "other tests use the rest")]
+#[path = "../support/postgres.rs"]
+mod postgres;
+#[allow(dead_code, unreachable_pub, reason = "other tests use the rest")]
+#[path = "../support/redis.rs"]
+mod redis;
+
 mod compose;
 mod image;
 mod kubernetes;

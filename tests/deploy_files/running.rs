@@ -11,9 +11,11 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::compose::compose;
+use super::compose::{compose, make_state_secrets};
 use super::kubernetes::{KUSTOMIZATIONS, built, objects, of_kind};
+use super::postgres::Postgres;
 use super::real_part::{RealPart, installed};
+use super::redis::Redis;
 use super::{documents, repository, run, said, succeeds, text};
 
 const CLUSTER_ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
@@ -239,6 +241,7 @@ fn cambio_finds_the_configurations_of_the_manifests_good(#[case] path: &str) {
 /// What is in the image and below the mounts of `docker-compose.yml` is what runs here, but for names and ports.
 #[test]
 fn the_demo_of_the_compose_file_exchanges() {
+    let (Some(postgres), Some(redis)) = (Postgres::start(), Redis::start()) else { return };
     let place = Place::new();
     let compose = compose();
     let issuers = compose["services"]["issuers"]["command"].as_array().unwrap().iter();
@@ -255,7 +258,19 @@ fn the_demo_of_the_compose_file_exchanges() {
     let config = text("deploy/cambio.yaml")
         .replace("http://issuers:", "http://localhost:")
         .replace("/etc/cambio/policies", repository("policies").to_str().unwrap())
+        .replace("redis://redis:6379/0", &redis.url())
+        .replace("/run/cambio", &place.at("state-secrets"))
         .replace("data: /data", &format!("data: {}", place.at("data")));
+    // In a Redis that was there before the tokens were made.
+    redis.has_been_there("cambio:");
+    fs::create_dir(place.at("state-secrets")).unwrap();
+    make_state_secrets(Path::new(&place.at("state-secrets")));
+    let url_file = place.at("state-secrets/database-url");
+    let password = fs::read_to_string(place.at("state-secrets/postgres-password")).unwrap();
+    postgres.ask(&format!("CREATE USER cambio PASSWORD '{password}'"));
+    postgres.ask("CREATE DATABASE cambio OWNER cambio");
+    let here = format!("@127.0.0.1:{}/", postgres.port());
+    fs::write(&url_file, fs::read_to_string(&url_file).unwrap().replace("@postgres/", &here)).unwrap();
     let server = Server::start(&config, &place);
     let url = format!("http://127.0.0.1:{}", server.port);
     for (workload, works) in [("pod", true), ("job", true), ("job", false)] {
@@ -267,4 +282,19 @@ fn the_demo_of_the_compose_file_exchanges() {
         let answer = run(Path::new(env!("CARGO_BIN_EXE_cambio")), &words, "");
         assert_eq!(answer.status.code(), Some(i32::from(!works)), "{workload}: {}", said(&answer));
     }
+    assert_eq!(redis.remembered(), 1, "the job's token");
+    let port = postgres.port().to_string();
+    let tables = [
+        "-h",
+        "127.0.0.1",
+        "-p",
+        &port,
+        "-U",
+        "cambio",
+        "-d",
+        "cambio",
+        "-AtXc",
+        "SELECT count(*) > 0 FROM signing_keys",
+    ];
+    assert_eq!(succeeds(Path::new("psql"), &tables, "").trim(), "t");
 }

@@ -21,6 +21,8 @@ mod merge_patch;
 mod metadata;
 mod place;
 #[cfg(test)]
+mod replica_tests;
+#[cfg(test)]
 #[allow(clippy::duplicate_mod, reason = "the same tests over another engine")]
 mod tests;
 #[cfg(test)]

@@ -3,17 +3,12 @@
 //! Files with rows say `query(TEXT).bind(value)`, run it on a [`Connection`], and read a [`Row`] by column number. They name no
 //! engine and no type of sqlx.
 
-use std::time::Duration;
-
 use sqlx::postgres::{PgConnection, PgRow, Postgres};
 use sqlx::sqlite::{Sqlite, SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, Decode, Row as _, Type};
-use tokio::time::timeout;
 
 use super::DatabaseError;
-
-/// How long a statement may take on a server, which may be paused, or gone without a word.
-const SERVER_PATIENCE: Duration = Duration::from_secs(5);
+use super::gate::Gate;
 
 /// A statement and its values.
 #[derive(Debug)]
@@ -34,7 +29,7 @@ pub(super) enum Value<'q> {
 #[derive(Debug)]
 pub(super) enum Connection<'c> {
     Sqlite(&'c mut SqliteConnection),
-    Postgres(&'c mut PgConnection),
+    Postgres(&'c mut PgConnection, &'c Gate),
 }
 
 /// What a statement brings.
@@ -83,7 +78,9 @@ impl<'q> Query<'q> {
     pub(super) async fn execute(self, on: Connection<'_>) -> Result<u64, DatabaseError> {
         match on {
             Connection::Sqlite(connection) => Ok(prepared!(self).execute(connection).await?.rows_affected()),
-            Connection::Postgres(connection) => Ok(in_time(prepared!(self).execute(connection)).await?.rows_affected()),
+            Connection::Postgres(connection, gate) => {
+                Ok(gate.in_time(prepared!(self).execute(connection)).await?.rows_affected())
+            }
         }
     }
 
@@ -91,8 +88,8 @@ impl<'q> Query<'q> {
     pub(super) async fn fetch_optional(self, on: Connection<'_>) -> Result<Option<Row>, DatabaseError> {
         match on {
             Connection::Sqlite(connection) => Ok(prepared!(self).fetch_optional(connection).await?.map(Row::Sqlite)),
-            Connection::Postgres(connection) => {
-                Ok(in_time(prepared!(self).fetch_optional(connection)).await?.map(Row::Postgres))
+            Connection::Postgres(connection, gate) => {
+                Ok(gate.in_time(prepared!(self).fetch_optional(connection)).await?.map(Row::Postgres))
             }
         }
     }
@@ -108,8 +105,8 @@ impl<'q> Query<'q> {
             Connection::Sqlite(connection) => {
                 Ok(prepared!(self).fetch_all(connection).await?.into_iter().map(Row::Sqlite).collect())
             }
-            Connection::Postgres(connection) => {
-                let rows = in_time(prepared!(self).fetch_all(connection)).await?;
+            Connection::Postgres(connection, gate) => {
+                let rows = gate.in_time(prepared!(self).fetch_all(connection)).await?;
                 Ok(rows.into_iter().map(Row::Postgres).collect())
             }
         }
@@ -121,7 +118,7 @@ impl Connection<'_> {
     pub(super) fn again(&mut self) -> Connection<'_> {
         match self {
             Self::Sqlite(connection) => Connection::Sqlite(connection),
-            Self::Postgres(connection) => Connection::Postgres(connection),
+            Self::Postgres(connection, gate) => Connection::Postgres(connection, gate),
         }
     }
 }
@@ -132,7 +129,7 @@ pub(super) async fn migrate(statement: String, on: Connection<'_>) -> Result<(),
         Connection::Sqlite(connection) => {
             sqlx::query(AssertSqlSafe(statement)).execute(connection).await.map(|_| ())?
         }
-        Connection::Postgres(connection) => {
+        Connection::Postgres(connection, _) => {
             sqlx::query(AssertSqlSafe(statement)).execute(connection).await.map(|_| ())?;
         }
     }
@@ -146,14 +143,6 @@ impl Row {
             Self::Sqlite(row) => row.try_get(column)?,
             Self::Postgres(row) => row.try_get(column)?,
         })
-    }
-}
-
-/// What a server answers, or that it does not.
-pub(super) async fn in_time<T>(answer: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, DatabaseError> {
-    match timeout(SERVER_PATIENCE, answer).await {
-        Ok(answer) => Ok(answer?),
-        Err(_) => Err(DatabaseError::Unavailable("it does not answer".to_owned())),
     }
 }
 

@@ -36,6 +36,7 @@ mod audit_heads;
 mod decisions;
 mod engine;
 mod error;
+mod gate;
 mod keys;
 mod leases;
 mod postgres;
@@ -72,7 +73,8 @@ pub use wrapped_keys::WrappedKeyRow;
 
 use super::PrivateDir;
 use crate::clock::Timestamp;
-use engine::{Connection, in_time};
+use engine::Connection;
+use gate::Gate;
 use postgres::PostgresDatabase;
 use sqlite::{Opened, SqliteDatabase};
 
@@ -103,7 +105,7 @@ pub struct WriteTransaction(Transaction);
 #[derive(Debug)]
 enum Transaction {
     Sqlite(sqlx::Transaction<'static, Sqlite>),
-    Postgres(sqlx::Transaction<'static, Postgres>),
+    Postgres(sqlx::Transaction<'static, Postgres>, Arc<Gate>),
 }
 
 /// Whose writers wait for each other.
@@ -124,7 +126,7 @@ pub enum Scope<'a> {
 /// A connection that only reads.
 enum Reader<'a> {
     Sqlite(MappedMutexGuard<'a, SqliteConnection>),
-    Postgres(PoolConnection<Postgres>),
+    Postgres(PoolConnection<Postgres>, &'a Gate),
 }
 
 impl Database {
@@ -151,9 +153,10 @@ impl Database {
     /// others. None names the URL, the user or the password.
     pub async fn connect(url: &DatabaseUrl, now: Timestamp) -> Result<Self, DatabaseError> {
         let server = PostgresDatabase::connect(url).await?;
-        let mut migration = server.begin("layout").await?;
-        schema::bring_up_to_date(Connection::Postgres(&mut migration), schema::POSTGRES, now).await?;
-        in_time(migration.commit()).await?;
+        let mut migration = server.begin_layout().await?;
+        let on = Connection::Postgres(&mut migration, &server.gate);
+        schema::bring_up_to_date(on, schema::POSTGRES, now).await?;
+        server.gate.in_time(migration.commit()).await?;
         Ok(Self(Arc::new(Engine::Postgres(server))))
     }
 
@@ -171,7 +174,9 @@ impl Database {
     pub async fn write(&self, scope: Scope<'_>) -> Result<WriteTransaction, DatabaseError> {
         Ok(WriteTransaction(match &*self.0 {
             Engine::Sqlite(file) => Transaction::Sqlite(file.begin().await?),
-            Engine::Postgres(server) => Transaction::Postgres(server.begin(&scope.text()).await?),
+            Engine::Postgres(server) => {
+                Transaction::Postgres(server.begin(&scope.text()).await?, Arc::clone(&server.gate))
+            }
         }))
     }
 
@@ -217,10 +222,18 @@ impl Database {
         }
     }
 
+    /// Makes the file of an earlier release.
+    #[cfg(test)]
+    pub(crate) async fn make_file(dir: &PrivateDir, sql: &str) {
+        let opened = Opened::file(dir).await.unwrap();
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&opened.writer).await.unwrap();
+        opened.writer.close().await;
+    }
+
     async fn reader(&self) -> Result<Reader<'_>, DatabaseError> {
         Ok(match &*self.0 {
             Engine::Sqlite(file) => Reader::Sqlite(file.readers.take().await?),
-            Engine::Postgres(server) => Reader::Postgres(server.acquire().await?),
+            Engine::Postgres(server) => Reader::Postgres(server.acquire().await?, &server.gate),
         })
     }
 }
@@ -241,7 +254,7 @@ impl Reader<'_> {
     fn connection(&mut self) -> Connection<'_> {
         match self {
             Self::Sqlite(connection) => Connection::Sqlite(connection),
-            Self::Postgres(connection) => Connection::Postgres(connection),
+            Self::Postgres(connection, gate) => Connection::Postgres(connection, gate),
         }
     }
 }
@@ -255,14 +268,14 @@ impl WriteTransaction {
     pub async fn commit(self) -> Result<(), DatabaseError> {
         match self.0 {
             Transaction::Sqlite(transaction) => Ok(transaction.commit().await?),
-            Transaction::Postgres(transaction) => in_time(transaction.commit()).await,
+            Transaction::Postgres(transaction, gate) => gate.in_time(transaction.commit()).await,
         }
     }
 
     fn connection(&mut self) -> Connection<'_> {
         match &mut self.0 {
             Transaction::Sqlite(transaction) => Connection::Sqlite(transaction),
-            Transaction::Postgres(transaction) => Connection::Postgres(transaction),
+            Transaction::Postgres(transaction, gate) => Connection::Postgres(transaction, gate),
         }
     }
 }

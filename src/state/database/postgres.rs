@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr as _;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 use zeroize::Zeroizing;
 
 use super::DatabaseError;
-use super::engine::in_time;
+use super::gate::Gate;
 
 /// Connections of one replica at most; further statements wait.
 const CONNECTIONS: u32 = 16;
@@ -22,8 +22,8 @@ const ACQUIRE: Duration = Duration::from_secs(2);
 const START: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 15 });
 /// A connection that was idle for longer is asked how it is before it is used.
 const FRESH: Duration = Duration::from_secs(1);
-/// While no connection can be had, one statement tries in this span, and all others fail at once.
-const RETRY: Duration = Duration::from_millis(500);
+/// How often a start waits for another replica that brings the layout forward, each time for as long as a lock is waited for.
+const MIGRATION_TRIES: usize = 15;
 /// How long a connection that is given back may take to tell that it is well.
 const RELEASE: Duration = Duration::from_secs(1);
 /// What the server itself bounds, in milliseconds: a replica that stops in the middle of a transaction keeps its locks no
@@ -111,8 +111,8 @@ impl fmt::Debug for DatabaseUrl {
 #[derive(Debug)]
 pub(super) struct PostgresDatabase {
     pub(super) pool: PgPool,
-    /// Until when it is not tried again, while no connection can be had.
-    down_until: Mutex<Option<Instant>>,
+    /// Whether it is asked at all.
+    pub(super) gate: Arc<Gate>,
 }
 
 impl PostgresDatabase {
@@ -128,8 +128,7 @@ impl PostgresDatabase {
             // One that waits for an answer that will never come would be waited for as long as the system resends.
             .after_release(|connection, _| Box::pin(is_well(connection)))
             .connect_lazy_with(url.options()?);
-        let database = Self { pool, down_until: Mutex::new(None) };
-        #[allow(clippy::disallowed_methods, reason = "measures how long a server is waited for")]
+        let database = Self { pool, gate: Arc::new(Gate::new()) };
         let until = Instant::now() + START;
         loop {
             match database.acquire().await {
@@ -143,52 +142,29 @@ impl PostgresDatabase {
 
     /// A connection of our own.
     pub(super) async fn acquire(&self) -> Result<PoolConnection<Postgres>, DatabaseError> {
-        if self.is_down() {
-            return Err(DatabaseError::Unavailable("it was not there a moment ago".to_owned()));
-        }
-        match in_time(self.pool.acquire()).await {
-            // All are in use: it is there, and slow.
-            Err(DatabaseError::Busy) if self.pool.size() >= CONNECTIONS => Err(DatabaseError::Busy),
-            Err(DatabaseError::Busy) => {
-                Err(self.went_down(DatabaseError::Unavailable("no connection can be had".to_owned())))
-            }
-            Err(error @ DatabaseError::Unavailable(_)) => Err(self.went_down(error)),
-            Err(error) => Err(error),
-            Ok(connection) => {
-                *self.down_until.lock().unwrap_or_else(PoisonError::into_inner) = None;
-                Ok(connection)
-            }
-        }
+        self.gate.enter()?;
+        self.gate.in_time(self.pool.acquire()).await
     }
 
     /// Begins to write. Writers of one scope wait for each other, in all replicas, as SQLite's writers do: what one reads in
     /// its transaction, no other changes.
     pub(super) async fn begin(&self, scope: &str) -> Result<Transaction<'static, Postgres>, DatabaseError> {
         let connection = self.acquire().await?;
-        let mut transaction = in_time(Transaction::begin(connection, None)).await?;
+        let mut transaction = self.gate.in_time(Transaction::begin(connection, None)).await?;
         let lock = sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))").bind(scope);
-        in_time(lock.execute(&mut *transaction)).await?;
+        self.gate.in_time(lock.execute(&mut *transaction)).await?;
         Ok(transaction)
     }
 
-    /// Whether it was not there a moment ago. The first who asks after a while is told no, and tries.
-    #[allow(clippy::disallowed_methods, reason = "measures how long ago it was tried")]
-    fn is_down(&self) -> bool {
-        let mut down_until = self.down_until.lock().unwrap_or_else(PoisonError::into_inner);
-        match *down_until {
-            Some(until) if Instant::now() < until => true,
-            Some(_) => {
-                *down_until = Some(Instant::now() + RETRY);
-                false
+    /// The same for the layout, at which another replica may be at work for longer than a lock is waited for.
+    pub(super) async fn begin_layout(&self) -> Result<Transaction<'static, Postgres>, DatabaseError> {
+        for _ in 1..MIGRATION_TRIES {
+            match self.begin("layout").await {
+                Err(DatabaseError::Busy) => {}
+                other => return other,
             }
-            None => false,
         }
-    }
-
-    #[allow(clippy::disallowed_methods, reason = "measures how long ago it was tried")]
-    fn went_down(&self, error: DatabaseError) -> DatabaseError {
-        *self.down_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + RETRY);
-        error
+        self.begin("layout").await
     }
 }
 
