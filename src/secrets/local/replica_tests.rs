@@ -104,7 +104,7 @@ async fn data_keys_that_both_rotate_under_writers_open_everything() {
         tasks.spawn(async move {
             for n in 0..30 {
                 let (path, text) = (format!("w{worker}/{n}"), format!("{worker}-{n}"));
-                // A write that finds another key three times over is told to come again.
+                // A write that finds another key five times over is told to come again.
                 let mut answer = put(&writer, "", &path, &text, None).await;
                 while matches!(answer, Err(KvError::Unavailable(_))) {
                     answer = put(&writer, "", &path, &text, None).await;
