@@ -27,7 +27,7 @@ fn prepared(issuer: &Issuer, postgres: &Postgres) -> Stand {
         postgres.url()
     );
     let stand = Stand::prepare(issuer.clone(), &entries, &sections);
-    stand.write_private("master.key", &"5a".repeat(32));
+    stand.write_private("master.key", &format!("01{}", "5a".repeat(31)));
     stand
 }
 
