@@ -26,7 +26,7 @@ fn prepared(issuer: &Issuer, url: &str) -> Stand {
         "tokens: {{keys: database}}\nstate: {{database: {{url: '{url}'}}}}\nsecrets:\n  master_key_file: master.key\n  mounts: [{{mount: secret, namespace: '*', store: local}}]\nclients: [{{id: rs, secret_file: rs.secret, targets: [vault]}}]\n"
     );
     let stand = Stand::prepare(issuer.clone(), &entries, &sections);
-    stand.write_private("master.key", &"5a".repeat(32));
+    stand.write_private("master.key", &format!("01{}", "5a".repeat(31)));
     document(&stand, NAMESPACE, "jobs/global", JOBS);
     document(&stand, NAMESPACE, "jobs/admin", ADMINS);
     stand
