@@ -108,8 +108,8 @@ pub(super) struct TokensFile {
     pub(super) algorithm: Algorithm,
     /// The age at which a signing key is replaced; 0 for only by command.
     pub(super) rotate_every: Span,
-    /// Where our keys are kept.
-    pub(super) keys: KeyPlace,
+    /// Where our keys are kept; where replicas share the database, there, and else in the data directory.
+    pub(super) keys: Option<KeyPlace>,
     /// Keys of the operator's own instead of ours: the first signs.
     pub(super) signing_key_files: Vec<PathBuf>,
 }
@@ -129,7 +129,7 @@ impl Default for TokensFile {
         Self {
             algorithm: Algorithm::ES256,
             rotate_every: Span::from_secs(30 * 24 * 3600),
-            keys: KeyPlace::Directory,
+            keys: None,
             signing_key_files: Vec::new(),
         }
     }

@@ -156,11 +156,11 @@ impl Config {
             .into_iter()
             .filter_map(|client| clients::resource_server(client, base, &mut problems))
             .collect();
-        let keys = signing_keys::of(file.tokens, &data, base, &mut problems);
         let secrets = SecretsSettings::of(file.secrets, base, &mut problems);
         let logins = secrets::login_mounts(file.vault, &mut problems);
         let counters = state::counters(file.state.counters, base, &mut problems);
         let database = state::database(file.state.database, base, &mut problems);
+        let keys = signing_keys::of(file.tokens, &data, base, database.is_some(), &mut problems);
         if database.is_some() && matches!(secrets.master_key, MasterKeySource::DataDirectory) {
             problems.push(Problem::new(
                 "secrets.master_key_file",
