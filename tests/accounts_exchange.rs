@@ -257,7 +257,8 @@ async fn a_rule_lets_a_workload_act_as_an_account_and_read_what_it_may() {
     accounts::accounts(&stand).update(account.id, change, ADMIN, stand.now()).await.unwrap();
     assert_eq!(read(&stand, &answer.token(), "secret/data/app/db").await.status, 403, "its token is good no more");
     let answer = as_bound(&stand).await;
-    stand.refused(&answer, 400, "invalid_request", "service_account_unavailable");
+    assert_eq!(answer.status, 400, "{}", answer.text);
+    assert_eq!(stand.record(&answer).reason.as_deref(), Some("service_account_unavailable"));
 }
 
 #[tokio::test]
