@@ -43,9 +43,10 @@ async fn an_accounts_token_is_exchanged_for_one_of_ours() {
     assert_eq!(record.rule.as_deref(), Some("service-account/reports"));
     let line = serde_json::to_string(&record).unwrap();
     assert!(!line.contains(&issued.token.text()[10..]), "{line}");
-    assert!(record.token.is_some(), "its keyed digest");
+    let digest = accounts::accounts(&stand).digest(issued.token.text()).unwrap();
+    assert_eq!(record.token, Some(digest.to_string()), "its keyed digest");
+    assert_eq!(record.account, Some(account.id.to_string()));
     assert!(is_active(&stand, &answer.token()).await);
-    drop(account);
 }
 
 #[rstest]
@@ -166,7 +167,9 @@ async fn a_rotated_token_that_comes_back_is_loud_once_and_ends_its_family() {
     assert_eq!(answer.json()["expires_in"], 31, "within its overlap, and no longer");
     stand.advance(31);
     let answer = exchanged(&stand, first.token.text()).await;
-    stand.refused(&answer, 400, "invalid_request", "account_token_reused");
+    let record = stand.refused(&answer, 400, "invalid_request", "account_token_reused");
+    let digest = accounts::accounts(&stand).digest(first.token.text()).unwrap();
+    assert_eq!(record.token, Some(digest.to_string()), "which of them it was");
     for token in [&first, &second] {
         let answer = exchanged(&stand, token.token.text()).await;
         stand.refused(&answer, 400, "invalid_request", "account_token_revoked");
@@ -257,7 +260,8 @@ async fn a_rule_lets_a_workload_act_as_an_account_and_read_what_it_may() {
     accounts::accounts(&stand).update(account.id, change, ADMIN, stand.now()).await.unwrap();
     assert_eq!(read(&stand, &answer.token(), "secret/data/app/db").await.status, 403, "its token is good no more");
     let answer = as_bound(&stand).await;
-    stand.refused(&answer, 400, "invalid_request", "service_account_unavailable");
+    assert_eq!(answer.status, 400, "{}", answer.text);
+    assert_eq!(stand.record(&answer).reason.as_deref(), Some("service_account_unavailable"));
 }
 
 #[tokio::test]

@@ -94,13 +94,15 @@ async fn a_permission_to_write_writes_and_does_nothing_else(
 #[tokio::test]
 async fn a_read_is_recorded_under_the_accounts_name_and_without_its_token() {
     let stand = filled().await;
-    let (_, issued) = token(&stand, "reports", &["secret/app/*"]).await;
+    let (account, issued) = token(&stand, "reports", &["secret/app/*"]).await;
     let answer = read(&stand, issued.token.text(), "secret/data/app/db").await;
     let record = stand.record(&answer);
     assert_eq!(record.outcome, "served");
     assert_eq!(record.issuer.as_deref(), Some("service-accounts"));
     assert_eq!(record.subject.as_deref(), Some("service-accounts:reports"));
     assert_eq!(record.jti, Some(issued.info.id.to_string()), "which of its tokens it was");
+    assert_eq!(record.account, Some(account.id.to_string()));
+    assert_eq!(record.token, accounts::accounts(&stand).digest(issued.token.text()).map(|digest| digest.to_string()));
     assert!(!serde_json::to_string(&record).unwrap().contains(&issued.token.text()[10..]));
 }
 

@@ -16,8 +16,9 @@ mod support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use cambio::accounts::{AccountChange, Grants, NewAccount, NewAccountToken};
 use cambio::clock::Timestamp;
-use cambio::identity::{IssuerName, Namespace, PolicyName, TargetName};
+use cambio::identity::{AccountName, IssuerName, Namespace, PolicyName, TargetName};
 use cambio::secrets::Verb;
 use cambio::secrets::openbao::setup::{Found, LoginToken, NamespaceSetup, Setup};
 use cambio::secrets::openbao::{Caller, OpenBaoStore, Upstream, UpstreamError};
@@ -276,6 +277,48 @@ async fn a_job_reads_through_the_counter_what_openbao_keeps() {
     assert_eq!(read("secret/data/app/closed").await.status, 403);
     let journal = std::fs::read_to_string(contract.stand.path("cambio-data/audit/decisions.jsonl")).unwrap();
     assert!(!journal.contains(PLANTED) && !journal.contains("s.recorded"));
+}
+
+/// A service account's token is none that OpenBao knows: OpenBao is asked with one of ours, minted for the account, and only as
+/// long as the account is what it was.
+#[tokio::test]
+async fn a_service_account_reads_through_the_counter_by_a_token_that_is_minted_for_it() {
+    let sections = "default_target: vault
+service_accounts: {}
+secrets:
+  mounts: [{mount: secret, namespace: \"*\", store: openbao, openbao: bao}]
+  openbao: [{name: bao, address: \"ADDRESS\", namespace: PREFIX}]
+";
+    let contract = Contract::open_with("account", sections).await;
+    let (stand, now) = (&contract.stand, contract.stand.now());
+    let accounts = stand.running().counter().accounts().unwrap();
+    let expires = now.plus(Duration::from_secs(86_400));
+    let new = NewAccount {
+        namespace: Some(Namespace::new(NAMESPACE).unwrap()),
+        name: AccountName::new("reports").unwrap(),
+        owner: "team-a".to_owned(),
+        description: "reports".to_owned(),
+        grants: serde_json::from_value(json!({"policies": ["jobs/global"]})).unwrap(),
+        expires,
+    };
+    let account = accounts.create(new, "ada", now).await.unwrap().after.unwrap();
+    let token = NewAccountToken { name: "laptop".to_owned(), expires };
+    let issued = accounts.issue(account.id, token, "ada", now).await.unwrap();
+    let read = || {
+        let request = reqwest::Client::new().get(stand.url("/v1/secret/data/app/db"));
+        stand.send(request.header("x-vault-token", issued.token.text()))
+    };
+    for _ in 0..2 {
+        let good = read().await;
+        assert_eq!((good.status, &good.json()["data"]["data"]["password"]), (200, &json!(PLANTED)), "{}", good.text);
+    }
+    if let Some(recorded) = contract.bao.recorded() {
+        assert_eq!(recorded.heard("POST auth/cambio/cel/login"), 1, "one login for both");
+        assert!(!recorded.everything_heard().contains("cambio_sa_"));
+    }
+    let change = AccountChange { grants: Some(Grants::default()), ..AccountChange::default() };
+    accounts.update(account.id, change, "ada", now).await.unwrap();
+    assert_eq!(read().await.status, 403, "without the policy, OpenBao lets nobody read");
 }
 
 const NOW: i64 = 1_795_000_000;

@@ -83,6 +83,13 @@ impl Accounts {
         Ok(ActingAccount { account, by: Some((token, digest)) })
     }
 
+    /// What is kept of a token, and what the audit calls it by; none where the text is no token. Says nothing about whether
+    /// anybody has it.
+    #[must_use]
+    pub fn digest(&self, text: &str) -> Option<Sha256> {
+        Some(AccountToken::parse(text).ok()?.digest(&self.key.0))
+    }
+
     /// The account of that name, for whoever acts as it by a rule.
     ///
     /// # Errors

@@ -128,6 +128,9 @@ impl Access<'_> {
     pub async fn serve(mut self, ask: Ask<'_>) -> Result<Served, NotServed> {
         let reads = matches!(ask.call.verb, Verb::Read | Verb::List | Verb::Scan);
         self.trail.secret(word(ask.call.verb), &joined(ask.namespace, ask.path));
+        if let Some(digest) = self.counter.account_token_digest(ask.token) {
+            self.trail.claimed(None, None, digest);
+        }
         let rules = self.counter.rules();
         let ended = match self.counter.bearer_within_budgets(&mut self.passage, ask.token, self.now).await {
             Ok(Ok(bearer)) => self.steps(&rules, bearer, ask).await,
@@ -177,8 +180,9 @@ impl Access<'_> {
     ) -> Result<(ServedAnswer, Vec<String>), Stop> {
         self.trail.issuer(bearer.issuer());
         self.trail.subject(bearer.subject());
-        if let Some(token) = bearer.token() {
-            self.trail.asked(token.target().as_str());
+        match &bearer {
+            Bearer::Token(token) => self.trail.asked(token.target().as_str()),
+            Bearer::Account(account) => self.trail.account(&account.acting.id().to_string()),
         }
         self.trail.presented(bearer.token_id());
         self.trail.policies(bearer.policies());

@@ -11,6 +11,7 @@ use super::rules::Rules;
 use crate::accounts::{AccountRefusal, AccountToken, Accounts, ActingAccount};
 use crate::clock::Timestamp;
 use crate::identity::{AccountName, IssuerName, Namespace, PolicyName};
+use crate::jose::Sha256;
 use crate::mint::OwnToken;
 use crate::secrets::acl::{AccountRules, Acl};
 
@@ -240,6 +241,12 @@ impl Counter {
             }
         }
         Ok(Standing { namespace, policies, accounts })
+    }
+
+    /// What the audit calls the token of a service account by, whether it is good or not: a keyed digest, as that of the text
+    /// itself would let whoever reads the record try candidates.
+    pub(super) fn account_token_digest(&self, text: &str) -> Option<Sha256> {
+        self.accounts().filter(|_| AccountToken::is_meant(text.as_bytes()))?.digest(text)
     }
 
     /// Whoever acts as that account by a rule.

@@ -53,8 +53,8 @@ impl UpstreamTokens {
 }
 
 impl Counter {
-    /// A token of ours for the service account that `bearer` acts as, for the first target that has its secrets in the
-    /// account's namespace.
+    /// A token of ours for the service account that `bearer` acts as, for the default target or else the first one that has its
+    /// secrets in the account's namespace.
     pub(super) fn upstream_token(
         &self,
         rules: &Rules,
@@ -67,7 +67,8 @@ impl Counter {
         if let Some(token) = self.upstream_tokens().find(&key, now) {
             return Ok(token);
         }
-        let mut targets = rules.policies.targets().iter();
+        let default = rules.default_target.as_ref().and_then(|name| rules.policies.target(name.as_str()));
+        let mut targets = default.into_iter().chain(rules.policies.targets());
         let target = targets.find(|target| target.namespace() == acting.namespace()).ok_or(NotMinted::NoTarget)?;
         let wish = Wish {
             scope: &Scope::default(),

@@ -30,6 +30,9 @@ impl Walk<'_> {
             return Err(Stop::Misdeclared);
         }
         let text = subject_token.into_text();
+        if let Some(digest) = self.counter.account_token_digest(&text) {
+            self.trail.claimed(None, None, digest);
+        }
         self.counter.worth_reading(&mut self.passage, &text, self.now).await?;
         let acting = self.counter.service_accounts()?.authenticate(&text, self.now).await;
         drop(text);
@@ -38,10 +41,7 @@ impl Walk<'_> {
         let issuer = IssuerName::of_service_accounts();
         self.trusts(&issuer);
         self.trail.subject(acting.name().as_str());
-        if let Some(digest) = acting.token_digest() {
-            // The keyed one: that of the text itself would let whoever reads the record try candidates.
-            self.trail.claimed(None, None, digest);
-        }
+        self.trail.account(&acting.id().to_string());
         let subject = whole_subject(&issuer, acting.name().as_str());
         let limiter = self.counter.limiter();
         limiter.verified(&mut self.passage, &subject, self.now).await?;
@@ -74,6 +74,7 @@ impl Walk<'_> {
         let mut ends = None;
         for name in permit.policies().iter().filter_map(PolicyName::account) {
             let acting = self.counter.acting(permit.namespace(), &name).await?;
+            self.trail.account(&acting.id().to_string());
             ends = Some(ends.map_or(acting.expires(), |sooner: Timestamp| sooner.min(acting.expires())));
         }
         Ok(ends)

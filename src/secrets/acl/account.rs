@@ -56,7 +56,7 @@ impl<'a> Acl<'a> {
 fn opened(version: KvVersion, accesses: &[SecretAccess], rest: &str) -> Vec<(&'static str, Capabilities)> {
     use Capability::{Create, Delete, List, Patch, Read, Scan, Update};
     let some = |wanted: SecretAccess, capabilities: &[Capability]| {
-        let granted = accesses.contains(&wanted).then_some(capabilities).unwrap_or_default();
+        let granted = if accesses.contains(&wanted) { capabilities } else { &[] };
         granted.iter().copied().collect::<Capabilities>()
     };
     let (read, list, write) = (SecretAccess::Read, SecretAccess::List, SecretAccess::Write);
