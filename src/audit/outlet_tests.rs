@@ -223,7 +223,7 @@ fn a_stalled_collector_denies_or_drops_as_configured_and_recovers(
     while !full(&journal) {
         close_with(&journal, &"x".repeat(1000));
         count += 1;
-        if count % 100 == 0 {
+        if count.is_multiple_of(100) {
             assert!(journal.flush(PATIENCE));
         }
         assert!(count < 200_000);
