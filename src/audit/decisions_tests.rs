@@ -28,7 +28,7 @@ fn row(nth: u64) -> DecisionRow {
         surface: "oauth".to_owned(),
         issuer: Some(issuer),
         subject: Some(of(&["a", "b", "c", "d", "e"], 3)),
-        target: (nth % 7 != 0).then(|| of(&["prod", "test"], 5)),
+        target: (!nth.is_multiple_of(7)).then(|| of(&["prod", "test"], 5)),
         namespace: None,
         reason,
         policy_set: None,

@@ -44,6 +44,7 @@ mod decisions;
 mod decisions_tests;
 #[cfg(test)]
 #[path = "decisions_tests.rs"]
+#[allow(clippy::duplicate_mod, reason = "the same tests over another engine")]
 mod decisions_tests_on_postgres;
 #[cfg(test)]
 mod disk_tests;

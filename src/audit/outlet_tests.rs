@@ -223,7 +223,7 @@ fn a_stalled_collector_denies_or_drops_as_configured_and_recovers(
     while !full(&journal) {
         close_with(&journal, &"x".repeat(1000));
         count += 1;
-        if count % 100 == 0 {
+        if count.is_multiple_of(100) {
             assert!(journal.flush(PATIENCE));
         }
         assert!(count < 200_000);
@@ -259,6 +259,7 @@ fn a_collector_that_is_not_there_holds_up_neither_the_file_nor_the_end() {
     while !journal.outlets()[0].failing {
         std::thread::sleep(Duration::from_millis(1));
     }
+    assert!(journal.flush(PATIENCE));
     assert_eq!(home.lines().len(), 1);
     journal.shutdown();
     let counters = journal.outlets()[0].counters;

@@ -14,7 +14,7 @@ use super::lines::{FoundBefore, HeadClaims, HeadLine, KeyLine, Linked, MAX_LINE,
 use crate::jose::{Sha256, sha256};
 
 /// How far from the end the last head stands at most: one is written after every so many lines, and after every chunk.
-const TAIL: u64 = 8 * 1024 * 1024;
+const TAIL: u64 = 4 * 1024 * 1024;
 
 /// What is there.
 #[derive(Debug)]

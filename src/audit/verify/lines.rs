@@ -265,9 +265,9 @@ impl Verifier {
     }
 
     fn check_heads(&mut self, seq: u64, digest: Sha256) {
-        let Some(run) = &self.run else { return };
-        for (head, seen) in self.heads.iter_mut().filter(|(head, _)| head.claims.seq == seq) {
-            if head.claims.chain == run.chain {
+        let (Some(run), Some(of)) = (&self.run, self.heads_of.get(&seq)) else { return };
+        for at in of {
+            if let Some((head, seen)) = self.heads.get_mut(*at).filter(|(head, _)| head.claims.chain == run.chain) {
                 *seen = if head.claims.hash == digest { Seen::Same } else { Seen::Other };
             }
         }

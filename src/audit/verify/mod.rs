@@ -31,6 +31,8 @@ pub struct Verifier {
     pinned: Vec<String>,
     /// Heads that are known from elsewhere, with what became of them.
     heads: Vec<(Head, Seen)>,
+    /// Which of them cover a line of that number.
+    heads_of: HashMap<u64, Vec<usize>>,
     keys: HashMap<String, AuditPublicKey>,
     run: Option<Run>,
     chains: Vec<ChainReport>,
@@ -87,6 +89,7 @@ impl Verifier {
         Self {
             pinned: Vec::new(),
             heads: Vec::new(),
+            heads_of: HashMap::new(),
             keys: HashMap::new(),
             run: None,
             chains: Vec::new(),
@@ -106,7 +109,10 @@ impl Verifier {
 
     /// A head (a compact JWS) that was kept elsewhere: the line that it covers must be there. Whether it reads as a head.
     pub fn expect(&mut self, head: &str) -> bool {
-        Head::unverified(head).map(|head| self.heads.push((head, Seen::NotYet))).is_ok()
+        let Ok(head) = Head::unverified(head) else { return false };
+        self.heads_of.entry(head.claims.seq).or_default().push(self.heads.len());
+        self.heads.push((head, Seen::NotYet));
+        true
     }
 
     /// Looks at the journal at `path`: the full files beside it, oldest first, and itself.
