@@ -150,3 +150,18 @@ async fn behind_a_trusted_proxy_each_client_is_a_source_of_its_own() {
     stand.refused(&refused, 429, "temporarily_unavailable", "limit_source");
     stand.permitted(&from("192.0.2.2").await);
 }
+
+#[tokio::test]
+async fn rest_tells_budgets_and_refuses_by_them_in_its_own_words() {
+    let stand = stand("{failures: 2 per 1m, source: off, subject: off}").await;
+    for left in ["1", "0"] {
+        let answer = stand.get("/api/v4/projects/1/secrets/a/value").await;
+        let told = (answer.status, answer.header("ratelimit-name"), answer.header("ratelimit-remaining"));
+        assert_eq!(told, (401, "failures", left), "{}", answer.text);
+    }
+    let refused = stand.get("/api/v4/projects/1/secrets/a/value").await;
+    assert_eq!((refused.status, refused.header("content-type")), (429, "application/problem+json"));
+    assert_eq!((refused.header("ratelimit-limit"), refused.header("retry-after")), ("2", "30"));
+    assert!(!refused.header("ratelimit-resettime").is_empty());
+    assert_eq!(stand.record(&refused).reason.as_deref(), Some("limit_failures"));
+}

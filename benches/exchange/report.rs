@@ -38,10 +38,10 @@ impl Report {
     }
 
     pub fn print(&self) {
-        let Micro { rs256_verify, es256_sign, eddsa_sign, sha256 } = self.micro;
+        let Micro { rs256_verify, es256_sign, eddsa_sign, sha256, limits } = self.micro;
         println!("subject token: RS256, {} bytes; audit and metrics on; one core for the server", self.token_bytes);
         println!(
-            "RS256 verify {rs256_verify:.1} us, ES256 sign {es256_sign:.1} us, EdDSA sign {eddsa_sign:.1} us, SHA-256 {sha256:.2} us"
+            "RS256 verify {rs256_verify:.1} us, ES256 sign {es256_sign:.1} us, EdDSA sign {eddsa_sign:.1} us, SHA-256 {sha256:.2} us, budgets {limits:.2} us"
         );
         let Speed { per_second, cpu_us } = self.constant;
         println!("constant handler {per_second:.0}/s ({:.1} us, {cpu_us:.1} us of processor)", 1e6 / per_second);
@@ -84,10 +84,10 @@ impl Report {
                 })
             })
             .collect();
-        let Micro { rs256_verify, es256_sign, eddsa_sign, sha256 } = self.micro;
+        let Micro { rs256_verify, es256_sign, eddsa_sign, sha256, limits } = self.micro;
         let document = json!({
             "token_bytes": self.token_bytes,
-            "micro_us": {"rs256_verify": rs256_verify, "es256_sign": es256_sign, "eddsa_sign": eddsa_sign, "sha256": sha256},
+            "micro_us": {"rs256_verify": rs256_verify, "es256_sign": es256_sign, "eddsa_sign": eddsa_sign, "sha256": sha256, "limits": limits},
             "constant": {"per_second": self.constant.per_second, "cpu_us": self.constant.cpu_us},
             "paths": rows,
             "at_1000_per_second": self.fixed.map(|fixed| json!({"p50_us": fixed.p50_us, "p99_us": fixed.p99_us})),

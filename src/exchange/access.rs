@@ -152,10 +152,7 @@ impl Access<'_> {
                 let outcome =
                     if failed { Outcome::Failed { reason, detail } } else { Outcome::Denied { reason, detail } };
                 match stop {
-                    Stop::Limited(limited) => match self.counter.refusal_record(&limited, self.now) {
-                        Some(outcome) => self.trail.close(outcome, took),
-                        None => self.trail.leave_out(),
-                    },
+                    Stop::Limited(limited) => self.counter.record_limited(self.trail, &limited, self.now, took),
                     _ => self.trail.close(outcome, took),
                 }
                 Err(NotServed { decision: self.id, class, budget })
@@ -166,9 +163,13 @@ impl Access<'_> {
     /// Ends a request that its surface could not read: `code` is a stable word for the record, `detail` says what is wrong,
     /// and quotes nothing of the request.
     #[must_use]
-    pub fn malformed(self, code: &'static str, detail: impl ToString) -> DecisionId {
+    pub fn malformed(mut self, code: &'static str, detail: impl ToString) -> DecisionId {
         let took = self.began.elapsed();
-        self.trail.close(Outcome::Denied { reason: code, detail: Some(detail.to_string()) }, took);
+        match self.counter.limiter().failed(&mut self.passage, None, self.now) {
+            Ok(()) => self.trail.close(Outcome::Denied { reason: code, detail: Some(detail.to_string()) }, took),
+            // It is said to be malformed all the same, which costs nothing; a flood of it leaves few records.
+            Err(limited) => self.counter.record_limited(self.trail, &limited, self.now, took),
+        }
         self.id
     }
 

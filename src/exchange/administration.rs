@@ -158,10 +158,9 @@ impl<'a> Administration<'a> {
         };
         match stop {
             // A flood of refusals by a budget is told once in a while.
-            Stop::Limited(limited) => match self.counter.refusal_record(limited, self.now) {
-                Some(outcome) => drop(self.close(outcome)),
-                None => self.trail.leave_out(),
-            },
+            Stop::Limited(limited) => {
+                self.counter.record_limited(self.trail, limited, self.now, self.began.elapsed());
+            }
             _ => drop(self.close(outcome)),
         }
         NotPermitted { decision, class }

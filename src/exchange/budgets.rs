@@ -4,12 +4,13 @@
 //! that is [`crate::limits`].
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::Counter;
 use super::bearer::{Bearer, NotGood};
 use super::outcome::RefusedClass;
 use super::stop::Stop;
-use crate::audit::Outcome;
+use crate::audit::{Outcome, Trail};
 use crate::clock::Timestamp;
 use crate::identity::IssuerName;
 use crate::limits::{Claim, Limited, Passage, State};
@@ -97,11 +98,12 @@ impl Counter {
         }
     }
 
-    /// How a refusal by a budget is recorded, if it is.
-    pub(super) fn refusal_record(&self, limited: &Limited, now: Timestamp) -> Option<Outcome<'static>> {
-        let left_out = self.limiter().worth_a_record(limited, now)?;
+    /// Ends the trail of a request that a budget refuses: by a record, or by none where the last is only a moment ago.
+    pub(super) fn record_limited(&self, trail: Trail, limited: &Limited, now: Timestamp, took: Duration) {
+        let Some(left_out) = self.limiter().worth_a_record(limited, now) else { return trail.leave_out() };
         let others = if left_out == 0 { String::new() } else { format!("; {left_out} more since the last record") };
-        Some(Outcome::Denied { reason: limited.reason(), detail: Some(format!("{limited}{others}")) })
+        let detail = Some(format!("{limited}{others}"));
+        trail.close(Outcome::Denied { reason: limited.reason(), detail }, took);
     }
 
     /// Whether a token that says it is ours is worth verifying.

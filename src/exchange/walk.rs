@@ -233,10 +233,7 @@ impl<'a> Walk<'a> {
         let outcome = if failed { Outcome::Failed { reason, detail } } else { Outcome::Denied { reason, detail } };
         let took = self.took();
         match stop {
-            Stop::Limited(limited) => match self.counter.refusal_record(limited, self.now) {
-                Some(outcome) => self.trail.close(outcome, took),
-                None => self.trail.leave_out(),
-            },
+            Stop::Limited(limited) => self.counter.record_limited(self.trail, limited, self.now, took),
             _ => self.trail.close(outcome, took),
         }
         Refused { decision: self.id, class, budget: self.passage.tightest() }

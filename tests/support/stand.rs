@@ -309,7 +309,13 @@ pub fn configuration(entries: &str, sections: &str) -> String {
         "issuer: https://cambio.example.com\n"
     };
     let listen = if sections.contains("listen:") { "" } else { "listen: 127.0.0.1:0\n" };
-    format!("{issuer}{listen}ops_listen: 127.0.0.1:0\n{sections}\nissuers:\n{entries}")
+    // Time stands still in most tests, so that no budget would ever fill again: limits are for those that name them.
+    let limits = if sections.contains("rate_limits:") {
+        ""
+    } else {
+        "rate_limits: {source: 'off', subject: 'off', failures: 'off'}\n"
+    };
+    format!("{issuer}{listen}{limits}ops_listen: 127.0.0.1:0\n{sections}\nissuers:\n{entries}")
 }
 
 /// Waits for what happens beside the requests; at most ten seconds.

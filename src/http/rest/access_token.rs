@@ -12,7 +12,7 @@ use axum::http::{Response, StatusCode};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::answer::{bare, named};
+use super::answer::{Decided, bare, named};
 use super::problem::{Kind, Problem};
 use super::request::{RestRequest, Unread};
 use super::{Rest, refused};
@@ -121,7 +121,11 @@ pub(super) async fn access_token(
     let walk = rest.counter.begin(rest.source(peer));
     if asked.token.is_empty() {
         let refused = walk.malformed("no_token", "no token was given");
-        return Problem::from(Kind::NoToken).response(refused.decision);
+        let kind = match refused.class {
+            RefusedClass::TooMany(state) => Kind::TooMany(state.retry_after),
+            _ => Kind::NoToken,
+        };
+        return Problem::from(kind).response(Decided { id: refused.decision, budget: refused.budget });
     }
     let target = asked.tenant.as_ref().and_then(|tenant| Some((tenant, tenant.target.as_ref()?)));
     let presented = Presentation {
@@ -136,7 +140,9 @@ pub(super) async fn access_token(
     };
     match (walk.for_login().exchange(presented).await, target) {
         (Ok(exchanged), Some((tenant, _))) => created(&rest, &exchanged, tenant),
-        (Ok(exchanged), None) => Problem::from(Kind::Fault).response(exchanged.decision),
+        (Ok(exchanged), None) => {
+            Problem::from(Kind::Fault).response(Decided { id: exchanged.decision, budget: exchanged.budget })
+        }
         (Err(refused), _) => {
             let kind = match refused.class {
                 RefusedClass::Request => Kind::BadRequest,
@@ -145,7 +151,7 @@ pub(super) async fn access_token(
                 RefusedClass::Unavailable(wait) => Kind::Unavailable(wait),
                 RefusedClass::Fault => Kind::Fault,
             };
-            Problem::from(kind).response(refused.decision)
+            Problem::from(kind).response(Decided { id: refused.decision, budget: refused.budget })
         }
     }
 }
@@ -174,7 +180,10 @@ fn created(rest: &Rest, exchanged: &Exchanged, tenant: &Tenant) -> Response<Body
     let place = match rest.counter.direct(&exchanged.granted.target) {
         Some(openbao) => match openbao.login_place(namespace) {
             Ok(place) => place,
-            Err(_) => return Problem::from(Kind::Fault).response(exchanged.decision),
+            Err(_) => {
+                return Problem::from(Kind::Fault)
+                    .response(Decided { id: exchanged.decision, budget: exchanged.budget });
+            }
         },
         None => here(rest, namespace),
     };
@@ -196,8 +205,11 @@ fn created(rest: &Rest, exchanged: &Exchanged, tenant: &Tenant) -> Response<Body
         },
     };
     match serde_json::to_vec(&answer) {
-        Ok(text) => named(bare(StatusCode::CREATED, "application/json", text), exchanged.decision),
-        Err(_) => Problem::from(Kind::Fault).response(exchanged.decision),
+        Ok(text) => named(
+            bare(StatusCode::CREATED, "application/json", text),
+            Decided { id: exchanged.decision, budget: exchanged.budget },
+        ),
+        Err(_) => Problem::from(Kind::Fault).response(Decided { id: exchanged.decision, budget: exchanged.budget }),
     }
 }
 

@@ -5,13 +5,30 @@ use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 
 use super::problem::{Kind, Problem};
+use crate::http::budget;
 use crate::identity::DecisionId;
+use crate::limits::State;
 
 /// The response header that names the decision.
 const DECISION: HeaderName = HeaderName::from_static("cambio-decision");
 
+/// What came of a request for every answer to tell: its decision, and how the caller's budget stands.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::http) struct Decided {
+    pub(in crate::http) id: DecisionId,
+    pub(in crate::http) budget: Option<State>,
+}
+
+impl From<DecisionId> for Decided {
+    /// Of a request that no budget was asked about.
+    fn from(id: DecisionId) -> Self {
+        Self { id, budget: None }
+    }
+}
+
 /// JSON.
-pub(in crate::http) fn json(decision: DecisionId, value: &impl Serialize) -> Response<Body> {
+pub(in crate::http) fn json(decision: impl Into<Decided>, value: &impl Serialize) -> Response<Body> {
+    let decision = decision.into();
     match serde_json::to_vec(value) {
         Ok(text) => named(bare(StatusCode::OK, "application/json", text), decision),
         Err(_) => Problem::from(Kind::Fault).response(decision),
@@ -30,11 +47,13 @@ pub(in crate::http) fn bare(status: StatusCode, media_type: &'static str, body: 
     response
 }
 
-/// The last step of every answer that has a decision. What every answer says besides, such as limits, belongs here.
-pub(in crate::http) fn named(mut response: Response<Body>, decision: DecisionId) -> Response<Body> {
-    if let Ok(value) = HeaderValue::try_from(decision.to_string()) {
+/// The last step of every answer that has a decision: what every answer says besides.
+pub(in crate::http) fn named(mut response: Response<Body>, decision: impl Into<Decided>) -> Response<Body> {
+    let Decided { id, budget } = decision.into();
+    if let Ok(value) = HeaderValue::try_from(id.to_string()) {
         response.headers_mut().insert(DECISION, value);
     }
+    budget::tell(&mut response, budget);
     response
 }
 

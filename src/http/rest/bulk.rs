@@ -15,7 +15,7 @@ use utoipa::openapi::schema::{Array, ArrayBuilder, Object, Type};
 use zeroize::Zeroizing;
 
 use super::accept::Form;
-use super::answer::json;
+use super::answer::{Decided, json};
 use super::found::{self, Version};
 use super::problem::{Kind, Problem, ProblemDetails};
 use super::request::{Place, RestRequest, Unread};
@@ -23,7 +23,6 @@ use super::value::SecretValue;
 use super::{Rest, etag, read, refused};
 use crate::exchange::{Counter, Source, Tenant};
 use crate::http::body;
-use crate::identity::DecisionId;
 use crate::jose;
 use crate::secrets::{SecretPath, Verb};
 
@@ -133,7 +132,11 @@ pub(super) async fn values(
     };
     let bulk = Bulk { counter: Arc::clone(&rest.counter), source: rest.source(peer), asked: Arc::new(asked) };
     let (decision, read) = match bulk.read(&names).await {
-        Ok(read) => (rest.counter.request_id(), read),
+        Ok(read) => {
+            // The last read has seen what all of them took.
+            let budget = read.last().and_then(|(last, _)| last.budget);
+            (Decided { id: rest.counter.request_id(), budget }, read)
+        }
         Err((decision, problem)) => return problem.response(decision),
     };
     let tenant = bulk.asked.tenant.as_deref();
@@ -142,7 +145,7 @@ pub(super) async fn values(
 }
 
 /// What came of a read.
-type Outcome = (DecisionId, Result<Version, Problem>);
+type Outcome = (Decided, Result<Version, Problem>);
 
 /// The reads of one request.
 struct Bulk {
@@ -154,7 +157,7 @@ struct Bulk {
 impl Bulk {
     /// Reads all of `names`, in their order; or says why nobody who has that token reads any. The first goes alone: a token
     /// that is not good is found out once.
-    async fn read(&self, names: &[String]) -> Result<Vec<Outcome>, (DecisionId, Problem)> {
+    async fn read(&self, names: &[String]) -> Result<Vec<Outcome>, (Decided, Problem)> {
         let mut read: Vec<Outcome> = Vec::with_capacity(names.len());
         let mut size = 0_usize;
         let (first, others) = names.split_at(1.min(names.len()));
@@ -192,7 +195,7 @@ impl Bulk {
 async fn one(counter: &Counter, source: Source, asked: &RestRequest, name: &str) -> Outcome {
     if let Err(fault) = SecretPath::new(name) {
         let decision = counter.access(source).malformed("name_malformed", fault);
-        return (decision, Err(Problem::bad_request(fault.to_string())));
+        return (decision.into(), Err(Problem::bad_request(fault.to_string())));
     }
     let place = asked.place("data", name);
     let (decision, answer) = read::read(counter, source, &asked.token, Verb::Read, &place, None).await;
@@ -201,15 +204,15 @@ async fn one(counter: &Counter, source: Source, asked: &RestRequest, name: &str)
 
 fn item<'a>(name: &'a str, (decision, read): &'a Outcome, asked: &RestRequest, tenant: Option<&Tenant>) -> Item<'a> {
     let refused = |problem: &Problem| {
-        let problem = problem.details(*decision);
-        Item::Refused(RefusedItem { status: problem.status(), decision: decision.to_string(), name, problem })
+        let problem = problem.details(decision.id);
+        Item::Refused(RefusedItem { status: problem.status(), decision: decision.id.to_string(), name, problem })
     };
     match (read, tenant) {
         (Ok(version), Some(tenant)) => {
             let place: Place = asked.place("data", name);
             Item::Read(ReadItem {
                 status: 200,
-                decision: decision.to_string(),
+                decision: decision.id.to_string(),
                 etag: etag::of(&place, tenant, version, Form::Json),
                 value: SecretValue::of(name, version, &tenant.field),
             })

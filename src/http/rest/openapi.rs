@@ -141,6 +141,15 @@ fn every(response: &mut Response) {
     add_header(response, DECISION, "The id of the decision that this is.");
     add_header(response, "Cache-Control", "`no-store`.");
     add_header(response, "X-Content-Type-Options", "`nosniff`.");
+    add_header(
+        response,
+        "RateLimit-Limit",
+        "Where there are limits: requests that the caller's tightest budget has room for.",
+    );
+    add_header(response, "RateLimit-Name", "Which budget that is.");
+    add_header(response, "RateLimit-Observed", "How many of them are taken, with this one.");
+    add_header(response, "RateLimit-Remaining", "How many may still come at once.");
+    add_header(response, "RateLimit-Reset", "When all are there again, in seconds since the Unix epoch.");
 }
 
 fn add_header(response: &mut Response, name: &str, description: &str) {

@@ -9,7 +9,7 @@ use axum::http::{HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::answer::{bare, named};
+use super::answer::{Decided, bare, named};
 use crate::exchange::{NotServed, NotServedClass};
 use crate::http::body::BodyError;
 use crate::identity::DecisionId;
@@ -144,8 +144,9 @@ impl Problem {
     }
 
     /// The response.
-    pub(in crate::http) fn response(&self, decision: DecisionId) -> Response<Body> {
-        let text = serde_json::to_vec(&self.details(decision)).unwrap_or_default();
+    pub(in crate::http) fn response(&self, decision: impl Into<Decided>) -> Response<Body> {
+        let decision = decision.into();
+        let text = serde_json::to_vec(&self.details(decision.id)).unwrap_or_default();
         let mut response = named(bare(self.kind.status(), PROBLEM_JSON, text), decision);
         let headers = response.headers_mut();
         // RFC 6750 section 3: no code where there was no token.
@@ -158,12 +159,17 @@ impl Problem {
                 headers.insert(header::WWW_AUTHENTICATE, challenge);
             }
             Kind::TooMany(wait) | Kind::Unavailable(wait) => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
             }
             _ => {}
         }
         response
     }
+}
+
+/// Rounded up, and at least one (RFC 9110 section 10.2.3).
+fn whole_seconds(wait: Duration) -> u64 {
+    u64::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u64::MAX).max(1)
 }
 
 impl Kind {

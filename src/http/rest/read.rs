@@ -1,9 +1,9 @@
 //! One read of a secret, recorded like any other.
 
 use crate::exchange::{Ask, Counter, Served, ServedAnswer, Source};
-use crate::identity::DecisionId;
 use crate::secrets::{ApiCall, Verb};
 
+use super::answer::Decided;
 use super::problem::Problem;
 use super::request::Place;
 
@@ -15,7 +15,7 @@ pub(super) async fn read(
     verb: Verb,
     place: &Place,
     version: Option<&str>,
-) -> (DecisionId, Result<ServedAnswer, Problem>) {
+) -> (Decided, Result<ServedAnswer, Problem>) {
     let query = version.map_or_else(String::new, |version| format!("version={version}"));
     let ask = Ask {
         token,
@@ -26,7 +26,10 @@ pub(super) async fn read(
         query: &query,
     };
     match counter.access(source).serve(ask).await {
-        Ok(Served { decision, answer, .. }) => (decision, Ok(answer)),
-        Err(not_served) => (not_served.decision, Err(Problem::of(not_served, !token.is_empty()))),
+        Ok(Served { decision: id, answer, budget, .. }) => (Decided { id, budget }, Ok(answer)),
+        Err(not_served) => (
+            Decided { id: not_served.decision, budget: not_served.budget },
+            Err(Problem::of(not_served, !token.is_empty())),
+        ),
     }
 }

@@ -11,13 +11,12 @@ use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 use super::accept::Form;
-use super::answer::{bare, json, named, put};
+use super::answer::{Decided, bare, json, named, put};
 use super::found::{self, Version};
 use super::problem::{Kind, Problem};
 use super::request::{RestRequest, Unread, number};
 use super::{Rest, etag, read, refused};
 use crate::exchange::Tenant;
-use crate::identity::DecisionId;
 use crate::secrets::Verb;
 
 /// A value and its version.
@@ -144,7 +143,7 @@ impl Asked {
     }
 }
 
-fn told(decision: DecisionId, name: &str, tenant: &Tenant, version: &Version, form: Form) -> Response<Body> {
+fn told(decision: Decided, name: &str, tenant: &Tenant, version: &Version, form: Form) -> Response<Body> {
     let value = SecretValue::of(name, version, &tenant.field);
     if form == Form::Json {
         return json(decision, &value);
@@ -156,7 +155,7 @@ fn told(decision: DecisionId, name: &str, tenant: &Tenant, version: &Version, fo
     }
 }
 
-fn not_modified(decision: DecisionId) -> Response<Body> {
+fn not_modified(decision: Decided) -> Response<Body> {
     let mut response = named(bare(StatusCode::NOT_MODIFIED, "application/json", ""), decision);
     response.headers_mut().remove(axum::http::header::CONTENT_TYPE);
     response
