@@ -5,7 +5,7 @@ mod admin_support;
 mod support;
 mod vault;
 
-use admin_support::{DAY, accounts, admin, ask, planted, stand, token_for};
+use admin_support::{DAY, accounts, admin, ask, kept, planted, stand, token_for};
 use rstest::rstest;
 use serde_json::{Value, json};
 use support::{Answer, Stand};
@@ -252,9 +252,41 @@ async fn accounts_of_another_namespace_are_out_of_reach_and_not_told_from_none()
     }
     let listed = ask(&stand, &token, "GET", &format!("service-accounts?namespace={NAMESPACE}"), Value::Null).await;
     assert_eq!(listed.json()["service_accounts"].as_array().unwrap().len(), 1, "{}", listed.text);
-    for query in ["", "?namespace=group_100", "?namespace=-"] {
+    for query in ["", "?namespace=group_100", "?namespace=@root", "?namespace=-"] {
         let answer = ask(&stand, &token, "GET", &format!("service-accounts{query}"), Value::Null).await;
         is_problem(&stand, &answer, 403, "forbidden", "acl_denied");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_may_make_tokens_of_an_account_makes_no_account_by_it() {
+    let mut stand = stand().await;
+    stand.stop().await;
+    // A namespace that is called as an account is.
+    stand.write(
+        "policies/inner.yaml",
+        &support::stand::POLICY
+            .replace("target: vault", "target: inner")
+            .replace("group_200", "group_200/ci")
+            .replace(", others", "")
+            .replace("aliases: [https://vault.example.com, vault-too]", ""),
+    );
+    let rules = r#"path "sys/cambio/tokens/group_100/group_200/ci" { capabilities = ["create", "update"] }
+path "sys/cambio/tokens/group_100/group_200/ci/*" { capabilities = ["create", "update"] }"#;
+    vault::document(&stand, NAMESPACE, "admin/nothing", rules);
+    stand.start().await;
+    stand.settled().await;
+    let (account, ..) = planted(&stand, NAMESPACE, "ci", &[]).await;
+    let token = admin(&stand, "idle-1").await;
+    let end = stand.now().plus(DAY).to_string();
+    let path = format!("service-accounts/{}/tokens", account.id);
+    let issued = ask(&stand, &token, "POST", &path, json!({"name": "t", "expires_at": end})).await;
+    assert_eq!(issued.status, 201, "{}", issued.text);
+    for name in ["tokens", "ci", "approve"] {
+        let mut body = new_account(&stand, name);
+        body["namespace"] = json!(format!("{NAMESPACE}/ci"));
+        let refused = ask(&stand, &token, "POST", "service-accounts", body).await;
+        is_problem(&stand, &refused, 403, "forbidden", "acl_denied");
     }
 }
 
@@ -381,4 +413,148 @@ async fn without_a_target_there_is_no_administration() {
     for path in ["service-accounts", "issuers", "decisions", "x"] {
         assert_eq!(ask(&stand, "", "GET", path, Value::Null).await.status, 404, "{path}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_description_is_committed_served_and_of_every_endpoint() {
+    let text = cambio::http::admin::document().unwrap();
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas/openapi-admin.json");
+    if std::env::var_os("CAMBIO_WRITE_OPENAPI").is_some() {
+        std::fs::write(&file, &text).unwrap();
+    }
+    let committed = std::fs::read_to_string(&file).unwrap_or_default();
+    assert!(committed == text, "renew it: CAMBIO_WRITE_OPENAPI=1 cargo test --test admin_api");
+    let stand = stand().await;
+    assert_eq!(ask(&stand, "", "GET", "openapi.json", Value::Null).await.text, text);
+    // As many as those whose refusals are tested above: an endpoint that is new is tested as well.
+    let api: Value = serde_json::from_str(&text).unwrap();
+    let operations = api["paths"].as_object().unwrap().values().map(|item| item.as_object().unwrap().len());
+    assert_eq!(operations.sum::<usize>(), endpoints(&stand).len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn decisions_are_found_by_filter_and_page_newest_first() {
+    let stand = stand().await;
+    let operator = admin(&stand, "ops-1").await;
+    let idle = admin(&stand, "idle-1").await;
+    let mut refused = vec![];
+    for _ in 0..5 {
+        stand.advance(1);
+        refused.push(ask(&stand, &idle, "GET", "issuers", Value::Null).await);
+    }
+    kept(&stand, &operator, refused.last().unwrap()).await;
+    let (mut cursor, mut found) = (String::new(), vec![]);
+    loop {
+        let path = format!("decisions?reason=acl_denied&outcome=denied&issuer=workloads&limit=2{cursor}");
+        let page = ask(&stand, &operator, "GET", &path, Value::Null).await.json();
+        found.extend(page["decisions"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap().to_owned()));
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    let expected: Vec<&str> = refused.iter().rev().map(Answer::decision).collect();
+    assert_eq!(found, expected);
+    let one = ask(&stand, &operator, "GET", &format!("decisions/{}", found[0]), Value::Null).await.json();
+    assert_eq!(
+        (&one["record"]["subject"], &one["record"]["action"]),
+        (&json!("workloads:idle-1"), &json!("issuer.list"))
+    );
+    for query in ["outcome=nothing", "subject=nobody", "from=2099-01-01", "to=2020-01-01"] {
+        let page = ask(&stand, &operator, "GET", &format!("decisions?{query}"), Value::Null).await;
+        assert_eq!((page.status, &page.json()["decisions"]), (200, &json!([])), "{query}");
+    }
+    for query in ["from=soon", "cursor=x", "limit=0", "colour=red"] {
+        assert_eq!(
+            ask(&stand, &operator, "GET", &format!("decisions?{query}"), Value::Null).await.status,
+            400,
+            "{query}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_use_of_a_token_is_found_also_of_what_it_was_exchanged_for() {
+    let stand = stand().await;
+    let operator = admin(&stand, "ops-1").await;
+    let (_, id, text) = planted(&stand, NAMESPACE, "ci", &[]).await;
+    let (_, _, other) = planted(&stand, NAMESPACE, "other", &[]).await;
+    let direct = ask(&stand, &text, "GET", "issuers", Value::Null).await;
+    let form = [
+        ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
+        ("subject_token", &*text),
+        ("subject_token_type", "urn:ietf:params:oauth:token-type:access_token"),
+        ("audience", "vault"),
+    ];
+    let exchanged = stand.post("/oauth2/token", &form).await;
+    let minted = exchanged.json()["access_token"].as_str().unwrap().to_owned();
+    let used = ask(&stand, &minted, "GET", "issuers", Value::Null).await;
+    let unrelated = ask(&stand, &other, "GET", "issuers", Value::Null).await;
+    kept(&stand, &operator, &unrelated).await;
+    let page = ask(&stand, &operator, "GET", &format!("decisions?token={id}"), Value::Null).await;
+    let json = page.json();
+    let mut found: Vec<&str> =
+        json["decisions"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap()).collect();
+    let mut expected = [&direct, &exchanged, &used].map(Answer::decision);
+    found.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!((found.as_slice(), &json["complete"]), (expected.as_slice(), &json!(true)), "{}", page.text);
+    let nobody = ask(&stand, &operator, "GET", &format!("decisions?token={}", direct.decision()), Value::Null).await;
+    is_problem(&stand, &nobody, 404, "not-found", "not_found");
+    // By the digest that stands in the audit in place of the token, too.
+    let digest = stand.record(&exchanged).token.unwrap();
+    let by_digest = ask(&stand, &operator, "POST", "tokens/search", json!({"digest": digest})).await;
+    assert_eq!(by_digest.json()["token"]["id"], id.as_str(), "{}", by_digest.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_that_a_rule_acts_as_is_among_the_bindings() {
+    let mut stand = stand().await;
+    stand.stop().await;
+    let bound = support::stand::POLICY.replace("target: vault", "target: bound").replace(", others", "");
+    let bound = bound.replace("aliases: [https://vault.example.com, vault-too]", "");
+    let bound = bound.replace("policies: ['\"jobs/global\"']", "service_account: ci");
+    stand.write("policies/bound.yaml", &bound);
+    stand.start().await;
+    stand.settled().await;
+    let operator = admin(&stand, "ops-1").await;
+    let bindings = ask(&stand, &operator, "GET", "bindings", Value::Null).await.json();
+    let one = &bindings["bindings"][0];
+    assert_eq!(bindings["bindings"].as_array().unwrap().len(), 1, "{bindings}");
+    assert_eq!((&one["service_account"], &one["target"], &one["rule"]), (&json!("ci"), &json!("bound"), &json!("job")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_asked_for_another_approves() {
+    let issuer = support::Issuer::start().await;
+    let stand =
+        admin_support::stand_for(issuer, "admin: {target: admin}\nservice_accounts: {approval: second_person}\n").await;
+    let [asker, approver] = [admin(&stand, "ops-1").await, admin(&stand, "ops-2").await];
+    let made = ask(&stand, &asker, "POST", "service-accounts", new_account(&stand, "ci")).await;
+    assert_eq!((made.status, &made.json()["status"]), (201, &json!("pending")), "{}", made.text);
+    let waiting = ask(&stand, &approver, "GET", "grants", Value::Null).await.json();
+    assert_eq!(waiting["service_accounts"][0]["name"], "ci");
+    let path = format!("service-accounts/{}/approve", made.json()["id"].as_str().unwrap());
+    let own = ask(&stand, &asker, "POST", &path, json!({"revision": 1})).await;
+    is_problem(&stand, &own, 403, "forbidden", "same_person");
+    let stale = ask(&stand, &approver, "POST", &path, json!({"revision": 7})).await;
+    is_problem(&stand, &stale, 409, "conflict", "changed_meanwhile");
+    let approved = ask(&stand, &approver, "POST", &path, json!({"revision": 1})).await;
+    assert_eq!((approved.status, &approved.json()["status"]), (200, &json!("active")), "{}", approved.text);
+    let record = stand.record(&approved);
+    assert_eq!(
+        (record.action.as_deref(), record.before.unwrap()["status"].clone()),
+        (Some("grant.approve"), json!("pending"))
+    );
+    let waiting = ask(&stand, &approver, "GET", "grants", Value::Null).await.json();
+    assert_eq!(waiting["service_accounts"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_holds_a_token_of_an_account_may_end_it() {
+    let stand = stand().await;
+    let (account, _, text) = planted(&stand, NAMESPACE, "ci", &[]).await;
+    assert_eq!(stand.post("/oauth2/revoke", &[("token", &text)]).await.status, 200);
+    assert!(accounts(&stand).tokens(account.id, None, 10).await.unwrap()[0].revoked.is_some());
+    assert_eq!(ask(&stand, &text, "GET", "issuers", Value::Null).await.status, 401);
 }

@@ -8,7 +8,7 @@ mod vault;
 use std::path::Path;
 use std::process::Command;
 
-use admin_support::{admin, ask, planted, stand};
+use admin_support::{admin, ask, kept, planted, stand};
 use serde_json::Value;
 use vault::NAMESPACE;
 
@@ -29,6 +29,7 @@ async fn the_commands_of_the_runbook_end_what_a_leaked_token_could_do_and_show_w
     let rotated = ask(&stand, &leaked, "POST", "/api/v4/personal_access_tokens/self/rotate", Value::Null).await;
     let stolen = rotated.json()["token"].as_str().unwrap().to_owned();
     let operator = admin(&stand, "ops-1").await;
+    kept(&stand, &operator, &rotated).await;
     let home = tempfile::tempdir().unwrap();
     std::fs::create_dir(home.path().join("leaked")).unwrap();
     std::fs::write(home.path().join("leaked/job.log"), format!("+ export TOKEN={leaked}\n")).unwrap();
@@ -37,7 +38,6 @@ async fn the_commands_of_the_runbook_end_what_a_leaked_token_could_do_and_show_w
     let (mut printed, commands) = (vec![], commands());
     assert!(commands.len() >= 9, "{commands:?}");
     for command in &commands {
-        stand.running().counter().journal().flush(std::time::Duration::from_secs(10));
         let out = Command::new("sh")
             .args(["-c", &format!("PATH={}:$PATH; {command}", bin.display())])
             .current_dir(home.path())

@@ -129,10 +129,10 @@ impl Accounts {
     /// [`AccountError::Database`].
     pub async fn identify_digest(&self, digest: &str) -> Result<Option<(TokenInfo, Account)>, AccountError> {
         let Some(digest) = Sha256::parse(digest) else { return Ok(None) };
-        let found = self.database.account_token_of(digest.bytes()).await?;
-        Ok(found
-            .map(|(token, account)| Ok::<_, AccountError>((TokenInfo::of(token)?, Account::of(account)?)))
-            .transpose()?)
+        match self.database.account_token_of(digest.bytes()).await? {
+            Some((token, account)) => Ok(Some((TokenInfo::of(token)?, Account::of(account)?))),
+            None => Ok(None),
+        }
     }
 
     /// The same, by its id.

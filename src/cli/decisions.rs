@@ -149,7 +149,7 @@ impl Explain {
         let config = self.config.as_deref().map(Config::load).transpose().map_err(CliError::new)?;
         let path = [BASE.as_slice(), &["decisions", self.id.as_str()]].concat();
         let found = self.session.session()?.api(Method::Get, &path, &[], None).await?;
-        let record: Record = serde_json::from_value(found["record"].clone())
+        let record: Record = serde_json::from_value(found.get("record").cloned().unwrap_or_default())
             .map_err(|_| Stop::Failed("the record is in no form that this version reads".to_owned()))?;
         Ok(print(&explained(&record, config.as_ref(), self.json))?)
     }

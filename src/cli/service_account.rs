@@ -6,13 +6,14 @@ mod registry;
 mod table;
 mod token;
 
+use std::cell::OnceCell;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::session::{SessionArgs, Stop};
+use super::session::{LoginArgs, ServerArgs, Session, Stop};
 use super::{Answer, pretty, print, runtime};
 use crate::clock::Clock;
 use args::{EndArgs, GrantArgs};
@@ -31,7 +32,7 @@ Examples:
     --permission 'secret/reports/*' --expires-in 90d
   cambio service-account token issue group_1/reports --name cron --expires-in 30d > token
   cambio service-account token find < leaked.txt
-  cambio service-account create -/first --local --config cambio.yaml --policy cambio/admin ..."
+  cambio service-account create @root/first --local --config cambio.yaml --policy cambio/admin ..."
 )]
 pub(super) struct ServiceAccount {
     #[command(subcommand)]
@@ -63,11 +64,26 @@ enum Command {
 /// Where accounts are, and how the answer is printed.
 #[derive(Debug, Args)]
 pub(super) struct Place {
-    /// The server and a token for it. Left out with `--local`.
+    /// Where cambio is, e.g. https://cambio.example.com.
+    #[arg(long, env = "CAMBIO_URL")]
+    url: Option<String>,
+    /// The only certificates (PEM) to verify cambio by; else those of the machine.
+    #[arg(long, value_name = "FILE", env = "CAMBIO_CA_FILE")]
+    ca_file: Option<PathBuf>,
+    /// Send tokens over plain HTTP, also to another machine. For tests: everybody in between can read them.
+    #[arg(long)]
+    insecure_http: bool,
     #[command(flatten)]
-    session: Option<SessionArgs>,
+    login: LoginArgs,
+    /// A file with a token for the administration that is there already, or `-`: nothing is exchanged then. Or
+    /// CAMBIO_SECRETS_TOKEN.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["token_file", "token_env"])]
+    secrets_token_file: Option<PathBuf>,
+    /// Say on standard error where the token came from, and the decision's id.
+    #[arg(long, short)]
+    verbose: bool,
     /// Change the store itself, without a server: for the first account, and when no token is left.
-    #[arg(long, conflicts_with = "url")]
+    #[arg(long)]
     local: bool,
     /// The configuration file that names the store, for `--local`.
     #[arg(long, short, value_name = "FILE", default_value = "cambio.yaml")]
@@ -75,11 +91,13 @@ pub(super) struct Place {
     /// Print a JSON document.
     #[arg(long)]
     json: bool,
+    #[arg(skip)]
+    server: OnceCell<ServerArgs>,
 }
 
 #[derive(Debug, Args)]
 struct Create {
-    /// NAMESPACE/NAME; `-/NAME` in the root namespace.
+    /// NAMESPACE/NAME; `@root/NAME` in the root namespace.
     #[arg(value_name = "ACCOUNT")]
     account: String,
     /// Who answers for it.
@@ -98,7 +116,7 @@ struct Create {
 
 #[derive(Debug, Args)]
 struct List {
-    /// Accounts of that namespace only; `-` for the root.
+    /// Accounts of that namespace only; `@root` for the root.
     #[arg(long = "in", value_name = "NAMESPACE")]
     within: Option<String>,
     /// Those whose permissions wait for approval only.
@@ -175,14 +193,22 @@ impl ServiceAccount {
 
 impl Place {
     pub(super) async fn registry(&self) -> Result<Registry<'_>, Stop> {
-        match (&self.session, self.local) {
-            (_, true) => Registry::local(&self.config).await,
-            (Some(session), false) => Ok(Registry::Remote(Box::new(session.session()?))),
-            (None, false) => {
-                let text = "which cambio? `--url` or CAMBIO_URL names a server; `--local` changes the store itself";
-                Err(Stop::Failed(text.to_owned()))
-            }
+        if self.local {
+            return Registry::local(&self.config).await;
         }
+        let Some(url) = &self.url else {
+            let text = "which cambio? `--url` or CAMBIO_URL names a server; `--local` changes the store itself";
+            return Err(Stop::Failed(text.to_owned()));
+        };
+        let server = self.server.get_or_init(|| ServerArgs {
+            url: url.clone(),
+            namespace: None,
+            kubernetes_mount: String::new(),
+            ca_file: self.ca_file.clone(),
+            insecure_http: self.insecure_http,
+        });
+        let session = Session::with(server, &self.login, self.secrets_token_file.as_deref(), self.verbose)?;
+        Ok(Registry::Remote(Box::new(session)))
     }
 
     pub(super) fn show(&self, value: &Value, table: impl FnOnce(&Value) -> String) -> Result<(), Stop> {
@@ -195,7 +221,7 @@ impl Create {
     async fn run(self) -> Result<(), Stop> {
         let Some((namespace, name)) = self.account.rsplit_once('/') else {
             let text =
-                format!("`{0}` has no namespace: NAMESPACE/NAME, or `-/{0}` in the root namespace", self.account);
+                format!("`{0}` has no namespace: NAMESPACE/NAME, or `@root/{0}` in the root namespace", self.account);
             return Err(Stop::Failed(text));
         };
         let body = json!({

@@ -7,6 +7,7 @@
 //! ```
 
 mod answer;
+mod api;
 mod ask;
 mod kv;
 mod pace;
@@ -15,11 +16,10 @@ mod readings;
 mod server;
 mod value;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::text::lines_shown;
@@ -27,7 +27,6 @@ use super::token_search::TokenArgs;
 use super::{Answer, CliError, FAILED, NO, environment, token_text};
 use crate::clock::{Clock, Timestamp};
 use crate::secrets::reference::Reference;
-use crate::trust::Method;
 pub(super) use answer::{Granted, refused};
 pub(super) use ask::{Ask, Asked, span};
 use kv::Mount;
@@ -35,7 +34,7 @@ pub(super) use kv::Writing;
 pub(super) use pace::{Backoff, jittered};
 pub(super) use place::Place;
 pub(super) use readings::Readings;
-use server::{ApiRequest, Server};
+use server::Server;
 pub(super) use value::SecretValue;
 
 /// Variables that hold a token for cambio, or of cambio's: no program that is started by us inherits them.
@@ -153,17 +152,7 @@ pub(super) struct SessionArgs {
 impl SessionArgs {
     /// A session that has asked for nothing yet, but for the token that is there already.
     pub(super) fn session(&self) -> Result<Session<'_>, CliError> {
-        let given = match &self.secrets_token_file {
-            Some(file) => Some(token_text::read(file)?),
-            None => match environment::variable(SECRETS_TOKEN).map(Zeroizing::new) {
-                Some(text) => Some(token_text::one(&text, &format!("the variable `{SECRETS_TOKEN}`"))?),
-                None => None,
-            },
-        };
-        let login = given.is_none().then_some(&self.login);
-        let mut session = Session::new(&self.server, login, self.verbose)?;
-        session.token = given.map(|secret| Token { secret, renew_at: None, expires_at: None, lifetime: None });
-        Ok(session)
+        Session::with(&self.server, &self.login, self.secrets_token_file.as_deref(), self.verbose)
     }
 }
 
@@ -192,6 +181,25 @@ impl<'a> Session<'a> {
     pub(super) fn new(args: &'a ServerArgs, login: Option<&'a LoginArgs>, verbose: bool) -> Result<Self, CliError> {
         let server = Server::new(args, RETRIES)?;
         Ok(Self { server, args, login, token: None, mounts: Vec::new(), retries: RETRIES, verbose })
+    }
+
+    /// The same, with the token that is there already, in a file or in the environment, if there is one.
+    pub(super) fn with(
+        args: &'a ServerArgs,
+        login: &'a LoginArgs,
+        secrets_token_file: Option<&Path>,
+        verbose: bool,
+    ) -> Result<Self, CliError> {
+        let given = match secrets_token_file {
+            Some(file) => Some(token_text::read(file)?),
+            None => match environment::variable(SECRETS_TOKEN).map(Zeroizing::new) {
+                Some(text) => Some(token_text::one(&text, &format!("the variable `{SECRETS_TOKEN}`"))?),
+                None => None,
+            },
+        };
+        let mut session = Self::new(args, given.is_none().then_some(login), verbose)?;
+        session.token = given.map(|secret| Token { secret, renew_at: None, expires_at: None, lifetime: None });
+        Ok(session)
     }
 
     /// The same, which leaves trying again to whoever asks.
@@ -241,18 +249,6 @@ impl<'a> Session<'a> {
     /// How long the token lives in all; none where that is not known.
     pub(super) fn lifetime(&self) -> Option<Duration> {
         self.token.as_ref()?.lifetime
-    }
-
-    /// Asks the administration.
-    pub(super) async fn api(
-        &mut self,
-        method: Method,
-        path: &[&str],
-        query: &[(&str, &str)],
-        body: Option<&Value>,
-    ) -> Result<Value, Stop> {
-        let token = self.token().await?;
-        self.server.api(&token, ApiRequest { method, path, query, body }).await
     }
 
     async fn exchange(&mut self) -> Result<Zeroizing<String>, Stop> {

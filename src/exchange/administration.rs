@@ -31,8 +31,8 @@ use crate::secrets::acl::Capability;
 
 /// What the paths of all actions begin with, in access documents. No mount is there, so that nothing else is granted by it.
 pub const ADMIN_PATHS: &str = "sys/cambio/";
-/// How the root namespace is written in a path.
-pub const ROOT: &str = "-";
+/// How the root namespace is written in a path: as no namespace can be called.
+pub const ROOT: &str = "@root";
 
 /// An administrator's request that has begun: it has an id and a trail, and ends as exactly one record.
 pub struct Administration<'a> {

@@ -59,14 +59,19 @@ pub const ALL: &str =
 /// Accounts of one namespace, without power over those that have access documents.
 pub const SCOPED: &str = r#"
 path "sys/cambio/service-accounts/group_100/group_200/*" { capabilities = ["create", "read", "update", "delete", "list"] }
+path "sys/cambio/tokens/group_100/group_200/*" { capabilities = ["create", "read", "update", "delete", "list"] }
 path "secret/data/app/*" { capabilities = ["read"] }
 "#;
 pub const NOTHING: &str = r#"path "secret/data/app/*" { capabilities = ["read"] }"#;
 
 pub async fn stand() -> Stand {
-    let issuer = Issuer::start().await;
+    stand_for(Issuer::start().await, ADMIN).await
+}
+
+/// The same, with these sections of the configuration.
+pub async fn stand_for(issuer: Issuer, sections: &str) -> Stand {
     let entry = entry("workloads", issuer.name(), "replay: reusable");
-    let mut stand = Stand::prepare(issuer, &entry, ADMIN);
+    let mut stand = Stand::prepare(issuer, &entry, sections);
     stand.write("policies/admin.yaml", POLICY);
     document(&stand, NAMESPACE, "admin/all", ALL);
     document(&stand, NAMESPACE, "admin/scoped", SCOPED);
@@ -124,4 +129,16 @@ pub async fn planted(stand: &Stand, namespace: &str, name: &str, policies: &[&st
     let new = NewAccountToken { name: "t".to_owned(), expires: stand.now().plus(30 * DAY) };
     let issued = accounts(stand).issue(account.id, new, "test", stand.now()).await.unwrap();
     (account, issued.info.id.to_string(), issued.token.text().to_owned())
+}
+
+/// Waits until the decision of this answer is in the store, at most ten seconds; and with it those before it.
+pub async fn kept(stand: &Stand, operator: &str, answer: &Answer) {
+    let path = format!("decisions/{}", answer.decision());
+    for _ in 0..100 {
+        if ask(stand, operator, "GET", &path, Value::Null).await.status == 200 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("not in the store: {answer:?}");
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::registry::with;
 use crate::accounts::{
     Account, AccountChange, AccountError, AccountId, AccountTokenId, Accounts, Changed, Grants, NewAccount,
     NewAccountToken, RotateWish,
@@ -20,6 +21,7 @@ use crate::cli::session::Stop;
 use crate::cli::{CliError, environment};
 use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
+use crate::exchange::ROOT;
 use crate::identity::{AccountName, DecisionId, Namespace};
 use crate::jose;
 
@@ -134,10 +136,9 @@ impl Local {
         let name = body["name"].as_str().unwrap_or_default().to_owned();
         let new = NewAccountToken { name, expires: moment(&body["expires_at"])? };
         let made = self.accounts.issue(account.id, new, &self.by, now).await.map_err(|error| told(&error))?;
-        let mut described = made.info.described(now);
+        let described = made.info.described(now);
         self.recorded("token.issue", &made.info.id.to_string(), None, Some(&described))?;
-        described["token"] = made.token.text().into();
-        Ok(described)
+        Ok(with(described, "token", made.token.text().into()))
     }
 
     pub(super) async fn tokens(&self, named: &str, cursor: Option<&str>) -> Result<Value, Stop> {
@@ -156,10 +157,9 @@ impl Local {
             overlap: body.get("overlap").and_then(Value::as_u64).map(Duration::from_secs),
         };
         let made = self.accounts.rotate(id, wish, &self.by, now).await.map_err(|error| told(&error))?;
-        let mut described = made.new.info.described(now);
+        let described = made.new.info.described(now);
         self.recorded("token.rotate", token, Some(&made.old.described(now)), Some(&described))?;
-        described["token"] = made.new.token.text().into();
-        Ok(described)
+        Ok(with(described, "token", made.new.token.text().into()))
     }
 
     pub(super) async fn revoke(&self, named: &str, token: &str) -> Result<Value, Stop> {
@@ -198,7 +198,7 @@ impl Local {
         let found = match AccountId::parse(named) {
             Some(id) => self.accounts.show(id).await,
             None => {
-                let (within, name) = named.rsplit_once('/').unwrap_or(("-", named));
+                let (within, name) = named.rsplit_once('/').unwrap_or((ROOT, named));
                 let name = AccountName::new(name).map_err(CliError::new)?;
                 self.accounts.show_named(namespace(within)?.as_ref(), &name).await
             }
@@ -248,7 +248,7 @@ impl Drop for Local {
 
 fn namespace(text: &str) -> Result<Option<Namespace>, Stop> {
     match text.trim_matches('/') {
-        "" | "-" => Ok(None),
+        "" | ROOT => Ok(None),
         name => Ok(Some(Namespace::new(name).map_err(CliError::new)?)),
     }
 }

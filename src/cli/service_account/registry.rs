@@ -141,3 +141,11 @@ async fn ask(
     let path = [BASE.as_slice(), &["service-accounts"], below].concat();
     session.api(method, &path, query, body).await
 }
+
+/// An object with one more member.
+pub(super) fn with(mut object: Value, name: &str, value: Value) -> Value {
+    if let Some(members) = object.as_object_mut() {
+        members.insert(name.to_owned(), value);
+    }
+    object
+}

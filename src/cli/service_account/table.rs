@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use crate::cli::text::shown;
+use crate::exchange::ROOT;
 
 /// One account, a member a line.
 pub(super) fn account(account: &Value) -> String {
@@ -25,7 +26,7 @@ pub(super) fn account(account: &Value) -> String {
         let _ = writeln!(out, "{title:<12} {}", cell(&account[member]));
     }
     grants(&mut out, "may", &account["permissions"]);
-    grants(&mut out, "waits for", &account["pending"]["grants"]["permissions"]);
+    grants(&mut out, "waits for", account.pointer("/pending/grants/permissions").unwrap_or(&Value::Null));
     out
 }
 
@@ -38,7 +39,7 @@ fn grants(out: &mut String, title: &str, permissions: &Value) {
 /// Some accounts.
 pub(super) fn accounts(page: &Value) -> String {
     let row = |account: &Value| {
-        let within = account["namespace"].as_str().unwrap_or("-");
+        let within = account["namespace"].as_str().unwrap_or(ROOT);
         vec![
             shown(&format!("{within}/{}", account["name"].as_str().unwrap_or_default())),
             cell(&account["status"]),

@@ -7,12 +7,15 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
+use super::registry::with;
 use super::table::{cell, tokens};
 use super::{EndArgs, Place};
 use crate::accounts::{AccountToken, TOKEN_BYTES, TOKEN_PREFIX};
 use crate::cli::session::{Stop, span};
+use crate::cli::text::shown;
 use crate::cli::{CliError, pretty, print};
 use crate::clock::Clock;
+use crate::exchange::ROOT;
 
 /// The most that is searched for tokens, in bytes.
 const MOST: u64 = 16 * 1024 * 1024;
@@ -132,11 +135,11 @@ impl Rotate {
     async fn run(self) -> Result<(), Stop> {
         let mut body = json!({});
         if let Some(moment) = self.end.moment(Clock::System.now())? {
-            body["expires_at"] = moment.into();
+            body = with(body, "expires_at", moment.into());
         }
         if let Some(text) = &self.overlap {
             let seconds = if text == "0" { 0 } else { span("--overlap", text)?.as_secs() };
-            body["overlap"] = seconds.into();
+            body = with(body, "overlap", seconds.into());
         }
         let made = self.place.registry().await?.rotate(&self.account, &self.token, &body).await?;
         alone(&self.place, &made)
@@ -176,8 +179,8 @@ impl Find {
                 Err(stop) => return Err(stop),
             }
         }
-        let shown = json!({"found": all});
-        print(&if self.place.json { pretty(&shown) } else { told(&all) })?;
+        let document = json!({"found": all});
+        print(&if self.place.json { pretty(&document) } else { told(&all) })?;
         if unknown == 0 {
             Ok(())
         } else {
@@ -230,7 +233,7 @@ fn told(all: &[Value]) -> String {
             cell(&token["name"]),
             cell(&token["family_id"]),
             cell(&token["state"]),
-            cell(&account["namespace"]),
+            shown(account["namespace"].as_str().unwrap_or(ROOT)),
             cell(&account["name"]),
             cell(&account["status"]),
             cell(&account["owner"]),

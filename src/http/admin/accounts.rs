@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::call::{Call, NOTHING, moment};
-use super::lookup::{OnAccount, namespace, on_account, place};
+use super::lookup::{OnAccount, Part, namespace, on_account};
 use super::refusal::Refusal;
 use super::{Admin, Ended, ended, nothing, told};
 use crate::accounts::{Account, AccountChange, AccountId, Changed, Grants, NewAccount, Permission};
@@ -75,7 +75,7 @@ async fn listed(
     let (call, who) = Call::read(admin, peer, request, &["namespace", "cursor", "limit"]).await?;
     let only = call.parameter("namespace").map(namespace).transpose();
     let path = match &only {
-        Ok(Some(namespace)) => place(namespace.as_ref(), ""),
+        Ok(Some(namespace)) => Part::Account.place(namespace.as_ref(), ""),
         _ => ALL.to_owned(),
     };
     let permitted = who.permit(Action { name: action, path: &path, needs: Capability::List, body: &NOTHING }).await?;
@@ -125,8 +125,9 @@ async fn created(admin: &Admin, peer: SocketAddr, request: Request) -> Ended {
         let expires = ends(&new.expires_at)?;
         Ok((namespace(&new.namespace)?, new, expires))
     });
-    let path =
-        new.as_ref().map_or_else(|_| ALL.to_owned(), |(within, new, _)| place(within.as_ref(), new.name.as_str()));
+    let path = new
+        .as_ref()
+        .map_or_else(|_| ALL.to_owned(), |(within, new, _)| Part::Account.place(within.as_ref(), new.name.as_str()));
     let action =
         Action { name: "service_account.create", path: &path, needs: Capability::Create, body: &call.members.0 };
     let mut permitted = who.permit(action).await?;
@@ -164,7 +165,7 @@ pub(super) async fn show(
 
 async fn shown(admin: &Admin, peer: SocketAddr, request: Request) -> Ended {
     let (call, who) = Call::read(admin, peer, request, &[]).await?;
-    let on = on_account(&call, who, "service_account.read", Capability::Read, "").await?;
+    let on = on_account(&call, who, "service_account.read", Capability::Read, Part::Account).await?;
     let described = on.account.described(on.permitted.now());
     Ok(told(on.permitted.done(None, None), StatusCode::OK, &described))
 }
@@ -179,7 +180,7 @@ pub(super) async fn update(
 
 async fn updated(admin: &Admin, peer: SocketAddr, request: Request) -> Ended {
     let (call, who) = Call::read(admin, peer, request, &[]).await?;
-    let on = on_account(&call, who, "service_account.update", Capability::Update, "").await?;
+    let on = on_account(&call, who, "service_account.update", Capability::Update, Part::Account).await?;
     let OnAccount { permitted, account, accounts } = on;
     let permitted = permitted.over(&account).await?;
     let change = call.body::<Change>().and_then(|change| {
@@ -231,7 +232,8 @@ pub(super) async fn enable(
 async fn switched(admin: &Admin, peer: SocketAddr, request: Request, off: bool) -> Ended {
     let (call, who) = Call::read(admin, peer, request, &[]).await?;
     let action = if off { "service_account.disable" } else { "service_account.enable" };
-    let OnAccount { permitted, account, accounts } = on_account(&call, who, action, Capability::Update, "").await?;
+    let OnAccount { permitted, account, accounts } =
+        on_account(&call, who, action, Capability::Update, Part::Account).await?;
     // To take power away takes no more than to change the account.
     let permitted = if off { permitted } else { permitted.over(&account).await? };
     let change = AccountChange { disabled: Some(off), ..AccountChange::default() };
@@ -249,7 +251,7 @@ pub(super) async fn delete(
 
 async fn deleted(admin: &Admin, peer: SocketAddr, request: Request) -> Ended {
     let (call, who) = Call::read(admin, peer, request, &["revision"]).await?;
-    let on = on_account(&call, who, "service_account.delete", Capability::Delete, "").await?;
+    let on = on_account(&call, who, "service_account.delete", Capability::Delete, Part::Account).await?;
     let OnAccount { permitted, account, accounts } = on;
     let revision = match call.number("revision") {
         Ok(revision) => revision,

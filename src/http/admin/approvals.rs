@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::accounts::changed;
 use super::call::Call;
-use super::lookup::{OnAccount, on_account};
+use super::lookup::{OnAccount, Part, on_account};
 use super::refusal::Refusal;
 use super::{Admin, Ended, ended};
 use crate::secrets::acl::Capability;
@@ -39,8 +39,9 @@ pub(super) async fn refuse(
 
 async fn judged(admin: &Admin, peer: SocketAddr, request: Request, approves: bool) -> Ended {
     let (call, who) = Call::read(admin, peer, request, &[]).await?;
-    let (action, below) = if approves { ("grant.approve", "/approve") } else { ("grant.refuse", "/refuse") };
-    let OnAccount { permitted, account, accounts } = on_account(&call, who, action, Capability::Update, below).await?;
+    let action = if approves { "grant.approve" } else { "grant.refuse" };
+    let OnAccount { permitted, account, accounts } =
+        on_account(&call, who, action, Capability::Update, Part::Approvals).await?;
     let permitted = if approves { permitted.over(&account).await? } else { permitted };
     let revision = match call.body::<Seen>() {
         Ok(seen) => seen.revision,

@@ -18,7 +18,7 @@ use crate::http::rest::problem::{Kind, Problem};
 use crate::identity::{DecisionId, IssuerName};
 use crate::secrets::acl::Capability;
 
-const KNOWN: [&str; 10] =
+pub(super) const KNOWN: [&str; 10] =
     ["outcome", "issuer", "subject", "target", "reason", "from", "to", "cursor", "limit", "token"];
 /// How many pages are looked through for the uses of one token.
 const MOST_PAGES: usize = 50;

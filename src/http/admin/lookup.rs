@@ -15,12 +15,34 @@ pub(super) struct OnAccount<'a> {
     pub(super) accounts: &'a Accounts,
 }
 
-/// The place of an account below `service-accounts/`: its namespace, `-` for the root, and its name.
-pub(super) fn place(namespace: Option<&Namespace>, name: &str) -> String {
-    format!("service-accounts/{}/{name}", namespace.map_or(ROOT, Namespace::as_str))
+/// What of an account an action is about. Its word comes first in a path: after the name, it could be the name of an account
+/// in a namespace that is called as this account is, and whoever may make tokens of one could make the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// The account.
+    Account,
+    /// Its tokens.
+    Tokens,
+    /// What waits for approval.
+    Approvals,
 }
 
-/// A namespace of a request; `-` and nothing are the root.
+impl Part {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Account => "service-accounts",
+            Self::Tokens => "tokens",
+            Self::Approvals => "approvals",
+        }
+    }
+
+    /// Where that is: the namespace, `@root` for the root, and the account's name.
+    pub(super) fn place(self, namespace: Option<&Namespace>, name: &str) -> String {
+        format!("{}/{}/{name}", self.word(), namespace.map_or(ROOT, Namespace::as_str))
+    }
+}
+
+/// A namespace of a request; `@root` and nothing are the root.
 pub(super) fn namespace(text: &str) -> Result<Option<Namespace>, Problem> {
     match text.trim_matches('/') {
         "" | ROOT => Ok(None),
@@ -35,7 +57,7 @@ pub(super) async fn on_account<'a>(
     who: Administrator<'a>,
     action: &'static str,
     needs: Capability,
-    below: &str,
+    part: Part,
 ) -> Result<OnAccount<'a>, Refusal> {
     let named = call.segment(1);
     let found = match who.counter().accounts() {
@@ -43,13 +65,12 @@ pub(super) async fn on_account<'a>(
         None => Err(AccountError::NotFound("service account")),
     };
     let place = match &found {
-        Ok(account) => place(account.namespace.as_ref(), account.name.as_str()),
+        Ok(account) => part.place(account.namespace.as_ref(), account.name.as_str()),
         // What is nobody's has no namespace, so that only whoever may do it in all of them learns that.
-        Err(_) => format!("service-accounts/{named}"),
+        Err(_) => format!("{}/{named}", part.word()),
     };
-    let path = [place.as_str(), below].concat();
     let body = if matches!(needs, Capability::Read | Capability::List) { &*NOTHING } else { &call.members.0 };
-    let mut permitted = who.permit(Action { name: action, path: &path, needs, body }).await?;
+    let mut permitted = who.permit(Action { name: action, path: &place, needs, body }).await?;
     let Some(accounts) = permitted.accounts() else { return Err(Refusal::off(permitted)) };
     match found {
         Ok(account) => {

@@ -7,7 +7,9 @@ mod accounts;
 mod approvals;
 mod call;
 mod decisions;
+mod endpoint;
 mod lookup;
+mod openapi;
 mod refusal;
 mod revocations;
 mod search;
@@ -22,7 +24,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{Response, StatusCode};
-use axum::routing::{any, get, post};
+use axum::routing::{any, get};
 use serde_json::Value;
 
 use self::refusal::Refusal;
@@ -31,6 +33,7 @@ use crate::exchange::Counter;
 use crate::http::rest::answer;
 use crate::http::rest::problem::{Kind, Problem};
 use crate::identity::{DecisionId, TargetName};
+pub use openapi::document;
 pub use self_rotation::{SelfRotation, router as self_rotation};
 
 /// What the administration stands on.
@@ -58,27 +61,18 @@ pub fn router(admin: Admin) -> Router {
 }
 
 fn endpoints() -> Router<Admin> {
-    let at = |path: &str| format!("{}{path}", call::BASE);
-    Router::new()
-        .route(&at("/service-accounts"), get(accounts::list).post(accounts::create))
-        .route(&at("/service-accounts/{account}"), get(accounts::show).patch(accounts::update).delete(accounts::delete))
-        .route(&at("/service-accounts/{account}/disable"), post(accounts::disable))
-        .route(&at("/service-accounts/{account}/enable"), post(accounts::enable))
-        .route(&at("/service-accounts/{account}/approve"), post(approvals::approve))
-        .route(&at("/service-accounts/{account}/refuse"), post(approvals::refuse))
-        .route(&at("/service-accounts/{account}/tokens"), get(tokens::list).post(tokens::issue))
-        .route(&at("/service-accounts/{account}/tokens/{token}"), get(tokens::show).delete(tokens::revoke))
-        .route(&at("/service-accounts/{account}/tokens/{token}/rotate"), post(tokens::rotate))
-        .route(&at("/tokens/search"), post(search::search))
-        .route(&at("/grants"), get(accounts::pending))
-        .route(&at("/bindings"), get(trust::bindings))
-        .route(&at("/issuers"), get(trust::issuers))
-        .route(&at("/issuers/{name}/refresh"), post(trust::refresh))
-        .route(&at("/targets"), get(trust::targets))
-        .route(&at("/decisions"), get(decisions::list))
-        .route(&at("/decisions/{id}"), get(decisions::show))
-        .route(&at("/revocations"), post(revocations::revoke))
-        .route(&at("/{*path}"), any(nowhere))
+    let mut router = Router::new();
+    for endpoint in endpoint::all() {
+        router = router.route(&[call::BASE, endpoint.path].concat(), endpoint.handler);
+    }
+    router
+        .route(&[call::BASE, "/openapi.json"].concat(), get(openapi))
+        .route(&[call::BASE, "/{*path}"].concat(), any(nowhere))
+}
+
+/// Describes this API; nothing of it is secret.
+async fn openapi() -> Response<Body> {
+    answer::bare(StatusCode::OK, "application/json", document().unwrap_or_default())
 }
 
 /// An answer with a body.

@@ -11,7 +11,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::call::Call;
-use super::lookup::place;
+use super::lookup::Part;
 use super::refusal::Refusal;
 use super::{Admin, Ended, ended, told};
 use crate::accounts::{AccountError, AccountTokenId, TokenInfo};
@@ -77,7 +77,7 @@ async fn searched(admin: &Admin, peer: SocketAddr, request: Request) -> Ended {
         json!({
             "token": token.described(now),
             "service_account": account.described(now),
-            "path": place(account.namespace.as_ref(), account.name.as_str()),
+            "path": Part::Account.place(account.namespace.as_ref(), account.name.as_str()),
             "revoked_now": revoked,
         })
     };

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::accounts::ends;
 use super::call::Call;
-use super::lookup::{OnAccount, on_account};
+use super::lookup::{OnAccount, Part, on_account};
 use super::refusal::Refusal;
 use super::{Admin, Ended, ended, nothing, told};
 use crate::accounts::{AccountError, AccountTokenId, IssuedAccountToken, NewAccountToken, RotateWish, TokenInfo};
@@ -53,7 +53,7 @@ pub(super) async fn list(
 async fn listed(admin: &Admin, peer: SocketAddr, request: Request) -> Ended {
     let (call, who) = Call::read(admin, peer, request, &["cursor", "limit"]).await?;
     let OnAccount { permitted, account, accounts } =
-        on_account(&call, who, "token.list", Capability::List, "/tokens/").await?;
+        on_account(&call, who, "token.list", Capability::List, Part::Tokens).await?;
     let after = call
         .parameter("cursor")
         .map(|text| AccountTokenId::parse(text).ok_or_else(|| Problem::bad_request("`cursor` is the id of a token")));
@@ -83,7 +83,7 @@ pub(super) async fn issue(
 async fn issued(admin: &Admin, peer: SocketAddr, request: Request) -> Ended {
     let (call, who) = Call::read(admin, peer, request, &[]).await?;
     let OnAccount { permitted, account, accounts } =
-        on_account(&call, who, "token.issue", Capability::Create, "/tokens").await?;
+        on_account(&call, who, "token.issue", Capability::Create, Part::Tokens).await?;
     let permitted = permitted.over(&account).await?;
     let new = call.body::<Issue>().and_then(|new| Ok((ends(&new.expires_at)?, new.name)));
     let new = match new {
@@ -112,11 +112,9 @@ async fn on_token<'a>(
     who: Administrator<'a>,
     action: &'static str,
     needs: Capability,
-    verb: &str,
 ) -> Result<OnToken<'a>, Refusal> {
     let named = call.segment(3);
-    let below = format!("/tokens/{named}{verb}");
-    let on = on_account(call, who, action, needs, &below).await?;
+    let on = on_account(call, who, action, needs, Part::Tokens).await?;
     let missing = AccountError::NotFound("token");
     let found = match AccountTokenId::parse(named) {
         Some(id) => on.accounts.token(id).await,
@@ -140,7 +138,7 @@ pub(super) async fn show(
 
 async fn shown(admin: &Admin, peer: SocketAddr, request: Request) -> Ended {
     let (call, who) = Call::read(admin, peer, request, &[]).await?;
-    let OnToken { on, token } = on_token(&call, who, "token.read", Capability::Read, "").await?;
+    let OnToken { on, token } = on_token(&call, who, "token.read", Capability::Read).await?;
     let described = token.described(on.permitted.now());
     Ok(told(on.permitted.done(None, None), StatusCode::OK, &described))
 }
@@ -155,7 +153,7 @@ pub(super) async fn revoke(
 
 async fn revoked(admin: &Admin, peer: SocketAddr, request: Request) -> Ended {
     let (call, who) = Call::read(admin, peer, request, &[]).await?;
-    let OnToken { on, token } = on_token(&call, who, "token.revoke", Capability::Delete, "").await?;
+    let OnToken { on, token } = on_token(&call, who, "token.revoke", Capability::Delete).await?;
     let now = on.permitted.now();
     match on.accounts.revoke(token.id, now).await {
         Ok((before, after)) => {
@@ -175,7 +173,7 @@ pub(super) async fn rotate(
 
 async fn rotated(admin: &Admin, peer: SocketAddr, request: Request) -> Ended {
     let (call, who) = Call::read(admin, peer, request, &[]).await?;
-    let OnToken { on, token } = on_token(&call, who, "token.rotate", Capability::Update, "/rotate").await?;
+    let OnToken { on, token } = on_token(&call, who, "token.rotate", Capability::Update).await?;
     let OnAccount { permitted, account, accounts } = on;
     let permitted = permitted.over(&account).await?;
     let wish = match call.body::<Rotate>().and_then(|rotate| rotate.wish()) {
