@@ -517,3 +517,44 @@ fn settings_are_read_with_their_defaults() {
     assert_eq!(read.max_token_lifetime, Span::from_secs(90 * 86_400));
     assert!(serde_json::from_value::<AccountSettings>(json!({"max_life": "1d"})).is_err());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[allow(clippy::disallowed_methods)]
+async fn zz_measured_load() {
+    use std::time::Instant;
+    let home = Home::new().await;
+    let rss = || std::fs::read_to_string("/proc/self/statm").unwrap().split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4;
+    let before = rss();
+    let start = Instant::now();
+    let mut tokens = vec![];
+    for block in 0..50 {
+        let new = (0..200).map(|n| (wanted(&format!("a{block}-{n}")), (0..5).map(|_| token_for(DAY)).collect())).collect();
+        tokens.extend(home.accounts.create_many(new, ADMIN, NOW).await.unwrap().into_iter().flatten().map(|issued| (issued.token, issued.info.id)));
+    }
+    let loaded = start.elapsed();
+    let after_load = rss();
+    let start = Instant::now();
+    for (token, _) in &tokens {
+        drop(home.accounts.authenticate(token.text(), NOW).await.unwrap());
+    }
+    let cold = start.elapsed();
+    let start = Instant::now();
+    for (token, _) in tokens.iter().rev().take(5000) {
+        drop(home.accounts.authenticate(token.text(), NOW).await.unwrap());
+    }
+    let warm = start.elapsed();
+    let start = Instant::now();
+    home.accounts.maintain(NOW).await.unwrap();
+    let flushed = start.elapsed();
+    let start = Instant::now();
+    for (_, id) in tokens.iter().take(200) {
+        home.accounts.rotate(*id, RotateWish::default(), ADMIN, NOW).await.unwrap();
+    }
+    let rotated = start.elapsed();
+    let text = format!(
+        "{} load 10000/50000 {loaded:?}; cold auth {:?} each; warm auth {:?} each; flush of 60000 uses {flushed:?}; rotate {:?} each; rss KiB before {before} after load {after_load} after auth {}\n",
+        module_path!(), cold / 50_000, warm / 5_000, rotated / 200, rss()
+    );
+    use std::io::Write as _;
+    std::fs::OpenOptions::new().create(true).append(true).open("accounts-measured.txt").unwrap().write_all(text.as_bytes()).unwrap();
+}
