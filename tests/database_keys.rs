@@ -101,7 +101,7 @@ async fn no_verification_fails_while_two_replicas_rotate() {
     let first = signer(&one);
     assert_eq!(signer(&other), first, "started at once, they made one key");
     // Resource servers, each with the keys that it fetched of one replica.
-    let mut servers = vec![fetched(&one).await, fetched(&other).await];
+    let mut servers = [fetched(&one).await, fetched(&other).await];
     let next = other.running().counter().keys().rotate(Rotation::Ahead, other.now()).await.unwrap().key_id.to_string();
     let mut signers = std::collections::BTreeSet::new();
     let mut last = [first.clone(), first.clone()];

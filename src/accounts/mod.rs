@@ -51,7 +51,9 @@ pub use token_text::{AccountToken, TOKEN_BYTES, TOKEN_PREFIX, TokenFault};
 pub use uses::EVERY as USES_WRITTEN_EVERY;
 
 #[cfg(test)]
+#[allow(clippy::duplicate_mod, reason = "the same tests over another engine")]
 mod tests;
 #[cfg(test)]
+#[allow(clippy::duplicate_mod, reason = "the same tests over another engine")]
 #[path = "tests.rs"]
 mod tests_on_postgres;

@@ -523,13 +523,23 @@ fn settings_are_read_with_their_defaults() {
 async fn zz_measured_load() {
     use std::time::Instant;
     let home = Home::new().await;
-    let rss = || std::fs::read_to_string("/proc/self/statm").unwrap().split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4;
+    let rss =
+        || std::fs::read_to_string("/proc/self/statm").unwrap().split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4;
     let before = rss();
     let start = Instant::now();
     let mut tokens = vec![];
     for block in 0..50 {
-        let new = (0..200).map(|n| (wanted(&format!("a{block}-{n}")), (0..5).map(|_| token_for(DAY)).collect())).collect();
-        tokens.extend(home.accounts.create_many(new, ADMIN, NOW).await.unwrap().into_iter().flatten().map(|issued| (issued.token, issued.info.id)));
+        let new =
+            (0..200).map(|n| (wanted(&format!("a{block}-{n}")), (0..5).map(|_| token_for(DAY)).collect())).collect();
+        tokens.extend(
+            home.accounts
+                .create_many(new, ADMIN, NOW)
+                .await
+                .unwrap()
+                .into_iter()
+                .flatten()
+                .map(|issued| (issued.token, issued.info.id)),
+        );
     }
     let loaded = start.elapsed();
     let after_load = rss();
@@ -553,8 +563,18 @@ async fn zz_measured_load() {
     let rotated = start.elapsed();
     let text = format!(
         "{} load 10000/50000 {loaded:?}; cold auth {:?} each; warm auth {:?} each; flush of 60000 uses {flushed:?}; rotate {:?} each; rss KiB before {before} after load {after_load} after auth {}\n",
-        module_path!(), cold / 50_000, warm / 5_000, rotated / 200, rss()
+        module_path!(),
+        cold / 50_000,
+        warm / 5_000,
+        rotated / 200,
+        rss()
     );
     use std::io::Write as _;
-    std::fs::OpenOptions::new().create(true).append(true).open("accounts-measured.txt").unwrap().write_all(text.as_bytes()).unwrap();
+    std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open("accounts-measured.txt")
+        .unwrap()
+        .write_all(text.as_bytes())
+        .unwrap();
 }

@@ -254,7 +254,9 @@ async fn blocking<T: Send + 'static>(
 }
 
 #[cfg(test)]
+#[allow(clippy::duplicate_mod, reason = "the same tests over another engine")]
 #[path = "shared_keys/tests.rs"]
 mod on_postgres;
 #[cfg(test)]
+#[allow(clippy::duplicate_mod, reason = "the same tests over another engine")]
 mod tests;

@@ -17,7 +17,6 @@ mod real_part;
 #[allow(dead_code, unreachable_pub, reason = "other tests use the rest")]
 #[path = "../support/postgres.rs"]
 mod postgres;
-#[allow(dead_code, unreachable_pub, reason = "other tests use the rest")]
 #[path = "../support/redis.rs"]
 mod redis;
 

@@ -1,5 +1,7 @@
 //! Two replicas, each with connections of its own, over one PostgreSQL; and databases of earlier releases.
 
+#![allow(clippy::disallowed_methods, reason = "how long replicas take is what is asked")]
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

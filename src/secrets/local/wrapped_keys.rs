@@ -115,7 +115,9 @@ impl WrappedKeys {
 }
 
 #[cfg(test)]
+#[allow(clippy::duplicate_mod, reason = "the same tests over another engine")]
 #[path = "wrapped_keys/tests.rs"]
 mod on_postgres;
 #[cfg(test)]
+#[allow(clippy::duplicate_mod, reason = "the same tests over another engine")]
 mod tests;

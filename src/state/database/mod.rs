@@ -455,12 +455,12 @@ mod tests {
         postgres.ask("ALTER SYSTEM SET default_transaction_read_only = on");
         postgres.ask("SELECT pg_reload_conf()");
         let mut error = fill_a_secret(&database, "during", 10).await;
-        for _ in 0..100 {
+        for turn in 0..100 {
             if error.is_err() {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
-            error = fill_a_secret(&database, &format!("during-{:?}", std::time::Instant::now()), 10).await;
+            error = fill_a_secret(&database, &format!("during-{turn}"), 10).await;
         }
         assert!(matches!(error, Err(DatabaseError::ReadOnly)), "{error:?}");
         let place = Place { namespace: "", mount: "kv", path: "before" };

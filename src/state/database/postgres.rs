@@ -244,7 +244,10 @@ mod tests {
         run("openssl", &[&sign[..], &files[..]].concat());
         let server_key = at("server.key");
         std::fs::set_permissions(&server_key, std::fs::Permissions::from_mode(0o600)).unwrap();
-        if std::process::Command::new("chown").args(["postgres:", &server_key]).output().is_ok_and(|it| it.status.success())
+        if std::process::Command::new("chown")
+            .args(["postgres:", &server_key])
+            .output()
+            .is_ok_and(|it| it.status.success())
         {
             std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         }
@@ -268,7 +271,10 @@ mod tests {
             let url = url(&format!("postgres://cambio:{password}@{host}:{port}/cambio?{parameters}")).unwrap();
             let answer = PostgresDatabase::connect(&url).await;
             let text = format!("{answer:?}");
-            assert!(!text.contains("hunter2") && !text.contains("wrong") && !text.contains(&port.to_string()), "{text}");
+            assert!(
+                !text.contains("hunter2") && !text.contains("wrong") && !text.contains(&port.to_string()),
+                "{text}"
+            );
             answer.map(|database| database.pool.size())
         };
         let full = |ca: &str| format!("sslmode=verify-full&sslrootcert={ca}");
