@@ -43,6 +43,10 @@ cases: ## the shipped policies and roles: checked, their cases run, their layout
 bench: ## the numbers, with their bounds beside them; also as JSON under target/
 	cargo bench $(LOCKED) --bench exchange --bench policy --bench secrets
 
+.PHONY: bench-service
+bench-service: real ## a whole deployment under its design load (some 15 minutes), over SQLite and over PostgreSQL with Redis
+	cargo bench $(LOCKED) --bench service
+
 # Needs cargo-fuzz (`cargo install cargo-fuzz`). Stable Rust with RUSTC_BOOTSTRAP=1 and no sanitizer is enough: the crate
 # forbids unsafe code, so what fuzzing looks for is panics, hangs and wrong answers. One target: FUZZ=name make fuzz.
 .PHONY: fuzz

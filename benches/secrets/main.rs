@@ -57,5 +57,5 @@ fn measure() {
     local::sealing(&mut report);
     http::reads(&mut report, read_us);
     report.print();
-    report.write_json();
+    report.write_json("secrets");
 }

@@ -22,11 +22,12 @@ impl Report {
         }
     }
 
-    pub fn write_json(&self) {
+    /// `name`: of the benchmark.
+    pub fn write_json(&self, name: &str) {
         let row = |row: &Row| json!({"what": row.what.trim(), "value": row.value, "unit": row.unit});
         let rows: Vec<Value> = self.0.iter().map(row).collect();
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/target/bench-secrets.json");
+        let path = format!("{}/target/bench-{name}.json", env!("CARGO_MANIFEST_DIR"));
         std::fs::write(path, format!("{:#}\n", json!({"rows": rows}))).expect("write the JSON");
-        println!("also in target/bench-secrets.json");
+        println!("also in target/bench-{name}.json");
     }
 }

@@ -1,6 +1,7 @@
 //! `cambio explain`: why a decision was made, from the record that it left and the policies of its time.
 
 mod account_reasons;
+mod admin_reasons;
 mod reasons;
 mod role;
 pub(super) mod rules;

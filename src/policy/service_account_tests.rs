@@ -23,7 +23,7 @@ rules:
     require: [{{that: 'claims.a == \"x\"', message: m}}]
     grant: {grant}
 cases:
-  - {{name: another, issuer: workloads, claims: {{a: y}}, deny: {{}}}}
+  - {{name: another, issuer: workloads, claims: {{a: y}}, deny: {{reason: conditions_not_met}}}}
 "
     )
 }

@@ -1,6 +1,6 @@
 //! What each reason means, in plain words, and what to look at next. `docs/audit.md` lists the reasons; a test walks them.
 
-use super::{account_reasons, secret_reasons};
+use super::{account_reasons, admin_reasons, secret_reasons};
 
 /// What a reason means.
 pub(super) struct Meaning {
@@ -13,7 +13,7 @@ pub(super) struct Meaning {
 /// What `reason` means, if it is one that this version knows.
 pub(super) fn meaning(reason: &str) -> Option<Meaning> {
     let words = requests(reason).or_else(|| tokens(reason)).or_else(|| policies(reason)).or_else(|| ours(reason));
-    let words = words.or_else(|| account_reasons::meaning(reason));
+    let words = words.or_else(|| account_reasons::meaning(reason)).or_else(|| admin_reasons::meaning(reason));
     let (says, next) = words.or_else(|| secret_reasons::meaning(reason))?;
     Some(Meaning { says, next })
 }
