@@ -87,7 +87,7 @@ impl Inspect {
             })?),
             None => None,
         };
-        let config = self.config.as_deref().map(Config::load).transpose().map_err(CliError::new)?;
+        let config = self.config.as_deref().map(Config::load_without_secrets).transpose().map_err(CliError::new)?;
         let found = self.found().await?;
         let inspection = match &config {
             Some(config) => Inspection::by_config(&found.token, config, named.as_ref(), at, now).await?,

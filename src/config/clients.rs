@@ -29,7 +29,7 @@ pub(super) fn resource_server(client: ClientFile, base: &Path, problems: &mut Ve
         }
         Err(error) => {
             let fix = "give `secret_file`, or the environment variable CAMBIO_CLIENT_<ID>_SECRET";
-            problems.push(Problem::new(&place, error, fix));
+            problems.push(Problem::new(&place, error, fix).of_a_secret());
             None
         }
     }

@@ -107,12 +107,32 @@ pub struct Config {
     pub fixed: Fixed,
 }
 
+/// Whether secrets that the configuration names have to be there.
+#[derive(Clone, Copy)]
+enum Secrets {
+    Needed,
+    LeftOut,
+}
+
 impl Config {
     /// Reads and checks a configuration file. Relative paths in it are relative to its directory.
     ///
     /// # Errors
     /// [`ConfigError`] with every problem that was found.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        Self::read(path, Secrets::Needed)
+    }
+
+    /// The same, to look at policies: on a machine where the secrets that the configuration names are not, and need not be. Nothing
+    /// can be served with it.
+    ///
+    /// # Errors
+    /// As [`Config::load`], but for secrets that are missing or cannot be read.
+    pub fn load_without_secrets(path: &Path) -> Result<Self, ConfigError> {
+        Self::read(path, Secrets::LeftOut)
+    }
+
+    fn read(path: &Path, secrets: Secrets) -> Result<Self, ConfigError> {
         let unreadable = |error: std::io::Error| ConfigError::Unreadable(path.to_owned(), error);
         if fs::metadata(path).map_err(unreadable)?.len() > MAX_FILE_BYTES {
             return Err(ConfigError::TooLarge(path.to_owned()));
@@ -122,7 +142,7 @@ impl Config {
         let footprint = Footprint::of(&places);
         let text = fs::read_to_string(path).map_err(unreadable)?;
         let base = path.parent().unwrap_or(Path::new("."));
-        let config = Self::parse(&text, base).map_err(|error| error.in_file(path))?;
+        let config = Self::checked(&text, base, secrets).map_err(|error| error.in_file(path))?;
         Ok(Self {
             origin: Origin::File(path.to_owned()),
             places: places.into_iter().chain(config.places).collect(),
@@ -136,6 +156,10 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] with every problem that was found.
     pub fn parse(text: &str, base: &Path) -> Result<Self, ConfigError> {
+        Self::checked(text, base, Secrets::Needed)
+    }
+
+    fn checked(text: &str, base: &Path, wanted: Secrets) -> Result<Self, ConfigError> {
         let file: ConfigFile = serde_saphyr::from_str(text).map_err(|error| ConfigError::Shape(error.to_string()))?;
         let mut problems = Vec::new();
         let fixed = Fixed::of(&file);
@@ -159,9 +183,11 @@ impl Config {
         let secrets = SecretsSettings::of(file.secrets, base, &mut problems);
         let logins = secrets::login_mounts(file.vault, &mut problems);
         let counters = state::counters(file.state.counters, base, &mut problems);
+        let names_a_database = file.state.database.is_some();
         let database = state::database(file.state.database, base, &mut problems);
-        let keys = signing_keys::of(file.tokens, &data, base, database.is_some(), &mut problems);
-        if database.is_some() && matches!(secrets.master_key, MasterKeySource::DataDirectory) {
+        let names_a_database = names_a_database || database.is_some();
+        let keys = signing_keys::of(file.tokens, &data, base, names_a_database, &mut problems);
+        if names_a_database && matches!(secrets.master_key, MasterKeySource::DataDirectory) {
             problems.push(Problem::new(
                 "secrets.master_key_file",
                 "is needed with a database that replicas share: all of them need the same key",
@@ -171,6 +197,9 @@ impl Config {
         let tenants = file.rest.checked(&secrets, &mut problems);
         let decisions = file.audit.decisions.retention();
         let audit = audit::journal(file.audit, &data, base, &mut problems);
+        if let Secrets::LeftOut = wanted {
+            problems.retain(|problem| !problem.is_of_a_secret());
+        }
         let (Some(issuer), true) = (issuer, problems.is_empty()) else {
             return Err(ConfigError::Problems(problems));
         };
@@ -286,6 +315,20 @@ issuers:
         assert_ne!(text, GOOD);
         let problems = problems(&text);
         assert!(problems.contains(said), "{problems}");
+    }
+
+    #[rstest]
+    #[case::a_database("state: {database: {url_file: nowhere}}\nsecrets: {master_key_file: nowhere}", true)]
+    #[case::counters("state: {counters: {url_file: nowhere}}", true)]
+    #[case::a_client("clients: [{id: rs, secret_file: nowhere, targets: [a]}]", true)]
+    #[case::none_that_is_needed("state: {database: {url_file: nowhere}}", false)]
+    #[case::another_mistake("clients: [{id: rs, secret_file: nowhere, targets: [a]}]\ntls: {certificate: a}", false)]
+    fn policies_can_be_looked_at_where_secrets_are_not(#[case] section: &str, #[case] good: bool) {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("cambio.yaml");
+        fs::write(&file, GOOD.replacen("issuers:", &format!("{section}\nissuers:"), 1)).unwrap();
+        assert!(Config::load(&file).is_err(), "nothing is served without them");
+        assert_eq!(Config::load_without_secrets(&file).is_ok(), good);
     }
 
     #[rstest]

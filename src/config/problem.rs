@@ -10,6 +10,7 @@ pub struct Problem {
     place: String,
     fault: String,
     fix: String,
+    of_a_secret: bool,
 }
 
 /// Why a configuration is no good.
@@ -34,7 +35,16 @@ pub enum ConfigError {
 
 impl Problem {
     pub(super) fn new(place: &str, fault: impl fmt::Display, fix: &str) -> Self {
-        Self { place: place.to_owned(), fault: fault.to_string(), fix: fix.to_owned() }
+        Self { place: place.to_owned(), fault: fault.to_string(), fix: fix.to_owned(), of_a_secret: false }
+    }
+
+    /// A secret that is not there, or cannot be read here: nothing is wrong with the configuration itself.
+    pub(super) fn of_a_secret(self) -> Self {
+        Self { of_a_secret: true, ..self }
+    }
+
+    pub(super) fn is_of_a_secret(&self) -> bool {
+        self.of_a_secret
     }
 }
 

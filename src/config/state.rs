@@ -92,8 +92,9 @@ fn checked_counters(
             return Err(Problem::new(&at("url"), "must hold no password: others read this file", fix));
         }
         (Some(url), None) => Zeroizing::new(url),
-        (None, Some(path)) => secret_from_file(&base.join(path))
-            .map_err(|error| Problem::new(&at("url_file"), error, "write a file of mode 0600 with the URL in it"))?,
+        (None, Some(path)) => secret_from_file(&base.join(path)).map_err(|error| {
+            Problem::new(&at("url_file"), error, "write a file of mode 0600 with the URL in it").of_a_secret()
+        })?,
         (None, None) => environment.ok_or_else(|| {
             let fix = "give `url`, or `url_file`, or the environment variable CAMBIO_REDIS_URL; or remove `counters`";
             Problem::new("state.counters", "names no Redis", fix)
@@ -147,7 +148,7 @@ fn checked_database(
         (DatabaseFile { url: Some(url), .. }, _) => ("url", DatabaseUrl::without_password(url)),
         (DatabaseFile { url_file: Some(path), .. }, _) => {
             let text = secret_from_file(&base.join(path)).map_err(|error| {
-                Problem::new(&at("url_file"), error, "write a file of mode 0600 with the URL in it")
+                Problem::new(&at("url_file"), error, "write a file of mode 0600 with the URL in it").of_a_secret()
             })?;
             ("url_file", DatabaseUrl::new(text))
         }

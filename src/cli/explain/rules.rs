@@ -256,8 +256,8 @@ fn short(digest: &str) -> &str {
 /// The journal's place, as the configuration has it.
 pub(super) fn config(path: Option<&Path>, needed: bool) -> Result<Option<Config>, CliError> {
     match path {
-        Some(path) => Config::load(path).map(Some).map_err(CliError::new),
-        None if needed => Config::load(Path::new("cambio.yaml")).map(Some).map_err(CliError::new),
+        Some(path) => Config::load_without_secrets(path).map(Some).map_err(CliError::new),
+        None if needed => Config::load_without_secrets(Path::new("cambio.yaml")).map(Some).map_err(CliError::new),
         None => Ok(None),
     }
 }

@@ -75,7 +75,7 @@ struct Compared {
 
 impl Diff {
     pub(super) fn run(self) -> Answer {
-        let config = self.config.as_deref().map(Config::load).transpose().map_err(CliError::new)?;
+        let config = self.config.as_deref().map(Config::load_without_secrets).transpose().map_err(CliError::new)?;
         let fallback =
             config.as_ref().map_or_else(|| "policies".to_owned(), |config| config.policies.display().to_string());
         let same = |other: &str| match other.split_once(':') {

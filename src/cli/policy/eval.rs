@@ -149,7 +149,7 @@ impl Eval {
                         claims would come to if they were true";
             return Err(CliError::new(text));
         };
-        let config = Config::load(config).map_err(CliError::new)?;
+        let config = Config::load_without_secrets(config).map_err(CliError::new)?;
         let inspection = runtime()?.block_on(Inspection::by_config(&read, &config, named.as_ref(), at, now))?;
         match (&inspection.issuer, &inspection.read) {
             (Some(issuer), Some(seen)) if inspection.is_good() => Ok(Ok(Asked {

@@ -49,7 +49,7 @@ impl Files {
 
     /// Looks for them.
     pub(super) fn find(&self) -> Result<Found, CliError> {
-        let config = self.config.as_deref().map(Config::load).transpose().map_err(CliError::new)?;
+        let config = self.config.as_deref().map(Config::load_without_secrets).transpose().map_err(CliError::new)?;
         let path = match (&self.path, &config) {
             (Some(path), _) => path.clone(),
             (None, Some(config)) => config.policies.clone(),

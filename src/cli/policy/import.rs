@@ -91,7 +91,7 @@ impl Import {
     /// The issuer, and all that may be named.
     fn issuer(&self, config: &str) -> Result<(IssuerName, Catalog), CliError> {
         if let Some(path) = &self.config {
-            let catalog = Config::load(path).map_err(CliError::new)?.catalog();
+            let catalog = Config::load_without_secrets(path).map_err(CliError::new)?.catalog();
             let document: serde_json::Value = serde_json::from_str(config).map_err(CliError::new)?;
             let url = |key: &str| document.get(key).and_then(serde_json::Value::as_str).filter(|url| !url.is_empty());
             let url = url("bound_issuer").or_else(|| url("oidc_discovery_url"));

@@ -90,7 +90,9 @@ impl Init {
         };
         let name = name.map(IssuerName::new).transpose();
         let name = name.map_err(|error| CliError::new(format!("`--issuer`: {error}")))?;
-        if let Some(config) = self.config.as_deref().map(Config::load).transpose().map_err(CliError::new)? {
+        if let Some(config) =
+            self.config.as_deref().map(Config::load_without_secrets).transpose().map_err(CliError::new)?
+        {
             let issuer = config.issuers.find(&claimed, name.as_ref()).map_err(|error| {
                 CliError::new(format!("{error}: `{}`\n  add it to the configuration first", shown(&claimed)))
             })?;
