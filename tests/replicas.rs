@@ -65,15 +65,13 @@ fn load(world: &Arc<World>, dice: &mut Dice) -> JoinSet<()> {
         load.spawn(callers::presents(world, dice));
         let (world, dice) = own();
         load.spawn(callers::writes(world, number, dice));
-    }
-    for _ in 0..2 {
         let (world, dice) = own();
         load.spawn(callers::reads(world, dice));
-        let (world, dice) = own();
-        load.spawn(callers::rotates(world, dice));
-        let (world, dice) = own();
-        load.spawn(callers::revokes(world, dice));
     }
+    let (rotating, dice) = own();
+    load.spawn(callers::rotates(rotating, dice));
+    let (revoking, dice) = own();
+    load.spawn(callers::revokes(revoking, dice));
     let (world, dice) = own();
     load.spawn(callers::intrudes(world, dice));
     load.spawn(looks_who_is_ready(own().0));

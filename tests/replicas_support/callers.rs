@@ -152,7 +152,7 @@ pub async fn writes(world: Arc<World>, writer: usize, mut dice: Dice) {
             world.reads_one(&world.job, number).await;
         }
         count += 1;
-        tokio::time::sleep(dice.millis(40)).await;
+        tokio::time::sleep(dice.millis(100)).await;
     }
 }
 
@@ -161,7 +161,7 @@ pub async fn reads(world: Arc<World>, mut dice: Dice) {
     while world.goes_on() {
         let token = if dice.below(2) == 0 { &world.job } else { &world.account_token };
         world.reads_one(token, dice.below(PATHS)).await;
-        tokio::time::sleep(dice.millis(40)).await;
+        tokio::time::sleep(dice.millis(100)).await;
     }
 }
 
@@ -182,7 +182,7 @@ pub async fn intrudes(world: Arc<World>, mut dice: Dice) {
                 assert!([401, 403, 503].contains(&answer.status), "{} {}", answer.status, answer.text);
             }
         }
-        tokio::time::sleep(dice.millis(40)).await;
+        tokio::time::sleep(dice.millis(100)).await;
     }
 }
 
@@ -211,7 +211,7 @@ pub async fn rotates(world: Arc<World>, mut dice: Dice) {
             Ok(answer) => assert_eq!(answer.status, 503, "{}", answer.text),
             Err(_) => {}
         }
-        tokio::time::sleep(dice.millis(150)).await;
+        tokio::time::sleep(dice.millis(120)).await;
     }
 }
 
@@ -235,7 +235,7 @@ async fn is_taken_up(world: &World, replica: usize, token: &str, at: Instant) {
 /// Revokes tokens that it has used.
 pub async fn revokes(world: Arc<World>, mut dice: Dice) {
     while world.goes_on() {
-        tokio::time::sleep(dice.millis(150)).await;
+        tokio::time::sleep(dice.millis(120)).await;
         let exchange = Call::exchange(&world.replicas.shared.token("job-revoked"), "vault");
         let Ok(answer) = world.call("exchange", &exchange).await.1 else { continue };
         if answer.status != 200 {
