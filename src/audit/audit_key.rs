@@ -21,12 +21,12 @@ const MAX_HEAD_BYTES: usize = 16 * 1024;
 
 /// The directory of the key; none where the journal is a stream without a data directory, whose key lives as long as the
 /// process.
-#[derive(Debug)]
-pub(super) struct AuditKeys(Option<PrivateDir>);
+#[derive(Clone, Debug)]
+pub(super) struct AuditKeys(Option<Arc<PrivateDir>>);
 
 impl AuditKeys {
     pub(super) fn open(dir: Option<&Path>) -> Result<Self, AuditError> {
-        Ok(Self(dir.map(PrivateDir::open).transpose()?))
+        Ok(Self(dir.map(PrivateDir::open).transpose()?.map(Arc::new)))
     }
 
     /// The key, made if there is none.
@@ -106,7 +106,7 @@ pub fn known_key(dir: &Path) -> Result<KnownKey, AuditError> {
     let keys = PrivateDir::open(dir)?;
     let pem = keys.read(KEY, MAX_PEM_BYTES)?;
     let key = pem.map(|pem| parsed(std::str::from_utf8(&pem).unwrap_or_default())).transpose()?;
-    let head = AuditKeys(Some(keys)).head()?;
+    let head = AuditKeys(Some(Arc::new(keys))).head()?;
     Ok(KnownKey { thumbprint: key.map(|key| key.key_id().to_owned()), head })
 }
 

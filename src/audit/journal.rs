@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -18,6 +18,7 @@ use super::outlets::store::{DecisionRetention, keep};
 use super::outlets::{self, OutletStatus};
 use super::settings::{JournalSettings, OnFailure};
 use super::sink::OpenSink;
+use super::syncing::{Syncing, Wait};
 use super::writer;
 use crate::state::database::Database;
 
@@ -30,8 +31,8 @@ const STALLED: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 5 });
 pub(super) struct Slot(());
 
 /// One writer for all exchanges. Closing a trail pushes onto a list under a lock and wakes nobody; the writer looks every
-/// ten milliseconds, writes what is there by one `write`, and syncs every second. So a process that is killed may lose
-/// the records of its last ten milliseconds, and a machine that loses power those of its last second.
+/// ten milliseconds, writes what is there by one `write`, and has it synced every second. So a process that is killed may
+/// lose the records of its last ten milliseconds, and a machine that loses power those of its last second.
 pub struct Journal {
     shared: Arc<Shared>,
     writer: Mutex<Option<JoinHandle<()>>>,
@@ -51,8 +52,10 @@ pub(super) struct Shared {
     /// The writer holds records that it has not written yet.
     pub(super) busy: AtomicBool,
     pub(super) failing: AtomicBool,
-    /// Since when the sink has kept the writer waiting.
-    pub(super) waits_since: Mutex<Option<Instant>>,
+    /// The sink keeps the writer waiting.
+    pub(super) waits: Wait,
+    /// A sync is under way beside the writer.
+    pub(super) syncs: Wait,
     pub(super) written: AtomicU64,
     pub(super) lost: AtomicU64,
     pub(super) failures: AtomicU64,
@@ -66,12 +69,6 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// Says that the writer now waits for the sink, or does no more.
-    #[allow(clippy::disallowed_methods, reason = "measures how long a disk takes; decides about no token")]
-    pub(super) fn waits(&self, waits: bool) {
-        *self.waits_since.lock().unwrap_or_else(PoisonError::into_inner) = waits.then(Instant::now);
-    }
-
     /// Gives lines to everybody who wants them; nothing waits for anybody.
     pub(super) fn offer(&self, chunk: impl FnOnce() -> Chunk) {
         let outlets = self.outlets.lock().unwrap_or_else(PoisonError::into_inner);
@@ -88,8 +85,7 @@ impl Shared {
     }
 
     fn stalled(&self) -> bool {
-        let since = *self.waits_since.lock().unwrap_or_else(PoisonError::into_inner);
-        since.is_some_and(|since| since.elapsed() > STALLED)
+        self.waits.is_longer_than(STALLED) || self.syncs.is_longer_than(STALLED)
     }
 }
 
@@ -99,6 +95,10 @@ impl Journal {
     /// # Errors
     /// [`AuditError`].
     pub fn open(settings: JournalSettings) -> Result<Arc<Self>, AuditError> {
+        Self::open_with(settings, Syncing::start().map_err(AuditError::Thread)?)
+    }
+
+    pub(super) fn open_with(settings: JournalSettings, syncing: Syncing) -> Result<Arc<Self>, AuditError> {
         let mut sink = OpenSink::new(&settings.sink)?;
         let keys = AuditKeys::open(settings.keys.as_deref())?;
         let begun = begin(&mut sink, keys, settings.clock.now())?;
@@ -117,7 +117,7 @@ impl Journal {
             .spawn({
                 let shared = Arc::clone(&shared);
                 let clock = settings.clock.clone();
-                move || writer::run(&shared, sink, begun, clock)
+                move || writer::run(&shared, sink, begun, clock, syncing)
             })
             .map_err(AuditError::Thread)?;
         let (writer, workers) = (Mutex::new(Some(writer)), Mutex::new(workers));

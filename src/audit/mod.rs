@@ -64,6 +64,7 @@ mod segments;
 mod settings;
 mod sink;
 mod stream;
+mod syncing;
 #[cfg(test)]
 mod tests;
 mod trail;

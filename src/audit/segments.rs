@@ -2,23 +2,35 @@
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::chain::SignedHead;
 use super::lines::{MAX_LINE, SegmentLine, exactly};
 use super::sink::OpenSink;
+use super::syncing::keep;
 use super::writer::Writer;
 
 impl Writer<'_> {
     /// Puts the newest head, which the disk has now, where whoever edits the journal is not.
     pub(super) fn publish(&mut self) {
-        let Some(head) = self.chain.head.clone().filter(|head| head.covers.seq > self.published) else { return };
+        if let Some(head) = self.unpublished() {
+            keep(&self.keys, &head);
+            self.tell(&head);
+        }
+    }
+
+    /// The newest head, if nobody knows it yet.
+    pub(super) fn unpublished(&self) -> Option<Arc<SignedHead>> {
+        self.chain.head.clone().filter(|head| head.covers.seq > self.published)
+    }
+
+    /// Tells of a head that the disk has.
+    pub(super) fn tell(&mut self, head: &Arc<SignedHead>) {
         self.published = head.covers.seq;
         let (chain, segment, seq, jws) = (&*head.chain, head.segment, head.covers.seq, &*head.jws);
         tracing::info!(target: "cambio::audit", chain, segment, seq, head = jws, "audit head");
-        self.shared.head.send_replace(Some(std::sync::Arc::clone(&head)));
-        if let Err(error) = self.keys.keep_head(jws) {
-            tracing::error!(%error, "the newest audit head could not be kept beside its key");
-        }
+        self.shared.head.send_replace(Some(Arc::clone(head)));
     }
 
     /// Goes over to the key that waits, if one does.

@@ -73,6 +73,25 @@ impl OpenSink {
         }
     }
 
+    /// The file, if it has lines that nobody has synced; whoever takes it does that, or says that it was not done.
+    pub(super) fn to_sync(&mut self) -> io::Result<Option<File>> {
+        match self {
+            Self::File(file) if file.unsynced => {
+                let same = file.file.try_clone()?;
+                file.unsynced = false;
+                Ok(Some(same))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Says that what was taken to be synced was not.
+    pub(super) fn is_not_synced(&mut self) {
+        if let Self::File(file) = self {
+            file.unsynced = true;
+        }
+    }
+
     fn open(path: &Path, rotate_bytes: u64, keep: usize, keep_for: Option<Duration>) -> Result<Self, StateError> {
         let failed = |doing| move |source| StateError::Io { doing, path: path.to_owned(), source };
         if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {

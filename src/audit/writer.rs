@@ -1,4 +1,4 @@
-//! The one thread that serialises records, links and signs them, and waits for the disk.
+//! The one thread that serialises records, links and signs them, and writes them.
 
 use std::io;
 use std::sync::PoisonError;
@@ -14,6 +14,7 @@ use super::journal::Shared;
 use super::outlets::chunk;
 use super::record::write_line;
 use super::sink::OpenSink;
+use super::syncing::Syncing;
 use crate::clock::Clock;
 
 /// How often the writer looks. Nobody wakes it: a wake-up costs an exchange more than all the rest of its record.
@@ -38,12 +39,13 @@ const LAST_LOOKS: u32 = 200;
 const CHUNK: usize = 256 * 1024;
 
 /// Runs until the journal stops and everything is written.
-pub(super) fn run(shared: &Shared, sink: OpenSink, begun: Begun, clock: Clock) {
+pub(super) fn run(shared: &Shared, sink: OpenSink, begun: Begun, clock: Clock, syncing: Syncing) {
     let Begun { chain, keys, lines } = begun;
     let text = Vec::with_capacity(2 * CHUNK);
     let mut writer = Writer {
         shared,
         sink,
+        syncing,
         chain,
         keys,
         clock,
@@ -73,13 +75,14 @@ pub(super) fn run(shared: &Shared, sink: OpenSink, begun: Begun, clock: Clock) {
         let idle = batch.is_empty();
         writer.write(batch.drain(..));
         shared.busy.store(false, Ordering::Release);
+        writer.end_sync(false);
         looks += 1;
         if last {
             writer.sign();
         }
         if last || looks >= LOOKS_PER_SYNC {
             looks = 0;
-            writer.every_second();
+            writer.every_second(last);
         }
         if last {
             return;
@@ -96,6 +99,7 @@ pub(super) fn run(shared: &Shared, sink: OpenSink, begun: Begun, clock: Clock) {
 pub(super) struct Writer<'a> {
     pub(super) shared: &'a Shared,
     pub(super) sink: OpenSink,
+    pub(super) syncing: Syncing,
     /// As it is in the sink.
     pub(super) chain: Chain,
     pub(super) keys: AuditKeys,
@@ -109,7 +113,7 @@ pub(super) struct Writer<'a> {
     pub(super) published: u64,
     syncs: u32,
     /// The last sync failed: what was written may be lost, so the sink is not well before one succeeds.
-    unsynced: bool,
+    pub(super) unsynced: bool,
     last_tries: u32,
 }
 
@@ -190,7 +194,7 @@ impl Writer<'_> {
         true
     }
 
-    fn every_second(&mut self) {
+    fn every_second(&mut self, last: bool) {
         self.syncs = self.syncs.wrapping_add(1);
         if self.syncs.is_multiple_of(SYNCS_PER_HEAD) {
             self.change_key();
@@ -199,10 +203,15 @@ impl Writer<'_> {
         if self.syncs.is_multiple_of(SYNCS_PER_SWEEP) {
             self.sweep();
         }
-        self.sync();
+        match last {
+            true => self.sync(),
+            false => self.begin_sync(),
+        }
     }
 
+    /// Waits until everything is on the disk.
     pub(super) fn sync(&mut self) {
+        self.end_sync(true);
         self.unsynced = self.waiting(OpenSink::sync).is_err();
         if self.unsynced {
             self.refused();
@@ -229,9 +238,9 @@ impl Writer<'_> {
 
     /// Asks the sink, and lets it be seen how long it takes.
     pub(super) fn waiting(&mut self, ask: impl FnOnce(&mut OpenSink) -> io::Result<()>) -> io::Result<()> {
-        self.shared.waits(true);
+        self.shared.waits.begins();
         let answer = ask(&mut self.sink);
-        self.shared.waits(false);
+        self.shared.waits.ends();
         answer
     }
 
@@ -240,7 +249,7 @@ impl Writer<'_> {
         self.shared.pending.fetch_sub(records, Ordering::Relaxed);
     }
 
-    fn refused(&self) {
+    pub(super) fn refused(&self) {
         self.shared.failing.store(true, Ordering::Relaxed);
         self.shared.failures.fetch_add(1, Ordering::Relaxed);
     }
