@@ -33,13 +33,13 @@ async fn an_accounts_token_is_exchanged_for_one_of_ours() {
     let answer = exchanged(&stand, issued.token.text()).await;
     let record = stand.permitted(&answer);
     let claims = stand.verified(&answer.token()).await.claims;
-    assert_eq!(claims["sub"], "service-accounts:reports");
+    assert_eq!(claims["sub"], format!("service-accounts:{NAMESPACE}/reports"));
     assert_eq!((&claims["aud"], &claims["namespace"]), (&json!("vault"), &json!(NAMESPACE)));
     assert_eq!(claims["policies"], json!(["service-accounts/reports"]));
     assert_eq!(claims["rule"], "service-account/reports");
     assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 600);
     assert_eq!(record.issuer.as_deref(), Some("service-accounts"));
-    assert_eq!(record.subject.as_deref(), Some("reports"));
+    assert_eq!(record.subject.as_deref(), Some("group_100/group_200/reports"));
     assert_eq!(record.rule.as_deref(), Some("service-account/reports"));
     let line = serde_json::to_string(&record).unwrap();
     assert!(!line.contains(&issued.token.text()[10..]), "{line}");
@@ -178,6 +178,32 @@ async fn a_rotated_token_that_comes_back_is_loud_once_and_ends_its_family() {
     let metrics = stand.ops("/metrics").await.text;
     assert!(metrics.contains("cambio_service_account_token_reuses_total 1"), "{metrics}");
     assert!(metrics.contains("cambio_refusals_total{reason=\"account_token_reused\"} 1"), "{metrics}");
+}
+
+/// Whoever stole a token, rotated it and then ends the old one, so that the owner does not give the theft away.
+#[rstest]
+#[case::by_the_token_endpoint("oauth2/revoke")]
+#[case::as_a_vault_client("v1/auth/token/revoke-self")]
+#[tokio::test]
+async fn a_thief_ends_its_own_token_with_the_one_that_it_has_rotated(#[case] path: &str) {
+    let stand = stand().await;
+    let (_, stolen) = token(&stand, "reports", &["secret/app/*"]).await;
+    let rotate = stand.request("/api/v4/personal_access_tokens/self/rotate");
+    let rotate = rotate.header("authorization", format!("Bearer {}", stolen.token.text()));
+    let rotated = stand.send(rotate.header("content-type", "application/json").body(r#"{"overlap": 60}"#)).await;
+    assert_eq!(rotated.status, 200, "{}", rotated.text);
+    let successor = rotated.json()["token"].as_str().unwrap().to_owned();
+    let minted = secrets_token(&stand, &successor).await;
+    stand.advance(30);
+    let ended = if path.starts_with("v1") {
+        stand.send(stand.request(&format!("/{path}")).header("x-vault-token", stolen.token.text())).await
+    } else {
+        stand.post(&format!("/{path}"), &[("token", stolen.token.text())]).await
+    };
+    assert!(matches!(ended.status, 200 | 204), "{}", ended.text);
+    let answer = exchanged(&stand, &successor).await;
+    stand.refused(&answer, 400, "invalid_request", "account_token_revoked");
+    assert!(!is_active(&stand, &minted).await, "what it got ends too");
 }
 
 #[tokio::test]

@@ -99,11 +99,26 @@ async fn a_read_is_recorded_under_the_accounts_name_and_without_its_token() {
     let record = stand.record(&answer);
     assert_eq!(record.outcome, "served");
     assert_eq!(record.issuer.as_deref(), Some("service-accounts"));
-    assert_eq!(record.subject.as_deref(), Some("service-accounts:reports"));
+    assert_eq!(record.subject.as_deref(), Some("service-accounts:group_100/group_200/reports"));
     assert_eq!(record.jti, Some(issued.info.id.to_string()), "which of its tokens it was");
     assert_eq!(record.account, Some(account.id.to_string()));
     assert_eq!(record.token, accounts::accounts(&stand).digest(issued.token.text()).map(|digest| digest.to_string()));
     assert!(!serde_json::to_string(&record).unwrap().contains(&issued.token.text()[10..]));
+}
+
+#[tokio::test]
+async fn accounts_of_one_name_have_budgets_of_their_own_in_their_namespaces() {
+    let stand = vault::stand_with("rate_limits: {subject: 2 per 1m}\n").await;
+    let [mut ours, mut theirs] = [vec![], vec![]];
+    let (_, one) = token(&stand, "ci", &["secret/app/*"]).await;
+    let other = issue(&stand, &account_in(&stand, "group_100", "ci", &["secret/app/*"]).await).await;
+    for _ in 0..3 {
+        ours.push(read(&stand, one.token.text(), "secret/data/app/db").await.status);
+    }
+    for _ in 0..2 {
+        theirs.push(read(&stand, other.token.text(), "secret/data/app/db").await.status);
+    }
+    assert_eq!((ours, theirs), (vec![404, 404, 429], vec![404, 404]));
 }
 
 #[tokio::test]
@@ -149,6 +164,8 @@ async fn an_accounts_access_documents_count_beside_its_permissions() {
     let grants = json!({"permissions": [{"secrets": "secret/app/*"}], "policies": ["others/read"]});
     let change = AccountChange { grants: Some(serde_json::from_value(grants).unwrap()), ..AccountChange::default() };
     accounts::accounts(&stand).update(account.id, change, ADMIN, stand.now()).await.unwrap();
+    assert_eq!(read(&stand, issued.token.text(), "secret/data/app/db").await.status, 403, "made without documents");
+    let issued = issue(&stand, &account).await;
     let minted = secrets_token(&stand, issued.token.text()).await;
     for bearer in [issued.token.text(), &minted] {
         for path in ["secret/data/other/db", "secret/data/app/db"] {
@@ -164,7 +181,8 @@ async fn clients_are_told_about_an_accounts_token_as_about_any() {
     let bearer = issued.token.text();
     let about = read(&stand, bearer, "auth/token/lookup-self").await.json()["data"].clone();
     assert_eq!(about["policies"], json!(["service-accounts/reports"]));
-    assert_eq!((&about["display_name"], &about["renewable"]), (&json!("service-accounts:reports"), &json!(false)));
+    let name = json!(format!("service-accounts:{}/reports", vault::NAMESPACE));
+    assert_eq!((&about["display_name"], &about["renewable"]), (&name, &json!(false)));
     assert_eq!(about["ttl"], 30 * 86_400);
     let paths = json!({"paths": ["secret/data/app/db", "secret/data/other/db"]});
     let told = with(&stand, bearer, "POST", "sys/capabilities-self", &paths).await.json()["data"].clone();

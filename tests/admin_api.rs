@@ -204,6 +204,11 @@ async fn an_account_rotates_its_own_token_as_gitlabs_clients_do() {
     let record = stand.record(&rotated);
     assert_eq!((record.action.as_deref(), record.jti.as_deref()), (Some("token.rotate_self"), Some(&*id)));
     assert_eq!(record.before.unwrap()["state"], "rotating");
+    // Its successor was made for those ten days, and gets no more by itself.
+    let successor = rotated.json()["token"].as_str().unwrap().to_owned();
+    let longer = json!({"expires_at": stand.now().plus(31 * DAY).to_string()});
+    let refused = ask(&stand, &successor, "POST", path, longer).await;
+    assert_eq!((refused.status, stand.record(&refused).reason.as_deref()), (400, Some("invalid")), "{}", refused.text);
     let workload = admin(&stand, "ops-1").await;
     assert_eq!(ask(&stand, &workload, "POST", path, Value::Null).await.status, 401);
     assert_eq!(ask(&stand, "", "POST", path, Value::Null).await.status, 401);
@@ -322,6 +327,23 @@ async fn power_over_accounts_with_access_documents_takes_sudo() {
     assert_eq!(without.status, 404);
 }
 
+/// Somebody who may make accounts without documents makes one, and a token of it, and waits.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_older_than_its_accounts_documents_is_no_administrators() {
+    let stand = stand().await;
+    let [scoped, operator] = [admin(&stand, "scoped-1").await, admin(&stand, "ops-1").await];
+    let made = ask(&stand, &scoped, "POST", "service-accounts", new_account(&stand, "ci")).await;
+    let account = format!("service-accounts/{}", made.json()["id"].as_str().unwrap());
+    let body = json!({"name": "mine", "expires_at": stand.now().plus(DAY).to_string()});
+    let issued = ask(&stand, &scoped, "POST", &format!("{account}/tokens"), body).await;
+    assert_eq!(issued.status, 201, "{}", issued.text);
+    let mine = issued.json()["token"].as_str().unwrap().to_owned();
+    let changed = ask(&stand, &operator, "PATCH", &account, json!({"policies": ["admin/all"]})).await;
+    assert_eq!((changed.status, &changed.json()["tokens_revoked"]), (200, &json!(1)), "{}", changed.text);
+    assert_eq!(stand.record(&changed).after.unwrap()["tokens_revoked"], 1);
+    assert_eq!(ask(&stand, &mine, "GET", "issuers", Value::Null).await.status, 401);
+}
+
 #[rstest]
 #[case::unknown_member(json!({"surname": "x"}), "body_malformed")]
 #[case::no_owner(json!({"owner": null}), "body_malformed")]
@@ -368,12 +390,33 @@ async fn a_page_ends_with_where_the_next_begins() {
         }
         assert_eq!(names.concat(), r#""a""b""c""d""e""#);
     }
-    for query in ["limit=0", "limit=201", "limit=x", "cursor=x", "page=1", "limit=1&limit=2"] {
+    // A cursor is of its list.
+    let path = format!("service-accounts?namespace={NAMESPACE}&cursor=group_100/a");
+    assert_eq!(ask(&stand, &token, "GET", &path, Value::Null).await.status, 400);
+    for query in ["limit=0", "limit=201", "limit=x", "cursor=X", "cursor=@root/a", "page=1", "limit=1&limit=2"] {
         assert_eq!(
             ask(&stand, &token, "GET", &format!("service-accounts?{query}"), Value::Null).await.status,
             400,
             "{query}"
         );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_goes_on_when_the_account_that_it_stopped_at_is_removed() {
+    let stand = stand().await;
+    let mut ids = vec![];
+    for name in ["a", "b", "c"] {
+        ids.push(planted(&stand, NAMESPACE, name, &[]).await.0.id);
+    }
+    let token = admin(&stand, "ops-1").await;
+    for (query, at) in [(String::new(), 1), (format!("&namespace={NAMESPACE}"), 0)] {
+        let path = format!("service-accounts?limit={}{query}", at + 1);
+        let first = ask(&stand, &token, "GET", &path, Value::Null).await.json();
+        let cursor = first["next_cursor"].as_str().unwrap();
+        accounts(&stand).delete(ids[at], None).await.unwrap();
+        let next = ask(&stand, &token, "GET", &format!("{path}&cursor={cursor}"), Value::Null).await;
+        assert_eq!((next.status, &next.json()["service_accounts"][0]["name"]), (200, &json!("c")), "{}", next.text);
     }
 }
 
@@ -548,6 +591,60 @@ async fn what_one_asked_for_another_approves() {
     );
     let waiting = ask(&stand, &approver, "GET", "grants", Value::Null).await.json();
     assert_eq!(waiting["service_accounts"], json!([]));
+}
+
+#[rstest]
+#[case::by_refusing_it("POST", "/refuse", json!({"revision": 1}))]
+#[case::by_asking_for_nothing("PATCH", "", json!({"permissions": []}))]
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_approves_its_own_account(#[case] method: &str, #[case] part: &str, #[case] body: Value) {
+    let sections = "admin: {target: admin}\nservice_accounts: {approval: second_person}\n";
+    let stand = admin_support::stand_for(support::Issuer::start().await, sections).await;
+    let asker = admin(&stand, "ops-1").await;
+    let made = ask(&stand, &asker, "POST", "service-accounts", new_account(&stand, "ci")).await;
+    let account = format!("service-accounts/{}", made.json()["id"].as_str().unwrap());
+    let new = json!({"name": "t", "expires_at": stand.now().plus(DAY).to_string()});
+    let issued = ask(&stand, &asker, "POST", &format!("{account}/tokens"), new).await;
+    let answer = ask(&stand, &asker, method, &format!("{account}{part}"), body).await;
+    assert_eq!((answer.status, &answer.json()["status"]), (200, &json!("pending")), "{}", answer.text);
+    let used = ask(&stand, issued.json()["token"].as_str().unwrap(), "GET", "issuers", Value::Null).await;
+    is_problem(&stand, &used, 401, "bad-token", "service_account_unavailable");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_approves_what_it_asked_for_because_another_changed_a_part_of_it() {
+    let sections = "admin: {target: admin}\nservice_accounts: {approval: second_person}\n";
+    let stand = admin_support::stand_for(support::Issuer::start().await, sections).await;
+    let [maker, one, other] =
+        [admin(&stand, "ops-0").await, admin(&stand, "ops-1").await, admin(&stand, "ops-2").await];
+    let made = ask(&stand, &maker, "POST", "service-accounts", new_account(&stand, "ci")).await;
+    let account = format!("service-accounts/{}", made.json()["id"].as_str().unwrap());
+    let approved = ask(&stand, &one, "POST", &format!("{account}/approve"), json!({"revision": 1})).await;
+    assert_eq!(approved.status, 200, "{}", approved.text);
+    let asked = ask(&stand, &one, "PATCH", &account, json!({"policies": ["admin/scoped"]})).await;
+    assert_eq!(asked.json()["pending"]["requested_by"], json!(["workloads:ops-1"]), "{}", asked.text);
+    let changed = ask(&stand, &other, "PATCH", &account, json!({"permissions": [{"secrets": "secret/*"}]})).await;
+    let changed = changed.json();
+    assert_eq!(changed["pending"]["grants"]["policies"], json!(["admin/scoped"]), "what one asked for still waits");
+    let body = json!({"revision": changed["revision"]});
+    for asker in [&one, &other] {
+        let answer = ask(&stand, asker, "POST", &format!("{account}/approve"), body.clone()).await;
+        is_problem(&stand, &answer, 403, "forbidden", "same_person");
+    }
+    let answer = ask(&stand, &maker, "POST", &format!("{account}/approve"), body).await;
+    assert_eq!((answer.status, &answer.json()["policies"]), (200, &json!(["admin/scoped"])), "{}", answer.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_administrator_who_revokes_a_rotated_token_revokes_its_family() {
+    let stand = stand().await;
+    let (account, id, text) = planted(&stand, NAMESPACE, "ci", &[]).await;
+    let operator = admin(&stand, "ops-1").await;
+    let rotate = "/api/v4/personal_access_tokens/self/rotate";
+    let successor = ask(&stand, &text, "POST", rotate, json!({"overlap": 60})).await.json()["token"].clone();
+    let path = format!("service-accounts/{}/tokens/{id}", account.id);
+    assert_eq!(ask(&stand, &operator, "DELETE", &path, Value::Null).await.status, 204);
+    assert_eq!(ask(&stand, successor.as_str().unwrap(), "GET", "issuers", Value::Null).await.status, 401);
 }
 
 #[tokio::test(flavor = "multi_thread")]

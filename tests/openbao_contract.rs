@@ -321,6 +321,52 @@ secrets:
     assert_eq!(read().await.status, 403, "without the policy, OpenBao lets nobody read");
 }
 
+/// An administrator's token would be good for the administration in whoever's hands it is.
+#[tokio::test]
+async fn no_openbao_gets_a_token_for_the_administration() {
+    let sections = "default_target: deploy
+admin: {target: deploy}
+service_accounts: {}
+secrets:
+  mounts: [{mount: secret, namespace: \"*\", store: openbao, openbao: bao}]
+  openbao: [{name: bao, address: \"ADDRESS\", namespace: PREFIX}]
+";
+    let contract = Contract::open_with("administration", sections).await;
+    let (stand, now) = (&contract.stand, contract.stand.now());
+    let read = |token: String| {
+        let request = reqwest::Client::new().get(stand.url("/v1/secret/data/app/db"));
+        stand.send(request.header("x-vault-token", token))
+    };
+    // The account is represented by a token for the next target of its namespace.
+    let accounts = stand.running().counter().accounts().unwrap();
+    let expires = now.plus(Duration::from_secs(86_400));
+    let new = NewAccount {
+        namespace: Some(Namespace::new(NAMESPACE).unwrap()),
+        name: AccountName::new("reports").unwrap(),
+        owner: "team-a".to_owned(),
+        description: "reports".to_owned(),
+        grants: serde_json::from_value(json!({"policies": ["jobs/global"]})).unwrap(),
+        expires,
+    };
+    let account = accounts.create(new, "ada", now).await.unwrap().after.unwrap();
+    let token = NewAccountToken { name: "laptop".to_owned(), expires };
+    let issued = accounts.issue(account.id, token, "ada", now).await.unwrap();
+    let good = read(issued.token.text().to_owned()).await;
+    assert_eq!((good.status, &good.json()["data"]["data"]["password"]), (200, &json!(PLANTED)), "{}", good.text);
+    // And an administrator reads nothing there.
+    let jwt = stand.token().claim("sub", "job-1").sign();
+    let mut form = support::exchange(&jwt);
+    form[3].1 = "deploy";
+    let own = stand.post("/oauth2/token", &form).await.token();
+    let refused = read(own.clone()).await;
+    assert_eq!(refused.status, 404, "{}", refused.text);
+    assert_eq!(stand.record(&refused).reason.as_deref(), Some("token_for_administrators"));
+    if let Some(recorded) = contract.bao.recorded() {
+        assert!(!recorded.everything_heard().contains(&own));
+        assert_eq!(recorded.heard("POST auth/cambio/cel/login"), 1, "the account's alone");
+    }
+}
+
 const NOW: i64 = 1_795_000_000;
 
 /// What the program of the role says to a token's claims, run by cambio's own reader of OpenBao's roles: one good token, one

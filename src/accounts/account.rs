@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::full_name::FullName;
 use super::grants::Grants;
 use super::ids::AccountId;
 use super::refusal::AccountRefusal;
@@ -27,6 +28,8 @@ pub struct Account {
     pub granted: Grants,
     /// What it shall be able to do, once somebody has approved.
     pub wanted: Option<Wanted>,
+    /// Whether somebody has approved it once, or nobody had to: until then nobody acts as it.
+    pub approved: bool,
     /// Who approved what it may do, where somebody had to.
     pub approved_by: Option<String>,
     /// Its end.
@@ -54,8 +57,8 @@ pub struct Account {
 pub struct Wanted {
     /// All that the account shall be able to do.
     pub grants: Grants,
-    /// Who asked.
-    pub by: String,
+    /// Whoever asked for any of it, each once: what one began and another went on with is what both have asked for.
+    pub by: Vec<String>,
 }
 
 /// What can be said about an account in a word.
@@ -63,7 +66,7 @@ pub struct Wanted {
 pub enum AccountStatus {
     /// It can be acted as.
     Active,
-    /// It waits for its first approval.
+    /// It waits for its first approval, or was refused it.
     Pending,
     /// It is switched off.
     Disabled,
@@ -92,7 +95,8 @@ impl Account {
             AccountStatus::Disabled
         } else if now >= self.expires {
             AccountStatus::Expired
-        } else if self.wanted.is_some() && self.approved_by.is_none() && self.granted == Grants::default() {
+        } else if !self.approved {
+            // Not by what is wanted: whoever takes that back has not approved anything.
             AccountStatus::Pending
         } else {
             AccountStatus::Active
@@ -103,6 +107,12 @@ impl Account {
     #[must_use]
     pub fn policy(&self) -> PolicyName {
         PolicyName::of_account(&self.name)
+    }
+
+    /// Its name among all accounts, which is its subject.
+    #[must_use]
+    pub fn full_name(&self) -> FullName {
+        FullName { namespace: self.namespace.clone(), name: self.name.clone() }
     }
 
     /// All that there is to know of it, for whoever manages accounts and for the audit.
@@ -164,6 +174,8 @@ impl Account {
         };
         let grants = |text: &str| serde_json::from_str::<Grants>(text).map_err(|_| damaged("list of grants"));
         let wanted = row.wanted.as_deref().map(grants).transpose()?;
+        let askers = |text: &str| serde_json::from_str::<Vec<String>>(text).map_err(|_| damaged("list of who asked"));
+        let wanted_by = row.wanted_by.as_deref().map(askers).transpose()?;
         Ok(Self {
             id: AccountId::parse(&row.id).ok_or_else(|| damaged("id"))?,
             namespace,
@@ -171,7 +183,8 @@ impl Account {
             owner: row.owner,
             description: row.description,
             granted: grants(&row.granted)?,
-            wanted: wanted.zip(row.wanted_by).map(|(grants, by)| Wanted { grants, by }),
+            wanted: wanted.zip(wanted_by).map(|(grants, by)| Wanted { grants, by }),
+            approved: row.approved,
             approved_by: row.approved_by,
             expires: row.expires,
             disabled: row.disabled,
@@ -186,9 +199,9 @@ impl Account {
     }
 
     pub(super) fn row(&self) -> Result<AccountRow, DatabaseError> {
-        let text = |grants: &Grants| {
-            serde_json::to_string(grants).map_err(|_| DatabaseError::Failed("grants could not be written".to_owned()))
-        };
+        let failed = |_| DatabaseError::Failed("grants could not be written".to_owned());
+        let text = |grants: &Grants| serde_json::to_string(grants).map_err(failed);
+        let askers = |wanted: &Wanted| serde_json::to_string(&wanted.by).map_err(failed);
         Ok(AccountRow {
             id: self.id.to_string(),
             namespace: namespace_key(self.namespace.as_ref()).to_owned(),
@@ -197,7 +210,7 @@ impl Account {
             description: self.description.clone(),
             granted: text(&self.granted)?,
             wanted: self.wanted.as_ref().map(|wanted| text(&wanted.grants)).transpose()?,
-            wanted_by: self.wanted.as_ref().map(|wanted| wanted.by.clone()),
+            wanted_by: self.wanted.as_ref().map(askers).transpose()?,
             approved_by: self.approved_by.clone(),
             expires: self.expires,
             disabled: self.disabled,
@@ -208,6 +221,7 @@ impl Account {
             revision: self.revision,
             epoch: self.epoch,
             used: self.used,
+            approved: self.approved,
         })
     }
 }

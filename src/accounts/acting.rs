@@ -51,6 +51,12 @@ impl ActingAccount {
         self.account.namespace.as_ref()
     }
 
+    /// The account's subject, without the issuer's name before it: see [`FullName`](super::FullName).
+    #[must_use]
+    pub fn subject(&self) -> String {
+        self.account.full_name().to_string()
+    }
+
     /// What it may do.
     #[must_use]
     pub fn grants(&self) -> &Grants {

@@ -75,7 +75,8 @@ impl Accounts {
             None => self.look_up(digest, now).await?,
         };
         if let Err(refusal) = token.stands(now) {
-            return Err(if refusal == AccountRefusal::Reused { self.end_family(&token, now).await } else { refusal });
+            let gives_itself_away = self.is_kept_copy(&token, refusal, now).await?;
+            return Err(if gives_itself_away { self.end_family(&token, now).await } else { refusal });
         }
         account.stands(now)?;
         self.uses.token(token.id, token.used, now);
@@ -103,10 +104,11 @@ impl Accounts {
         let account = match self.memory.named(namespace, name, now) {
             Some(account) => account,
             None => {
+                let since = self.memory.since();
                 let row = self.database.account_named(namespace_key(namespace), name.as_str()).await;
                 let row = row.map_err(|error| not_reached(&error))?.ok_or(AccountRefusal::NoAccount)?;
                 let account = Arc::new(Account::of(row).map_err(|error| not_reached(&error))?);
-                self.memory.keep_account(&account, now);
+                self.memory.keep(None, &account, now, since);
                 account
             }
         };
@@ -136,13 +138,32 @@ impl Accounts {
     }
 
     async fn look_up(&self, digest: Sha256, now: Timestamp) -> Result<(Arc<Account>, Arc<TokenInfo>), AccountRefusal> {
+        let since = self.memory.since();
         let found = self.database.account_token_of(digest.bytes()).await.map_err(|error| not_reached(&error))?;
         let (token, account) = found.ok_or(AccountRefusal::Unknown)?;
         let token = Arc::new(TokenInfo::of(token).map_err(|error| not_reached(&error))?);
         let account = Arc::new(Account::of(account).map_err(|error| not_reached(&error))?);
-        self.memory.keep_token(digest, Arc::clone(&token), now);
-        self.memory.keep_account(&account, now);
+        self.memory.keep(Some((digest, &token)), &account, now, since);
         Ok((account, token))
+    }
+
+    /// Whether a token that is refused is one that somebody kept after it was rotated out, with something of its family left to
+    /// end. Revoking it, by whoever has it, does not take that away.
+    async fn is_kept_copy(
+        &self,
+        token: &TokenInfo,
+        refusal: AccountRefusal,
+        now: Timestamp,
+    ) -> Result<bool, AccountRefusal> {
+        match refusal {
+            AccountRefusal::Reused => Ok(true),
+            // A read first: what is all over, as nearly always, costs no writing however often it comes.
+            AccountRefusal::Revoked if token.is_rotated_out(now) => {
+                let alive = self.database.family_of_account_tokens(&token.family.to_string()).await;
+                Ok(alive.map_err(|error| not_reached(&error))? > 0)
+            }
+            _ => Ok(false),
+        }
     }
 
     /// Revokes all tokens of a family, one of which somebody has kept. Whoever really does it is told [`Reused`]; others
@@ -155,9 +176,7 @@ impl Accounts {
         let account = token.account;
         let ended = tokio::spawn(async move { end_family(&database, &token, &reuses, now).await }).await;
         self.memory.forget_tokens();
-        if let Some(account) = self.memory.account(&account, now) {
-            self.memory.forget_account(&account);
-        }
+        self.memory.forget_account(&account);
         match ended {
             Ok(Ok(true)) => AccountRefusal::Reused,
             Ok(Ok(false)) => AccountRefusal::Revoked,

@@ -37,8 +37,8 @@ pub enum AccountError {
     /// There is nothing to approve.
     #[error("nothing waits for approval")]
     NothingPending,
-    /// Whoever asked wants to approve.
-    #[error("another person than the one that asked has to approve")]
+    /// Somebody who asked wants to approve.
+    #[error("another person than those that asked has to approve")]
     SamePerson,
     /// Grants outside their bounds.
     #[error("`permissions`: {0}")]

@@ -91,11 +91,17 @@ impl Grants {
 
     /// Whether these grants could allow anything that `before` does not. Says yes when in doubt: any change of access
     /// documents counts, as one of them may deny, and so does a pattern with `+` that goes away, as it may hide a wider one.
+    /// Beside access documents any change of permissions counts too: of the rules for a path the most specific one counts alone,
+    /// so that a narrow permission may beat a document's `deny`, or hide what a document opens.
     #[must_use]
     pub fn widen(&self, before: &Self) -> bool {
         let new = |one: &Permission| !before.accesses_of(&one.secrets).any(|access| access == one.access);
         let gone = |one: &Permission| one.secrets.has_plus() && !self.permissions.contains(one);
-        self.policies != before.policies || self.permissions.iter().any(new) || before.permissions.iter().any(gone)
+        let has_documents = !self.policies.is_empty() || !before.policies.is_empty();
+        self.policies != before.policies
+            || (has_documents && self.permissions != before.permissions)
+            || self.permissions.iter().any(new)
+            || before.permissions.iter().any(gone)
     }
 }
 
@@ -153,6 +159,18 @@ mod tests {
     #[case::a_pattern_that_hid_another(&["secret/*", "secret/+/a list"], &["secret/*"], true)]
     fn what_a_second_person_has_to_look_at(#[case] before: &[&str], #[case] after: &[&str], #[case] widens: bool) {
         assert_eq!(permissions(after).widen(&permissions(before)), widens);
+    }
+
+    #[rstest]
+    #[case::covered_by_another(&["secret/*"], &["secret/*", "secret/app/db"])]
+    #[case::narrower(&["secret/*"], &["secret/app/db"])]
+    #[case::fewer(&["secret/*", "secret/app/db"], &["secret/*"])]
+    fn beside_access_documents_any_change_of_permissions_may_widen(#[case] before: &[&str], #[case] after: &[&str]) {
+        let [alone, changed] = [permissions(before), permissions(after)];
+        assert!(!changed.widen(&alone));
+        let with = |one: &Grants| Grants { policies: vec![PolicyName::new("deny-some").unwrap()], ..one.clone() };
+        assert!(with(&changed).widen(&with(&alone)) && !with(&alone).widen(&with(&alone)));
+        assert!(changed.widen(&with(&alone)) && with(&changed).widen(&alone));
     }
 
     #[test]

@@ -51,8 +51,35 @@ impl Accounts {
         by: &str,
         now: Timestamp,
     ) -> Result<IssuedAccountToken, AccountError> {
+        self.issued((account, None), new, by, now).await
+    }
+
+    /// The same, of an account as it was looked at: whether somebody may make tokens of it depends on what it may do.
+    ///
+    /// # Errors
+    /// As [`Accounts::issue`]; [`AccountError::Changed`] where the account was changed since.
+    pub async fn issue_as_seen(
+        &self,
+        seen: &Account,
+        new: NewAccountToken,
+        by: &str,
+        now: Timestamp,
+    ) -> Result<IssuedAccountToken, AccountError> {
+        self.issued((seen.id, Some(seen.revision)), new, by, now).await
+    }
+
+    async fn issued(
+        &self,
+        (account, revision): (AccountId, Option<u64>),
+        new: NewAccountToken,
+        by: &str,
+        now: Timestamp,
+    ) -> Result<IssuedAccountToken, AccountError> {
         let mut transaction = self.database.write(Scope::Accounts).await?;
         let account = found(transaction.account(&account.to_string()).await?.map(Account::of).transpose()?)?;
+        if revision.is_some_and(|revision| revision != account.revision) {
+            return Err(AccountError::Changed);
+        }
         let info = self.first_of_family(&account, new, by, now)?;
         let live = transaction.live_account_tokens(&account.id.to_string(), now).await?;
         if live >= MOST_LIVE {

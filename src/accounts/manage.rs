@@ -5,7 +5,9 @@
 
 use super::account::{Account, Wanted, namespace_key};
 use super::authenticate::Accounts;
+use super::change::Changed;
 use super::error::AccountError;
+use super::full_name::FullName;
 use super::grants::Grants;
 use super::ids::AccountId;
 use super::settings::Approval;
@@ -19,8 +21,8 @@ pub(super) const SHORT: usize = 200;
 const LONG: usize = 1000;
 /// The most accounts of a page.
 const PAGE: u32 = 500;
-/// How often a change that lost against another one is tried again.
-const TRIES: usize = 4;
+/// The most that ask for what waits, so that a row stays small.
+const ASKERS: usize = 16;
 
 /// An account that shall be made.
 #[derive(Clone, Debug)]
@@ -56,15 +58,6 @@ pub struct AccountChange {
     pub disabled: Option<bool>,
 }
 
-/// A change, for the record.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Changed {
-    /// The account as it was; none where it is new.
-    pub before: Option<Account>,
-    /// The account as it is; none where it is gone.
-    pub after: Option<Account>,
-}
-
 impl Accounts {
     /// Makes an account. Where a second person has to approve, it can do nothing until then.
     ///
@@ -77,7 +70,7 @@ impl Accounts {
             return Err(AccountError::NameTaken);
         }
         transaction.commit().await?;
-        Ok(Changed { before: None, after: Some(account) })
+        Ok(Changed { before: None, after: Some(account), tokens_revoked: 0 })
     }
 
     /// An account as it is to be written.
@@ -85,7 +78,7 @@ impl Accounts {
         let grants = new.grants.checked()?;
         let (granted, wanted) = match self.settings.approval {
             Approval::None => (grants, None),
-            Approval::SecondPerson => (Grants::default(), Some(Wanted { grants, by: by.to_owned() })),
+            Approval::SecondPerson => (Grants::default(), Some(Wanted { grants, by: vec![by.to_owned()] })),
         };
         Ok(Account {
             id: AccountId::new(now)?,
@@ -93,6 +86,7 @@ impl Accounts {
             name: new.name,
             owner: text("owner", new.owner, SHORT)?,
             description: text("description", new.description, LONG)?,
+            approved: wanted.is_none(),
             granted,
             wanted,
             approved_by: None,
@@ -140,19 +134,23 @@ impl Accounts {
         Ok(rows.into_iter().map(Account::of).collect::<Result<_, _>>()?)
     }
 
-    /// The accounts of all namespaces, by namespace and name, after that one: at most `limit`, and at most 500.
+    /// The accounts of all namespaces, by namespace and name, after that place, where there need not be one any more: at most
+    /// `limit`, and at most 500.
     ///
     /// # Errors
     /// [`AccountError::Database`].
-    pub async fn list_all(&self, after: Option<&Account>, limit: u32) -> Result<Vec<Account>, AccountError> {
+    pub async fn list_all(&self, after: Option<&FullName>, limit: u32) -> Result<Vec<Account>, AccountError> {
         let after = after.map_or(("", ""), |last| (namespace_key(last.namespace.as_ref()), last.name.as_str()));
         let rows = self.database.accounts(after, limit.min(PAGE)).await?;
         Ok(rows.into_iter().map(Account::of).collect::<Result<_, _>>()?)
     }
 
     /// Changes an account. Wider grants wait where a second person has to approve, and then nothing of them counts yet;
-    /// narrower ones count at once. Switched off, nobody acts as it, by token or by rule, and what was minted for its tokens
-    /// ends for good.
+    /// narrower ones count at once, but for an account that nobody has approved yet. Switched off, nobody acts as it, by token or
+    /// by rule, and what was minted for its tokens ends for good.
+    ///
+    /// With its first access documents an account may do what it could not when its tokens were made, and whoever made them was
+    /// not asked for as much: they are revoked as these documents come into force.
     ///
     /// # Errors
     /// [`AccountError::NotFound`], [`AccountError::Changed`], [`AccountError::Invalid`], [`AccountError::Grants`],
@@ -175,10 +173,12 @@ impl Accounts {
             account.expires = expires.unwrap_or(account.expires);
             account.disabled = change.disabled.unwrap_or(account.disabled);
             if let Some(grants) = &grants {
-                if self.settings.approval == Approval::SecondPerson && grants.widen(&account.granted) {
-                    account.wanted = Some(Wanted { grants: grants.clone(), by: by.to_owned() });
+                let asks = !account.approved || grants.widen(&account.granted);
+                if self.settings.approval == Approval::SecondPerson && asks {
+                    let asked = account.wanted.take().map_or_else(Vec::new, |wanted| wanted.by);
+                    account.wanted = Some(Wanted { grants: grants.clone(), by: askers(asked, by)? });
                 } else {
-                    (account.granted, account.wanted) = (grants.clone(), None);
+                    (account.granted, account.wanted, account.approved) = (grants.clone(), None, true);
                 }
             }
             Ok(())
@@ -199,42 +199,9 @@ impl Accounts {
             return Err(AccountError::Changed);
         }
         transaction.commit().await?;
-        self.memory.forget_account(&before);
+        self.memory.forget_account(&before.id);
         self.memory.forget_tokens();
-        Ok(Changed { before: Some(before), after: None })
-    }
-
-    /// Has `edit` change an account as it stands, and writes it as long as nobody else changed it meanwhile.
-    pub(super) async fn change(
-        &self,
-        id: AccountId,
-        revision: Option<u64>,
-        by: &str,
-        now: Timestamp,
-        edit: impl Fn(&mut Account) -> Result<(), AccountError>,
-    ) -> Result<Changed, AccountError> {
-        for _ in 0..TRIES {
-            let mut transaction = self.database.write(Scope::Accounts).await?;
-            let before = found(transaction.account(&id.to_string()).await?.map(Account::of).transpose()?)?;
-            if revision.is_some_and(|revision| revision != before.revision) {
-                return Err(AccountError::Changed);
-            }
-            let mut after = before.clone();
-            edit(&mut after)?;
-            (after.updated, after.updated_by) = (now, by.to_owned());
-            if !transaction.update_account(&after.row()?).await? {
-                continue;
-            }
-            after.revision += 1;
-            if after.disabled && !before.disabled {
-                transaction.begin_account_epoch(&id.to_string()).await?;
-                after.epoch += 1;
-            }
-            transaction.commit().await?;
-            self.memory.forget_account(&before);
-            return Ok(Changed { before: Some(before), after: Some(after) });
-        }
-        Err(AccountError::Changed)
+        Ok(Changed { before: Some(before), after: None, tokens_revoked: 0 })
     }
 
     fn end(&self, expires: Timestamp, now: Timestamp) -> Result<Timestamp, AccountError> {
@@ -244,6 +211,19 @@ impl Accounts {
         }
         Ok(expires)
     }
+}
+
+/// Those who asked before, and whoever does now. None of them approves it: else one could ask, have another change a word of it,
+/// and approve the rest alone.
+fn askers(mut before: Vec<String>, now: &str) -> Result<Vec<String>, AccountError> {
+    if !before.iter().any(|asker| asker == now) {
+        before.push(now.to_owned());
+    }
+    if before.len() > ASKERS {
+        let why = format_args!("more than {ASKERS} have asked for what waits: approve or refuse that first");
+        return Err(AccountError::invalid("permissions", why));
+    }
+    Ok(before)
 }
 
 pub(super) fn found(account: Option<Account>) -> Result<Account, AccountError> {

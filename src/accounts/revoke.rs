@@ -16,6 +16,9 @@ impl Accounts {
     /// Revokes a token, and ends whatever was minted for the account's tokens: those who have good ones exchange them again.
     /// Gives back what was and what is; the same twice where it was revoked already.
     ///
+    /// A token that was rotated goes with its whole family. Else a thief could rotate it, end it, and keep the new one: the
+    /// owner would be told of a token that was revoked, and nobody of one that was used after its rotation.
+    ///
     /// # Errors
     /// [`AccountError::NotFound`], [`AccountError::Database`].
     pub async fn revoke(&self, id: AccountTokenId, now: Timestamp) -> Result<(TokenInfo, TokenInfo), AccountError> {
@@ -23,13 +26,20 @@ impl Accounts {
         let row = transaction.account_token(&id.to_string()).await?.ok_or(AccountError::NotFound("token"))?;
         let (digest, before) = (row.digest.clone(), TokenInfo::of(row)?);
         let mut after = before.clone();
-        if transaction.revoke_account_token(&id.to_string(), now, BY_HAND).await? {
+        let ended = match before.rotated {
+            Some(_) => transaction.revoke_account_tokens(&before.family.to_string(), now, BY_HAND).await? > 0,
+            None => transaction.revoke_account_token(&id.to_string(), now, BY_HAND).await?,
+        };
+        if ended {
             transaction.begin_account_epoch(&before.account.to_string()).await?;
             transaction.commit().await?;
-            after.revoked = Some((now, BY_HAND.to_owned()));
+            after.revoked.get_or_insert((now, BY_HAND.to_owned()));
         }
-        self.memory.forget_digest(&digest);
-        self.forget_account_of(&before, now);
+        match before.rotated {
+            Some(_) => self.memory.forget_tokens(),
+            None => self.memory.forget_digest(&digest),
+        }
+        self.memory.forget_account(&before.account);
         Ok((before, after))
     }
 
@@ -61,13 +71,7 @@ impl Accounts {
         }
         transaction.commit().await?;
         self.memory.forget_tokens();
-        self.forget_account_of(token, now);
+        self.memory.forget_account(&token.account);
         Ok((self.token(token.id).await?, count))
-    }
-
-    fn forget_account_of(&self, token: &TokenInfo, now: Timestamp) {
-        if let Some(account) = self.memory.account(&token.account, now) {
-            self.memory.forget_account(&account);
-        }
     }
 }

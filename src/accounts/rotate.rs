@@ -11,17 +11,28 @@ use super::issue::IssuedAccountToken;
 use super::manage::found;
 use super::refusal::AccountRefusal;
 use super::token_info::TokenInfo;
-use crate::clock::Timestamp;
+use crate::clock::{Span, Timestamp};
+use crate::identity::IssuerName;
 use crate::state::database::Scope;
 
 /// How a token shall be rotated.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RotateWish {
-    /// The new token's end; where nothing is said it lives as long as the old one was made to, within the bounds.
+    /// The new token's end; where nothing is said it lives as long as the old one was made to, within the bounds. Whoever rotates
+    /// its own token gets no more than that.
     pub expires: Option<Timestamp>,
     /// How long the old one stays good: at most [`AccountSettings::max_overlap`](super::AccountSettings::max_overlap), and not
     /// beyond its end; an hour where nothing is said. Zero: not at all.
     pub overlap: Option<Duration>,
+}
+
+/// Who rotates: that bounds the new token's life.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// Whoever has the token.
+    Own,
+    /// Whoever may rotate tokens of the account.
+    Any,
 }
 
 /// A rotation.
@@ -47,6 +58,32 @@ impl Accounts {
         by: &str,
         now: Timestamp,
     ) -> Result<RotatedAccountToken, AccountError> {
+        self.rotated(id, wish, (Whose::Any, by), now).await
+    }
+
+    /// Rotates the token that was presented: whoever has a token may have a new one for it, which lives no longer than the old
+    /// one was made to, and nothing else needs to be allowed.
+    ///
+    /// # Errors
+    /// As [`Accounts::rotate`]; [`AccountError::NotFound`] where the account is acted as by a rule, without a token.
+    pub async fn rotate_self(
+        &self,
+        acting: &ActingAccount,
+        wish: RotateWish,
+        now: Timestamp,
+    ) -> Result<RotatedAccountToken, AccountError> {
+        let id = acting.token_id().ok_or(AccountError::NotFound("token"))?;
+        let by = format!("{}:{}", IssuerName::SERVICE_ACCOUNTS, acting.subject());
+        self.rotated(id, wish, (Whose::Own, &by), now).await
+    }
+
+    async fn rotated(
+        &self,
+        id: AccountTokenId,
+        wish: RotateWish,
+        (whose, by): (Whose, &str),
+        now: Timestamp,
+    ) -> Result<RotatedAccountToken, AccountError> {
         let overlap = wish.overlap.unwrap_or_else(|| self.settings.overlap());
         if overlap > self.settings.max_overlap.duration() {
             let why = format_args!("is at most {}", self.settings.max_overlap);
@@ -65,7 +102,7 @@ impl Accounts {
             id: AccountTokenId::new(now)?,
             created: now,
             created_by: by.to_owned(),
-            expires: self.new_end(wish.expires, &before, &account, now)?,
+            expires: self.new_end(wish.expires, whose, (&before, &account), now)?,
             used: None,
             ..before.clone()
         };
@@ -86,34 +123,23 @@ impl Accounts {
         Ok(RotatedAccountToken { new: IssuedAccountToken { token, info, account }, old })
     }
 
-    /// Rotates the token that was presented: whoever has a token may have a new one for it, and nothing else needs to be
-    /// allowed.
-    ///
-    /// # Errors
-    /// As [`Accounts::rotate`]; [`AccountError::NotFound`] where the account is acted as by a rule, without a token.
-    pub async fn rotate_self(
-        &self,
-        acting: &ActingAccount,
-        wish: RotateWish,
-        now: Timestamp,
-    ) -> Result<RotatedAccountToken, AccountError> {
-        let id = acting.token_id().ok_or(AccountError::NotFound("token"))?;
-        self.rotate(id, wish, &format!("service-accounts:{}", acting.name()), now).await
-    }
-
     fn new_end(
         &self,
         asked: Option<Timestamp>,
-        old: &TokenInfo,
-        account: &Account,
+        whose: Whose,
+        (old, account): (&TokenInfo, &Account),
         now: Timestamp,
     ) -> Result<Timestamp, AccountError> {
+        let lifetime = old.expires.since(old.created);
         match asked {
-            Some(asked) => self.token_end(asked, account, now),
-            None => {
-                let lifetime = old.expires.since(old.created).min(self.settings.max_token_lifetime.duration());
-                Ok(now.plus(lifetime).min(account.expires))
+            // Else a token for a day would be one for as long as there are any, for whoever has it, and nobody was asked.
+            Some(asked) if whose == Whose::Own && asked > now.plus(lifetime) => {
+                let lifetime = Span::from_secs(lifetime.as_secs());
+                let why = format_args!("lies ahead by at most {lifetime}, which is what the token was made for");
+                Err(AccountError::invalid("expires_at", why))
             }
+            Some(asked) => self.token_end(asked, account, now),
+            None => Ok(now.plus(lifetime.min(self.settings.max_token_lifetime.duration())).min(account.expires)),
         }
     }
 }

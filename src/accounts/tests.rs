@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::clock::{Span, Timestamp};
-use crate::identity::{AccountName, Namespace};
+use crate::identity::{AccountName, Namespace, PolicyName};
 use crate::state::PrivateDir;
 use crate::state::database::Database;
 use crate::state::real_postgres::Postgres;
@@ -219,7 +219,11 @@ async fn a_name_is_unique_in_its_namespace_and_lists_go_on_where_they_stopped() 
     assert_eq!((names(first), names(rest)), (vec!["a".to_owned(), "b".to_owned()], vec!["c".to_owned()]));
     assert_eq!(names(home.accounts.list(None, None, 9).await.unwrap()), ["a"]);
     let first = home.accounts.list_all(None, 3).await.unwrap();
-    let rest = home.accounts.list_all(first.last(), 3).await.unwrap();
+    let last = first.last().unwrap().full_name();
+    assert_eq!(last.to_string(), "group_1/b");
+    // It goes on behind a place, where nobody is any more.
+    home.accounts.delete(first.last().unwrap().id, None).await.unwrap();
+    let rest = home.accounts.list_all(Some(&last), 3).await.unwrap();
     assert_eq!((names(first).len(), names(rest)), (3, vec!["c".to_owned()]));
 }
 
@@ -361,7 +365,7 @@ async fn whoever_has_a_token_rotates_it_and_no_other() {
     let acting = home.accounts.authenticate(first.token.text(), NOW).await.unwrap();
     let rotated = home.accounts.rotate_self(&acting, RotateWish::default(), NOW).await.unwrap();
     assert_eq!(rotated.old.id, first.info.id);
-    assert_eq!(rotated.new.info.created_by, "service-accounts:reports");
+    assert_eq!(rotated.new.info.created_by, "service-accounts:group_1/reports");
     let by_rule = home.accounts.acting(account.namespace.as_ref(), &account.name, NOW).await.unwrap();
     assert!(home.accounts.rotate_self(&by_rule, RotateWish::default(), NOW).await.is_err());
 }
@@ -379,6 +383,146 @@ async fn a_revoked_token_is_refused_and_cannot_be_rotated() {
     assert!(matches!(answer, Err(AccountError::NotGood(AccountRefusal::Revoked))));
     let after = home.accounts.acting(account.namespace.as_ref(), &account.name, NOW).await.unwrap().digest();
     assert_ne!(before, after, "what was minted for the token ends with it");
+}
+
+#[rstest]
+#[case::within_the_overlap(Duration::from_secs(30))]
+#[case::after_it(Duration::from_secs(90))]
+#[tokio::test]
+async fn revoking_a_rotated_token_ends_its_family(#[case] after: Duration) {
+    let home = Home::new().await;
+    let account = home.account("reports").await;
+    let first = home.token(&account).await;
+    let bystander = home.token(&account).await;
+    let wish = RotateWish { overlap: Some(Duration::from_secs(60)), ..RotateWish::default() };
+    let second = home.accounts.rotate(first.info.id, wish, ADMIN, NOW).await.unwrap().new;
+    let third = home.accounts.rotate(second.info.id, wish, ADMIN, NOW).await.unwrap().new;
+    let (was, is) = home.accounts.revoke(first.info.id, later(after)).await.unwrap();
+    assert_eq!((was.revoked, is.revoked.map(|(at, _)| at)), (None, Some(later(after))));
+    for token in [&first, &second, &third] {
+        let refusal = home.accounts.authenticate(token.token.text(), later(after)).await.unwrap_err();
+        assert_eq!(refusal, AccountRefusal::Revoked);
+    }
+    assert!(home.accounts.authenticate(bystander.token.text(), later(after)).await.is_ok(), "another family");
+}
+
+#[tokio::test]
+async fn revoking_a_successor_takes_nothing_from_what_a_kept_copy_gives_away() {
+    let home = Home::new().await;
+    let first = home.token(&home.account("reports").await).await;
+    let wish = RotateWish { overlap: Some(HOUR), ..RotateWish::default() };
+    let second = home.accounts.rotate(first.info.id, wish, ADMIN, NOW).await.unwrap().new;
+    home.accounts.revoke(second.info.id, NOW).await.unwrap();
+    assert!(home.accounts.authenticate(first.token.text(), NOW).await.is_ok(), "it was not rotated itself");
+    let late = home.accounts.authenticate(first.token.text(), later(HOUR)).await.unwrap_err();
+    assert_eq!(late, AccountRefusal::Reused);
+}
+
+/// As a row of before, or of somebody's hand in the database, would have it.
+#[tokio::test]
+async fn a_rotated_token_that_is_revoked_itself_gives_itself_away_as_long_as_one_of_its_family_is_not() {
+    let home = Home::new().await;
+    let first = home.token(&home.account("reports").await).await;
+    let wish = RotateWish { overlap: Some(HOUR), ..RotateWish::default() };
+    let second = home.accounts.rotate(first.info.id, wish, ADMIN, NOW).await.unwrap().new;
+    let mut transaction = home.database.write(crate::state::database::Scope::Accounts).await.unwrap();
+    assert!(transaction.revoke_account_token(&first.info.id.to_string(), NOW, "revoked").await.unwrap());
+    transaction.commit().await.unwrap();
+    let refused = async |token: &IssuedAccountToken, after| {
+        home.accounts.authenticate(token.token.text(), later(after)).await.map(drop)
+    };
+    assert_eq!(refused(&first, HOUR / 2).await, Err(AccountRefusal::Revoked));
+    assert_eq!(refused(&second, HOUR / 2).await, Ok(()), "within the overlap it may be the owner");
+    assert_eq!(refused(&first, HOUR).await, Err(AccountRefusal::Reused));
+    assert_eq!(refused(&second, HOUR).await, Err(AccountRefusal::Revoked));
+    assert_eq!((refused(&first, HOUR).await, home.accounts.reuses()), (Err(AccountRefusal::Revoked), 1));
+}
+
+#[tokio::test]
+async fn whoever_rotates_its_own_token_makes_it_live_no_longer_than_it_was_made_to() {
+    let home = Home::new().await;
+    let account = home.account("reports").await;
+    let first = home.accounts.issue(account.id, token_for(DAY), ADMIN, NOW).await.unwrap();
+    let noon = later(DAY / 2);
+    let acting = home.accounts.authenticate(first.token.text(), noon).await.unwrap();
+    let until = |expires| RotateWish { expires: Some(expires), ..RotateWish::default() };
+    for expires in [later(80 * DAY), noon.plus(DAY + Duration::from_millis(1))] {
+        let answer = home.accounts.rotate_self(&acting, until(expires), noon).await;
+        assert!(matches!(answer, Err(AccountError::Invalid { field: "expires_at", .. })), "{answer:?}");
+    }
+    let second = home.accounts.rotate_self(&acting, until(noon.plus(DAY)), noon).await.unwrap().new;
+    assert_eq!(second.info.expires, noon.plus(DAY));
+    // Whoever may rotate tokens of the account decides what they are for.
+    let third = home.accounts.rotate(second.info.id, until(later(80 * DAY)), ADMIN, noon).await.unwrap().new;
+    assert_eq!(third.info.expires, later(80 * DAY));
+}
+
+#[tokio::test]
+async fn an_accounts_first_documents_end_the_tokens_that_it_had_without_any() {
+    let home = Home::new().await;
+    let account = home.account("reports").await;
+    let first = home.token(&account).await;
+    let second = home.accounts.rotate(first.info.id, RotateWish::default(), ADMIN, NOW).await.unwrap().new;
+    drop(home.accounts.authenticate(second.token.text(), NOW).await.unwrap());
+    let with = |policies: &[&str]| {
+        let grants = serde_json::from_value(json!({"policies": policies})).unwrap();
+        AccountChange { grants: Some(grants), ..AccountChange::default() }
+    };
+    let change = home.accounts.update(account.id, with(&["admin/all"]), "corp:bob", NOW).await.unwrap();
+    assert_eq!((change.tokens_revoked, change.after.as_ref().map(|after| after.epoch)), (2, Some(2)));
+    assert_eq!(home.accounts.show(account.id).await.unwrap(), change.after.clone().unwrap());
+    let [before, after] = change.described(NOW).map(Option::unwrap);
+    assert_eq!((before.get("tokens_revoked"), &after["tokens_revoked"]), (None, &json!(2)));
+    for token in [&first, &second] {
+        let refusal = home.accounts.authenticate(token.token.text(), NOW).await.unwrap_err();
+        assert_eq!(refusal, AccountRefusal::Revoked);
+    }
+    // Those that it gets from now on were made for what it may do.
+    let third = home.token(&account).await;
+    let change = home.accounts.update(account.id, with(&["admin/all", "more"]), "corp:bob", NOW).await.unwrap();
+    assert_eq!((change.tokens_revoked, change.described(NOW)[1].as_ref().unwrap().get("tokens_revoked")), (0, None));
+    assert!(home.accounts.authenticate(third.token.text(), NOW).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_token_is_made_of_an_account_as_it_was_looked_at_and_of_no_other() {
+    let home = Home::new().await;
+    let seen = home.account("reports").await;
+    assert!(home.accounts.issue_as_seen(&seen, token_for(DAY), ADMIN, NOW).await.is_ok());
+    let grants = serde_json::from_value(json!({"policies": ["admin/all"]})).unwrap();
+    let change = AccountChange { grants: Some(grants), ..AccountChange::default() };
+    home.accounts.update(seen.id, change, "corp:bob", NOW).await.unwrap();
+    let answer = home.accounts.issue_as_seen(&seen, token_for(DAY), ADMIN, NOW).await;
+    assert!(matches!(answer, Err(AccountError::Changed)));
+}
+
+#[tokio::test]
+async fn accounts_of_one_name_have_other_subjects_in_other_namespaces() {
+    let home = Home::new().await;
+    let mut subjects = std::collections::BTreeSet::new();
+    for namespace in [None, Some("group_1"), Some("group_2"), Some("group_1/ci")] {
+        let namespace = namespace.map(|namespace| Namespace::new(namespace).unwrap());
+        let account = home.accounts.create(NewAccount { namespace, ..wanted("ci") }, ADMIN, NOW).await.unwrap();
+        let account = account.after.unwrap();
+        let issued = home.token(&account).await;
+        let subject = home.accounts.authenticate(issued.token.text(), NOW).await.unwrap().subject();
+        assert_eq!(FullName::parse(&subject), Some(account.full_name()));
+        subjects.insert(subject);
+    }
+    assert_eq!(subjects.into_iter().collect::<Vec<_>>(), ["ci", "group_1/ci", "group_1/ci/ci", "group_2/ci"]);
+}
+
+/// A request counts from when it came in: one that came later may have been answered before.
+#[tokio::test]
+async fn a_change_is_seen_at_once_by_whoever_came_after_it_began() {
+    let home = Home::new().await;
+    let account = home.account("reports").await;
+    let issued = home.token(&account).await;
+    let soon = later(FRESH / 2);
+    let acting = async || home.accounts.acting(account.namespace.as_ref(), &account.name, soon).await.unwrap();
+    let before = acting().await.digest();
+    home.accounts.revoke(issued.info.id, NOW).await.unwrap();
+    assert_ne!(acting().await.digest(), before, "what was minted for the token ends with it");
 }
 
 #[tokio::test]
@@ -471,6 +615,106 @@ async fn wider_grants_wait_and_narrower_ones_do_not() {
     assert!(matches!(stale, Err(AccountError::Changed)));
     let refused = home.accounts.refuse(account.id, wide.revision + 1, "corp:bob", NOW).await.unwrap().after.unwrap();
     assert_eq!((refused.granted, refused.wanted), (grants(&["secret/reports/a"]), None));
+}
+
+#[rstest]
+#[case::refused(None)]
+#[case::emptied(Some(grants(&[])))]
+#[tokio::test]
+async fn an_account_that_nobody_has_approved_waits_whatever_becomes_of_what_was_asked(#[case] other: Option<Grants>) {
+    let home = Home::with(second_person()).await;
+    let account = home.account("reports").await;
+    let issued = home.token(&account).await;
+    let changed = match other {
+        None => home.accounts.refuse(account.id, 1, ADMIN, NOW).await.unwrap(),
+        Some(grants) => {
+            let change = AccountChange { grants: Some(grants), ..AccountChange::default() };
+            home.accounts.update(account.id, change, ADMIN, NOW).await.unwrap()
+        }
+    };
+    assert_eq!(changed.after.unwrap().status(NOW), AccountStatus::Pending);
+    assert_eq!(home.accounts.authenticate(issued.token.text(), NOW).await.unwrap_err(), AccountRefusal::Pending);
+    let by_rule = home.accounts.acting(account.namespace.as_ref(), &account.name, NOW).await.unwrap_err();
+    assert_eq!(by_rule, AccountRefusal::Pending);
+    // It is asked for again, and approved by another.
+    let change = AccountChange { grants: Some(grants(&["secret/reports/*"])), ..AccountChange::default() };
+    let asked = home.accounts.update(account.id, change, ADMIN, NOW).await.unwrap().after.unwrap();
+    assert_eq!((asked.status(NOW), asked.wanted.is_some()), (AccountStatus::Pending, true));
+    assert!(matches!(
+        home.accounts.approve(account.id, asked.revision, ADMIN, NOW).await,
+        Err(AccountError::SamePerson)
+    ));
+    home.accounts.approve(account.id, asked.revision, "corp:bob", NOW).await.unwrap();
+    assert!(home.accounts.authenticate(issued.token.text(), NOW).await.is_ok());
+    // From now on it stands, and what it may do is taken from it at once.
+    let change = AccountChange { grants: Some(Grants::default()), ..AccountChange::default() };
+    let emptied = home.accounts.update(account.id, change, ADMIN, NOW).await.unwrap().after.unwrap();
+    assert_eq!((emptied.status(NOW), emptied.granted), (AccountStatus::Active, Grants::default()));
+}
+
+#[tokio::test]
+async fn an_account_that_was_made_without_approval_stands_when_approvals_are_asked_for_later() {
+    let home = Home::new().await;
+    let account = home.account("reports").await;
+    let issued = home.token(&account).await;
+    let later = Accounts::open(home.database.clone(), TokenKey::new(&[7; 32]), second_person());
+    assert!(later.authenticate(issued.token.text(), NOW).await.is_ok());
+    let change = AccountChange { grants: Some(grants(&["secret/*"])), ..AccountChange::default() };
+    let wider = later.update(account.id, change, ADMIN, NOW).await.unwrap().after.unwrap();
+    assert_eq!((wider.status(NOW), wider.wanted.is_some()), (AccountStatus::Active, true));
+}
+
+#[tokio::test]
+async fn none_of_those_who_asked_for_a_part_approves_the_whole() {
+    let home = Home::with(second_person()).await;
+    let account = home.account("reports").await;
+    let change = |policies: &[&str], pattern: &str| {
+        let grants = json!({"permissions": [{"secrets": pattern}], "policies": policies});
+        AccountChange { grants: Some(serde_json::from_value(grants).unwrap()), ..AccountChange::default() }
+    };
+    let one = change(&["prod-read"], "secret/reports/*");
+    home.accounts.update(account.id, one, "corp:carl", NOW).await.unwrap();
+    let other = change(&["prod-read"], "secret/reports/a");
+    let asked = home.accounts.update(account.id, other, "corp:bob", NOW).await.unwrap().after.unwrap();
+    assert_eq!(asked.wanted.as_ref().unwrap().by, [ADMIN, "corp:carl", "corp:bob"]);
+    assert_eq!(asked.described(NOW)["pending"]["requested_by"], json!([ADMIN, "corp:carl", "corp:bob"]));
+    assert_eq!(home.accounts.show(account.id).await.unwrap(), asked);
+    for asker in [ADMIN, "corp:carl", "corp:bob"] {
+        let answer = home.accounts.approve(account.id, asked.revision, asker, NOW).await;
+        assert!(matches!(answer, Err(AccountError::SamePerson)), "{asker}");
+    }
+    let approved = home.accounts.approve(account.id, asked.revision, "corp:dora", NOW).await.unwrap();
+    assert_eq!(approved.after.unwrap().approved_by.as_deref(), Some("corp:dora"));
+}
+
+#[tokio::test]
+async fn what_waits_has_sixteen_askers_at_most() {
+    let home = Home::with(second_person()).await;
+    let account = home.account("reports").await;
+    let change = || AccountChange { grants: Some(grants(&["secret/*"])), ..AccountChange::default() };
+    for asker in 1..16 {
+        home.accounts.update(account.id, change(), &format!("corp:{asker}"), NOW).await.unwrap();
+    }
+    let answer = home.accounts.update(account.id, change(), "corp:16", NOW).await;
+    assert!(matches!(answer, Err(AccountError::Invalid { field: "permissions", .. })), "{answer:?}");
+    assert!(home.accounts.update(account.id, change(), "corp:15", NOW).await.is_ok(), "one of them may go on");
+}
+
+#[tokio::test]
+async fn a_permission_within_another_waits_where_a_document_may_deny_it() {
+    let home = Home::with(second_person()).await;
+    let account = home.account("reports").await;
+    let with = |patterns: &[&str]| {
+        let mut grants = grants(patterns);
+        grants.policies = vec![PolicyName::new("deny-app").unwrap()];
+        AccountChange { grants: Some(grants), ..AccountChange::default() }
+    };
+    let asked = home.accounts.update(account.id, with(&["secret/*"]), ADMIN, NOW).await.unwrap().after.unwrap();
+    home.accounts.approve(account.id, asked.revision, "corp:bob", NOW).await.unwrap();
+    let narrow = with(&["secret/*", "secret/app/db"]);
+    let asked = home.accounts.update(account.id, narrow, ADMIN, NOW).await.unwrap().after.unwrap();
+    assert_eq!(asked.granted.permissions.len(), 1, "the exact path would beat the document's `deny`");
+    assert_eq!(asked.wanted.unwrap().grants.permissions.len(), 2);
 }
 
 #[tokio::test]

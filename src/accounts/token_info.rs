@@ -68,13 +68,22 @@ impl TokenInfo {
         if self.revoked.is_some() {
             return TokenState::Revoked;
         }
+        // Before its end: a copy that somebody kept gives itself away however late it comes.
+        if self.is_rotated_out(now) {
+            return TokenState::RotatedOut;
+        }
         match self.rotated {
-            // Before its end: a copy that somebody kept gives itself away however late it comes.
-            Some((_, good_until, _)) if now >= good_until => TokenState::RotatedOut,
             _ if now >= self.expires => TokenState::Expired,
             Some(_) => TokenState::Rotating,
             None => TokenState::Active,
         }
+    }
+
+    /// Whether another took its place, and it is not good beside that one any more: whoever presents it has kept a copy,
+    /// whatever became of it since.
+    #[must_use]
+    pub(super) fn is_rotated_out(&self, now: Timestamp) -> bool {
+        self.rotated.is_some_and(|(_, good_until, _)| now >= good_until)
     }
 
     /// All that there is to know of it, in the words of GitLab's API for tokens and ours.

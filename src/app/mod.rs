@@ -212,6 +212,7 @@ impl Parts {
             limiter: Limiter::new(config.rate_limits, counters.clone()),
             counters,
             accounts,
+            admin_target: config.admin_target.clone(),
             keys,
             clock,
         };

@@ -26,7 +26,7 @@ use file::ConfigFile;
 pub use fixed::Fixed;
 pub use footprint::Footprint;
 pub use origin::Origin;
-use ourselves::{not_ourselves, not_reserved, own_issuer};
+use ourselves::{no_direct_administrators, not_ourselves, not_reserved, own_issuer};
 pub use problem::{ConfigError, Problem};
 pub use secrets::{MasterKeySource, MountSettings, SecretsSettings, StoreName};
 
@@ -181,6 +181,8 @@ impl Config {
             .filter_map(|client| clients::resource_server(client, base, &mut problems))
             .collect();
         let secrets = SecretsSettings::of(file.secrets, base, &mut problems);
+        let admin_target = file.admin.map(|admin| admin.target);
+        no_direct_administrators(admin_target.as_ref(), &secrets.direct, &mut problems);
         let logins = secrets::login_mounts(file.vault, &mut problems);
         let counters = state::counters(file.state.counters, base, &mut problems);
         let names_a_database = file.state.database.is_some();
@@ -222,7 +224,7 @@ impl Config {
             secrets,
             logins,
             service_accounts: file.service_accounts,
-            admin_target: file.admin.map(|admin| admin.target),
+            admin_target,
             counters,
             database,
             tenants,
@@ -309,6 +311,11 @@ issuers:
     #[case("issuers:", "tokens: {algorithm: HS256}\nissuers:", "HS256")]
     #[case("issuers:", "tokens: {keys: redis}\nissuers:", "redis")]
     #[case("issuers:", "tokens: {keys: database, signing_key_files: [a.pem]}\nissuers:", "exclude each other")]
+    #[case(
+        "issuers:",
+        "admin: {target: a}\nsecrets: {openbao: [{name: bao, address: 'http://127.0.0.1:8200'}], direct: [{targets: [a], openbao: bao}]}\nissuers:",
+        "no OpenBao gets"
+    )]
     #[case("issuers:", "clients: [{id: rs, targets: [a]}]\nissuers:", "CAMBIO_CLIENT_RS_SECRET")]
     fn one_mistake_is_said(#[case] good: &str, #[case] bad: &str, #[case] said: &str) {
         let text = GOOD.replacen(good, bad, 1);

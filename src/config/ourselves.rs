@@ -1,7 +1,7 @@
 //! What a configuration says of cambio itself: its own issuer, and the names that nobody else may have.
 
 use super::problem::Problem;
-use crate::identity::IssuerUrl;
+use crate::identity::{IssuerUrl, TargetName};
 use crate::trust::{Issuers, is_reached_privately};
 
 pub(super) fn own_issuer(text: &str, problems: &mut Vec<Problem>) -> Option<IssuerUrl> {
@@ -33,6 +33,24 @@ pub(super) fn not_ourselves(own: &IssuerUrl, issuers: &Issuers, problems: &mut V
     for issuer in issuers.iter().filter(|issuer| issuer.url() == own) {
         let place = format!("issuers.{}.issuer", issuer.name());
         problems.push(Problem::new(&place, "cambio must not trust its own tokens", "remove this issuer"));
+    }
+}
+
+/// The login of a direct target is made with the token that was minted for it: whoever runs that OpenBao could administer cambio.
+pub(super) fn no_direct_administrators(
+    admin: Option<&TargetName>,
+    direct: &[(Vec<TargetName>, String)],
+    problems: &mut Vec<Problem>,
+) {
+    let names = |targets: &[TargetName]| admin.is_some_and(|admin| targets.contains(admin));
+    for (index, _) in direct.iter().enumerate().filter(|(_, (targets, _))| names(targets)) {
+        let place = format!("secrets.direct[{index}].targets");
+        let fix = "take it out, or administer by another target";
+        problems.push(Problem::new(
+            &place,
+            "`admin.target` is for cambio alone, and no OpenBao gets a token for it",
+            fix,
+        ));
     }
 }
 

@@ -177,7 +177,7 @@ impl Counter {
         let issuer = IssuerName::of_service_accounts();
         Ok(Bearer::Account(AccountBearer {
             policies: acting.policies(),
-            subject: format!("{issuer}:{}", acting.name()),
+            subject: format!("{issuer}:{}", acting.subject()),
             token_id: acting.token_id().map_or_else(String::new, |id| id.to_string()),
             issuer,
             acting,

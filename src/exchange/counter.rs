@@ -53,6 +53,8 @@ pub struct CounterParts {
     pub limiter: Limiter,
     /// Service accounts, where there are any.
     pub accounts: Option<Arc<Accounts>>,
+    /// The target of administrators' tokens; none where the administration is off.
+    pub admin_target: Option<TargetName>,
 }
 
 /// The engine.
@@ -72,6 +74,7 @@ pub struct Counter {
     counters: Option<Arc<Counters>>,
     limiter: Limiter,
     accounts: Option<Arc<Accounts>>,
+    admin_target: Option<TargetName>,
     upstream_tokens: UpstreamTokens,
     tally: Tally,
     reloads: Reloads,
@@ -95,6 +98,7 @@ impl Counter {
             counters,
             limiter,
             accounts,
+            admin_target,
         } = parts;
         let minter = Minter::new(Arc::clone(&keys), issuer.as_str());
         let own = OwnTokens::new(Arc::clone(&keys), issuer.as_str());
@@ -118,6 +122,7 @@ impl Counter {
             counters,
             limiter,
             accounts,
+            admin_target,
             upstream_tokens: UpstreamTokens::default(),
             tally,
             reloads,
@@ -209,6 +214,11 @@ impl Counter {
     #[must_use]
     pub fn accounts(&self) -> Option<&Arc<Accounts>> {
         self.accounts.as_ref()
+    }
+
+    /// Whether a token for `target` is an administrator's: it goes to nobody but us.
+    pub(super) fn is_for_administrators(&self, target: &TargetName) -> bool {
+        self.admin_target.as_ref() == Some(target)
     }
 
     pub(super) fn upstream_tokens(&self) -> &UpstreamTokens {

@@ -1,8 +1,8 @@
 //! Tokens of ours that are minted for whoever reads an OpenBao's secrets with the token of a service account: an OpenBao knows
 //! our tokens and no others.
 //!
-//! Decides that one is used again as long as the account is the same, so that a login at the OpenBao is too. They stay here:
-//! no caller ever sees one.
+//! Decides that one is used again as long as the account is the same, so that a login at the OpenBao is too, and that none is for
+//! the administration: whoever runs an OpenBao could administer cambio with it. They stay here: no caller ever sees one.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,7 +29,9 @@ pub(super) struct UpstreamTokens(Mutex<HashMap<(Sha256, String), Arc<IssuedToken
 /// Why there is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum NotMinted {
-    #[error("no target has its secrets in the account's namespace, so there is no audience for it")]
+    #[error(
+        "no target but the administration's has its secrets in the account's namespace, so there is no audience for it"
+    )]
     NoTarget,
     #[error(transparent)]
     Mint(#[from] MintError),
@@ -54,7 +56,7 @@ impl UpstreamTokens {
 
 impl Counter {
     /// A token of ours for the service account that `bearer` acts as, for the default target or else the first one that has its
-    /// secrets in the account's namespace.
+    /// secrets in the account's namespace; the administration's is none of them.
     pub(super) fn upstream_token(
         &self,
         rules: &Rules,
@@ -69,7 +71,9 @@ impl Counter {
         }
         let default = rules.default_target.as_ref().and_then(|name| rules.policies.target(name.as_str()));
         let mut targets = default.into_iter().chain(rules.policies.targets());
-        let target = targets.find(|target| target.namespace() == acting.namespace()).ok_or(NotMinted::NoTarget)?;
+        let target = targets
+            .find(|target| target.namespace() == acting.namespace() && !self.is_for_administrators(target.name()))
+            .ok_or(NotMinted::NoTarget)?;
         let wish = Wish {
             scope: &Scope::default(),
             lifetime: None,

@@ -34,9 +34,10 @@ impl Minter {
         wish: Wish<'_>,
         now: Timestamp,
     ) -> Result<AccountDraft, MintError> {
+        let subject = acting.subject();
         let unsigned = self.prepare(&MintInput {
             issuer: &IssuerName::of_service_accounts(),
-            subject: acting.name().as_str(),
+            subject: &subject,
             target,
             namespace: acting.namespace(),
             rule: &[RULE, acting.name().as_str()].concat(),

@@ -23,6 +23,10 @@ pub(super) fn meaning(reason: &str) -> Option<(&'static str, &'static str)> {
             "no mount of the token's namespace has that path",
             "compare `path` above with `secrets.mounts` in the configuration",
         ),
+        "token_for_administrators" => (
+            "the secret is in an OpenBao, which is asked with the caller's token, and an administrator's token goes nowhere",
+            "log in for the target that the secrets are for; that of `admin.target` is for the administration alone",
+        ),
         "namespace_not_the_tokens" => (
             "the request names another namespace than the token opens",
             "a token opens the namespace of its target; log in for a target of the other one",

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::registry::with;
 use crate::accounts::{
-    Account, AccountChange, AccountError, AccountId, AccountTokenId, Accounts, Changed, Grants, NewAccount,
+    Account, AccountChange, AccountError, AccountId, AccountTokenId, Accounts, Changed, FullName, Grants, NewAccount,
     NewAccountToken, RotateWish,
 };
 use crate::app::service_accounts;
@@ -64,10 +64,8 @@ impl Local {
     }
 
     pub(super) async fn list(&self, within: Option<&str>, pending: bool, cursor: Option<&str>) -> Result<Value, Stop> {
-        let after = match cursor {
-            Some(id) => Some(self.found(id).await?),
-            None => None,
-        };
+        let place = |text| FullName::parse(text).ok_or_else(|| Stop::Failed("the cursor is none of a list".to_owned()));
+        let after = cursor.map(place).transpose()?;
         let found = match within {
             Some(within) => {
                 let after = after.as_ref().map(|last| &last.name);
@@ -76,7 +74,7 @@ impl Local {
             None => self.accounts.list_all(after.as_ref(), PAGE).await,
         };
         let (found, now) = (found.map_err(|error| told(&error))?, Clock::System.now());
-        let next = found.last().filter(|_| found.len() >= PAGE as usize).map(|last| last.id);
+        let next = found.last().filter(|_| found.len() >= PAGE as usize).map(|last| last.full_name().to_string());
         let shown = found.iter().filter(|account| !pending || account.wanted.is_some());
         let shown: Vec<Value> = shown.map(|account| account.described(now)).collect();
         Ok(json!({"service_accounts": shown, "next_cursor": next}))
@@ -212,9 +210,10 @@ impl Local {
         made: Result<Changed, AccountError>,
         now: Timestamp,
     ) -> Result<Value, Stop> {
-        let Changed { before, after } = made.map_err(|error| told(&error))?;
-        let id = after.as_ref().or(before.as_ref()).map_or_else(String::new, |account| account.id.to_string());
-        let [before, after] = [before, after].map(|state| state.map(|account| account.described(now)));
+        let made = made.map_err(|error| told(&error))?;
+        let id =
+            made.after.as_ref().or(made.before.as_ref()).map_or_else(String::new, |account| account.id.to_string());
+        let [before, after] = made.described(now);
         self.recorded(action, &id, before.as_ref(), after.as_ref())?;
         Ok(after.unwrap_or_default())
     }

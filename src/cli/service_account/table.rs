@@ -26,7 +26,15 @@ pub(super) fn account(account: &Value) -> String {
         let _ = writeln!(out, "{title:<12} {}", cell(&account[member]));
     }
     grants(&mut out, "may", &account["permissions"]);
-    grants(&mut out, "waits for", account.pointer("/pending/grants/permissions").unwrap_or(&Value::Null));
+    if let Some(pending) = account.get("pending").filter(|pending| !pending.is_null()) {
+        grants(&mut out, "waits for", &pending["grants"]["permissions"]);
+        // Whoever approves it has seen them: a document may allow more than all permissions do.
+        let _ = writeln!(out, "{:<12} {}", "and policies", cell(&pending["grants"]["policies"]));
+        let _ = writeln!(out, "{:<12} {}", "asked by", cell(&pending["requested_by"]));
+    }
+    if let Some(count) = account.get("tokens_revoked") {
+        let _ = writeln!(out, "{:<12} {} tokens: they were made before it had policies", "revoked", cell(count));
+    }
     out
 }
 

@@ -22,6 +22,8 @@ pub(super) enum Stop {
     Token(#[from] NotGood),
     #[error("no token can be minted for the service account: {0}")]
     Minting(#[from] NotMinted),
+    #[error("the token is for the administration, and goes to no OpenBao")]
+    Administrators,
     #[error("the path is in another namespace than the token")]
     Namespace,
     #[error("no project or group has that id")]
@@ -47,6 +49,7 @@ impl Stop {
             Self::Limited(limited) => limited.reason(),
             Self::Token(not_good) => not_good.code(),
             Self::Minting(_) => "mint_failed",
+            Self::Administrators => "token_for_administrators",
             Self::Namespace => "namespace_not_the_tokens",
             Self::Unknown => "place_unknown",
             Self::NoMount => "mount_unknown",
@@ -72,7 +75,7 @@ impl Stop {
             Self::Token(not_good) if not_good.may_pass() => NotServedClass::Unavailable(RETRY_AFTER),
             Self::Token(_) => NotServedClass::Token,
             // As any path of an OpenBao that the caller cannot reach.
-            Self::Minting(_) => refused(),
+            Self::Minting(_) | Self::Administrators => refused(),
             Self::Namespace | Self::Unknown | Self::NoMount | Self::NotAllowed(_) => refused(),
             Self::Api(ApiFault::Path) => NotServedClass::UnsupportedPath,
             Self::Api(ApiFault::Operation) => NotServedClass::UnsupportedOperation,

@@ -40,9 +40,10 @@ impl Walk<'_> {
         let acting = acting.map_err(NotGood::from)?;
         let issuer = IssuerName::of_service_accounts();
         self.trusts(&issuer);
-        self.trail.subject(acting.name().as_str());
+        let subject = acting.subject();
+        self.trail.subject(&subject);
         self.trail.account(&acting.id().to_string());
-        let subject = whole_subject(&issuer, acting.name().as_str());
+        let subject = whole_subject(&issuer, &subject);
         let limiter = self.counter.limiter();
         limiter.verified(&mut self.passage, &subject, self.now).await?;
         let target = rules.target(&wanted)?;

@@ -9,10 +9,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::call::{Call, NOTHING, moment};
-use super::lookup::{OnAccount, Part, namespace, on_account};
+use super::lookup::{OnAccount, Part, namespace, on_account, page_after};
 use super::refusal::Refusal;
 use super::{Admin, Ended, ended, nothing, told};
-use crate::accounts::{Account, AccountChange, AccountId, Changed, Grants, NewAccount, Permission};
+use crate::accounts::{Account, AccountChange, Changed, Grants, NewAccount, Permission};
 use crate::clock::Timestamp;
 use crate::exchange::{Action, Permitted};
 use crate::http::rest::problem::Problem;
@@ -79,21 +79,12 @@ async fn listed(
         _ => ALL.to_owned(),
     };
     let permitted = who.permit(Action { name: action, path: &path, needs: Capability::List, body: &NOTHING }).await?;
-    let (only, limit) = match only.and_then(|only| Ok((only, call.limit()?))) {
-        Ok(read) => read,
+    let (only, after, limit) = match only.and_then(|only| Ok((page_after(&call, only.as_ref())?, call.limit()?, only)))
+    {
+        Ok((after, limit, only)) => (only, after, limit),
         Err(problem) => return Err(Refusal::of(permitted, "query_malformed", problem)),
     };
     let Some(accounts) = permitted.accounts() else { return Err(Refusal::off(permitted)) };
-    let after = match call.parameter("cursor") {
-        None => None,
-        Some(text) => match AccountId::parse(text) {
-            Some(id) => match accounts.show(id).await {
-                Ok(account) => Some(account),
-                Err(error) => return Err(Refusal::account(permitted, &error)),
-            },
-            None => return Err(Refusal::of(permitted, "query_malformed", Problem::bad_request("`cursor` is none"))),
-        },
-    };
     let found = match &only {
         Some(namespace) => accounts.list(namespace.as_ref(), after.as_ref().map(|last| &last.name), limit).await,
         None => accounts.list_all(after.as_ref(), limit).await,
@@ -104,7 +95,7 @@ async fn listed(
     };
     // A full page may have a next one; a page of those that wait may have few, or none, and still a next one.
     let is_full = u32::try_from(found.len()).is_ok_and(|count| count >= limit);
-    let next = found.last().filter(|_| is_full).map(|last| last.id);
+    let next = found.last().filter(|_| is_full).map(|last| last.full_name().to_string());
     let now = permitted.now();
     let shown: Vec<Value> =
         found.iter().filter(|account| wanted(account)).map(|account| account.described(now)).collect();
@@ -199,8 +190,8 @@ async fn updated(admin: &Admin, peer: SocketAddr, request: Request) -> Ended {
         permissions: change.permissions.unwrap_or(standing.permissions),
         policies: change.policies.unwrap_or(standing.policies),
     });
-    // Made from what was read: whoever changed it meanwhile is not written over.
-    let revision = change.revision.or(grants.as_ref().map(|_| account.revision));
+    // Made from what was read, and allowed for it: whoever changed it meanwhile is not written over.
+    let revision = change.revision.or(Some(account.revision));
     let change = AccountChange {
         revision,
         owner: change.owner,
@@ -236,7 +227,9 @@ async fn switched(admin: &Admin, peer: SocketAddr, request: Request, off: bool) 
         on_account(&call, who, action, Capability::Update, Part::Account).await?;
     // To take power away takes no more than to change the account.
     let permitted = if off { permitted } else { permitted.over(&account).await? };
-    let change = AccountChange { disabled: Some(off), ..AccountChange::default() };
+    // Switched on is what was looked at: it may have more power by now than whoever does that may give.
+    let revision = (!off).then_some(account.revision);
+    let change = AccountChange { disabled: Some(off), revision, ..AccountChange::default() };
     let made = accounts.update(account.id, change, permitted.by(), permitted.now()).await;
     changed(permitted, made, StatusCode::OK)
 }
@@ -268,8 +261,8 @@ pub(super) fn changed(
 ) -> Ended {
     let now = permitted.now();
     match made {
-        Ok(Changed { before, after }) => {
-            let [before, after] = [before, after].map(|state| state.map(|account| account.described(now)));
+        Ok(change) => {
+            let [before, after] = change.described(now);
             let decision = permitted.done(before.as_ref(), after.as_ref());
             Ok(match after {
                 Some(after) => told(decision, status, &after),

@@ -2,7 +2,7 @@
 
 use super::call::{Call, NOTHING};
 use super::refusal::Refusal;
-use crate::accounts::{Account, AccountError, AccountId, Accounts};
+use crate::accounts::{Account, AccountError, AccountId, Accounts, FullName};
 use crate::exchange::{Action, Administrator, Permitted, ROOT};
 use crate::http::rest::problem::Problem;
 use crate::identity::{AccountName, Namespace};
@@ -48,6 +48,14 @@ pub(super) fn namespace(text: &str) -> Result<Option<Namespace>, Problem> {
         "" | ROOT => Ok(None),
         name => Namespace::new(name).map(Some).map_err(|error| Problem::bad_request(format!("`namespace`: {error}"))),
     }
+}
+
+/// Where the page before ended: a place, and not an account, which may have been removed meanwhile.
+pub(super) fn page_after(call: &Call, only: Option<&Option<Namespace>>) -> Result<Option<FullName>, Problem> {
+    let Some(text) = call.parameter("cursor") else { return Ok(None) };
+    let is_within = |last: &FullName| only.is_none_or(|only| *only == last.namespace);
+    let last = FullName::parse(text).filter(is_within);
+    last.map(Some).ok_or_else(|| Problem::bad_request("`cursor` is none of this list"))
 }
 
 /// Whether `who` may do this to the account that the path names. What is not there is looked for no longer than what is not

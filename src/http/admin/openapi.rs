@@ -169,6 +169,13 @@ fn schemas() -> Value {
             "id": text, "namespace": {"type": ["string", "null"]}, "name": text, "owner": text, "description": text,
             "status": {"enum": ["active", "pending", "disabled", "expired"]}, "permissions": list(of("Permission")),
             "policies": list(text.clone()), "expires_at": moment, "revision": number,
+            "pending": {"type": ["object", "null"], "required": ["grants", "requested_by"], "properties": {
+                "grants": {"type": "object", "required": ["permissions", "policies"], "properties": {
+                    "permissions": list(of("Permission")), "policies": list(text.clone()),
+                }},
+                "requested_by": list(text.clone()),
+            }},
+            "approved_by": {"type": ["string", "null"]}, "tokens_revoked": number,
         })),
         "ServiceAccountPage": page("service_accounts", of("ServiceAccount")),
         "NewToken": body(&["name", "expires_at"], json!({"name": text, "expires_at": moment})),

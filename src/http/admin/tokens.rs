@@ -91,7 +91,7 @@ async fn issued(admin: &Admin, peer: SocketAddr, request: Request) -> Ended {
         Err(problem) => return Err(Refusal::of(permitted, "body_malformed", problem)),
     };
     let now = permitted.now();
-    match accounts.issue(account.id, new, permitted.by(), now).await {
+    match accounts.issue_as_seen(&account, new, permitted.by(), now).await {
         Ok(made) => {
             let described = made.info.described(now);
             let body = with_text(described.clone(), &made);

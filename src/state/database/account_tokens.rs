@@ -89,6 +89,9 @@ const REVOKE: &str =
     "UPDATE service_account_tokens SET revoked_ms = $2, revoked_why = $3 WHERE id = $1 AND revoked_ms IS NULL";
 const REVOKE_FAMILY: &str =
     "UPDATE service_account_tokens SET revoked_ms = $2, revoked_why = $3 WHERE family = $1 AND revoked_ms IS NULL";
+const REVOKE_OF_ACCOUNT: &str =
+    "UPDATE service_account_tokens SET revoked_ms = $2, revoked_why = $3 WHERE account = $1 AND revoked_ms IS NULL";
+const ALIVE: &str = "SELECT COUNT(*) FROM service_account_tokens WHERE family = $1 AND revoked_ms IS NULL";
 const LIVE: &str = "SELECT COUNT(*) FROM service_account_tokens \
      WHERE account = $1 AND rotated_ms IS NULL AND revoked_ms IS NULL AND expires_ms > $2";
 const USED: &str = "UPDATE service_account_tokens SET used_ms = $2 WHERE id = $1 AND (used_ms IS NULL OR used_ms < $2)";
@@ -115,6 +118,15 @@ impl Database {
     pub async fn account_token(&self, id: &str) -> Result<Option<AccountTokenRow>, DatabaseError> {
         let row = query(BY_ID).bind(id).fetch_optional(self.reader().await?.connection()).await?;
         row.as_ref().map(read).transpose()
+    }
+
+    /// How many tokens of a family are not revoked.
+    ///
+    /// # Errors
+    /// [`DatabaseError`].
+    pub async fn family_of_account_tokens(&self, family: &str) -> Result<u64, DatabaseError> {
+        let row = query(ALIVE).bind(family).fetch_one(self.reader().await?.connection()).await?;
+        count(&row, 0)
     }
 
     /// At most `limit` tokens of an account, oldest first, after the one of that id; the empty id for the first.
@@ -206,6 +218,20 @@ impl WriteTransaction {
         why: &str,
     ) -> Result<u64, DatabaseError> {
         let query = query(REVOKE_FAMILY).bind(family).bind(at.as_millis()).bind(why);
+        query.execute(self.connection()).await
+    }
+
+    /// Revokes all tokens of an account: how many were not yet.
+    ///
+    /// # Errors
+    /// [`DatabaseError`].
+    pub async fn revoke_tokens_of_account(
+        &mut self,
+        account: &str,
+        at: Timestamp,
+        why: &str,
+    ) -> Result<u64, DatabaseError> {
+        let query = query(REVOKE_OF_ACCOUNT).bind(account).bind(at.as_millis()).bind(why);
         query.execute(self.connection()).await
     }
 

@@ -5,8 +5,10 @@ use super::keys::{count, moment, whole};
 use super::{Database, DatabaseError, WriteTransaction};
 use crate::clock::Timestamp;
 
-/// `granted` is what an account may do; `wanted` what somebody has asked for and nobody approved yet. `revision` counts all
-/// changes, `epoch` those that end what was minted for the account's tokens. `namespace` is empty for the root's.
+/// `granted` is what an account may do; `wanted` what somebody has asked for and nobody approved yet, and `wanted_by` all who
+/// did. `approved` is 1 once somebody has approved the account, or where nobody had to: without it nobody acts as the account,
+/// whatever became of what was wanted. `revision` counts all changes, `epoch` those that end what was minted for the account's
+/// tokens. `namespace` is empty for the root's.
 pub(super) const TABLES: &str = "
     CREATE TABLE service_accounts (
         id          {text} NOT NULL PRIMARY KEY,
@@ -27,6 +29,7 @@ pub(super) const TABLES: &str = "
         revision    BIGINT NOT NULL,
         epoch       BIGINT NOT NULL,
         used_ms     BIGINT,
+        approved    BIGINT NOT NULL,
         UNIQUE (namespace, name)
     );
 ";
@@ -48,7 +51,7 @@ pub struct AccountRow {
     pub granted: String,
     /// What it shall be able to do once somebody approves.
     pub wanted: Option<String>,
-    /// Who asked for that.
+    /// All who asked for that, in a text of the caller's.
     pub wanted_by: Option<String>,
     /// Who approved what it may do.
     pub approved_by: Option<String>,
@@ -70,6 +73,8 @@ pub struct AccountRow {
     pub epoch: u64,
     /// When it was used last, about.
     pub used: Option<Timestamp>,
+    /// Whether somebody has approved it once, or nobody had to.
+    pub approved: bool,
 }
 
 /// A statement about accounts (`a`): the columns that [`read`] reads, in their order, between two texts.
@@ -78,7 +83,8 @@ macro_rules! account_columns {
         concat!(
             $before,
             "a.id, a.namespace, a.name, a.owner, a.description, a.granted, a.wanted, a.wanted_by, a.approved_by, \
-             a.expires_ms, a.disabled, a.created_ms, a.created_by, a.updated_ms, a.updated_by, a.revision, a.epoch, a.used_ms",
+             a.expires_ms, a.disabled, a.created_ms, a.created_by, a.updated_ms, a.updated_by, a.revision, a.epoch, a.used_ms, \
+             a.approved",
             $after
         )
     };
@@ -97,11 +103,12 @@ const PAGE_OF_ALL: &str = account_columns!(
      ORDER BY a.namespace, a.name LIMIT $3"
 );
 const INSERT: &str = "INSERT INTO service_accounts (id, namespace, name, owner, description, granted, wanted, wanted_by, \
-     approved_by, expires_ms, disabled, created_ms, created_by, updated_ms, updated_by, revision, epoch) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) \
+     approved_by, expires_ms, disabled, created_ms, created_by, updated_ms, updated_by, revision, epoch, approved) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) \
      ON CONFLICT (namespace, name) DO NOTHING";
 const UPDATE: &str = "UPDATE service_accounts SET owner = $3, description = $4, granted = $5, wanted = $6, wanted_by = $7, \
-     approved_by = $8, expires_ms = $9, disabled = $10, updated_ms = $11, updated_by = $12, revision = revision + 1 \
+     approved_by = $8, expires_ms = $9, disabled = $10, updated_ms = $11, updated_by = $12, approved = $13, \
+     revision = revision + 1 \
      WHERE id = $1 AND revision = $2";
 const DELETE: &str = "DELETE FROM service_accounts WHERE id = $1 AND revision = $2";
 const NEW_EPOCH: &str = "UPDATE service_accounts SET epoch = epoch + 1 WHERE id = $1";
@@ -183,7 +190,8 @@ impl WriteTransaction {
             .bind(row.updated.as_millis())
             .bind(row.updated_by.as_str())
             .bind(whole(row.revision)?)
-            .bind(whole(row.epoch)?);
+            .bind(whole(row.epoch)?)
+            .bind(i64::from(row.approved));
         Ok(query.execute(self.connection()).await? == 1)
     }
 
@@ -204,7 +212,8 @@ impl WriteTransaction {
             .bind(row.expires.as_millis())
             .bind(i64::from(row.disabled))
             .bind(row.updated.as_millis())
-            .bind(row.updated_by.as_str());
+            .bind(row.updated_by.as_str())
+            .bind(i64::from(row.approved));
         Ok(query.execute(self.connection()).await? == 1)
     }
 
@@ -258,5 +267,6 @@ pub(super) fn read(row: &Row, from: usize) -> Result<AccountRow, DatabaseError> 
         revision: count(row, from + 15)?,
         epoch: count(row, from + 16)?,
         used: used.map(Timestamp::from_millis),
+        approved: row.read::<i64>(from + 18)? != 0,
     })
 }
