@@ -38,6 +38,12 @@ async fn the_commands_of_the_runbook_end_what_a_leaked_token_could_do_and_show_w
     let (mut printed, commands) = (vec![], commands());
     assert!(commands.len() >= 9, "{commands:?}");
     for command in &commands {
+        // Somebody who has a copy comes once more: in vain, and to be seen.
+        if command.starts_with("cambio decisions list") {
+            let refused = ask(&stand, &leaked, "GET", "issuers", Value::Null).await;
+            assert_eq!(refused.status, 401);
+            kept(&stand, &operator, &refused).await;
+        }
         let out = Command::new("sh")
             .args(["-c", &format!("PATH={}:$PATH; {command}", bin.display())])
             .current_dir(home.path())
@@ -54,7 +60,9 @@ async fn the_commands_of_the_runbook_end_what_a_leaked_token_could_do_and_show_w
     assert!(of("cambio service-account token find <").contains(&id));
     assert!(of("cambio service-account token find --revoke").contains("2 tokens of the family were good until now"));
     let uses = of("cambio decisions list");
-    assert!(uses.contains("token.rotate_self") && uses.contains("acl_denied"), "{uses}");
+    for use_of_it in ["token.rotate_self", "acl_denied", "account_token_revoked"] {
+        assert!(uses.contains(use_of_it), "{use_of_it}: {uses}");
+    }
     let listed = of("cambio service-account token list");
     assert_eq!((listed.matches("revoked").count(), listed.matches("active").count()), (2, 1), "{listed}");
     for token in [&leaked, &stolen] {

@@ -11,6 +11,10 @@ const PERMISSIONS: usize = 64;
 /// The most access documents of an account.
 const POLICIES: usize = 16;
 
+/// The most that both have together, in bytes of JSON: what an account is granted, and what it shall be, is on record whole
+/// (`before` and `after` of a record have 24 KiB each), or a grant that was taken back again would leave no trace.
+const BYTES: usize = 6 * 1024;
+
 /// What may be done with secrets. The three are apart: whoever may write need not be able to read what is there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -56,6 +60,9 @@ pub enum GrantsFault {
     /// More than 16 policies.
     #[error("an account has at most 16 policies")]
     Policies,
+    /// More than 6 KiB of both.
+    #[error("the permissions and policies of an account have at most {BYTES} bytes together, as JSON")]
+    Bytes,
     /// An account that acts as another.
     #[error("an account does not act as another one: `service-accounts/..` cannot be among its policies")]
     Account,
@@ -79,6 +86,9 @@ impl Grants {
         }
         if self.policies.iter().any(PolicyName::is_of_account) {
             return Err(GrantsFault::Account);
+        }
+        if serde_json::to_string(&self).is_ok_and(|json| json.len() > BYTES) {
+            return Err(GrantsFault::Bytes);
         }
         Ok(self)
     }
@@ -138,6 +148,23 @@ mod tests {
     #[case(json!({"policies": ["root"]}))]
     fn what_is_no_grant_is_refused(#[case] written: Value) {
         assert!(serde_json::from_value::<Grants>(written).is_err());
+    }
+
+    #[test]
+    fn grants_fit_into_a_record_or_are_refused() {
+        let filled = |length: usize| Grants {
+            permissions: (0..12)
+                .map(|n| Permission {
+                    secrets: SecretsPattern::new(&format!("secret/{n:0length$}")).unwrap(),
+                    access: SecretAccess::Write,
+                })
+                .collect(),
+            policies: vec![],
+        };
+        assert!(filled(460).checked().is_ok());
+        assert_eq!(filled(490).checked(), Err(GrantsFault::Bytes));
+        let policies = (0..16).map(|n| PolicyName::new(&format!("p/{n:0400}")).unwrap()).collect();
+        assert_eq!(Grants { permissions: vec![], policies }.checked(), Err(GrantsFault::Bytes));
     }
 
     #[test]

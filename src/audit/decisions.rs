@@ -118,6 +118,12 @@ impl Decision {
 }
 
 impl Cursor {
+    /// The place right after that decision.
+    #[must_use]
+    pub const fn of(decision: &Decision) -> Self {
+        Self(decision.id)
+    }
+
     /// Reads what [`Cursor`] prints.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {

@@ -29,8 +29,11 @@ const MAX_CLAIM_VALUE: usize = 1024;
 const MAX_CLAIM_VALUES: usize = 8 * 1024;
 /// The longest trace, in bytes of JSON; of a longer one only the length is written.
 const MAX_TRACE: usize = 16 * 1024;
-/// The longest state of a changed thing, in bytes of JSON; of a longer one only the length is written.
-const MAX_STATE: usize = 8 * 1024;
+/// The longest state of a changed thing, in bytes of JSON; of a longer one only the length is written. An account with all that
+/// it may have fits, whole but for [`MAX_STATE_TEXT`]: what it was granted for a moment must not be what is missing.
+const MAX_STATE: usize = 24 * 1024;
+/// The longest text of a state that is too long: no pattern and no policy is longer, and who did it may be.
+const MAX_STATE_TEXT: usize = 640;
 /// The longest name of an account or of a thing that an administrator acts on.
 pub(super) const MAX_OBJECT: usize = 512;
 
@@ -90,9 +93,13 @@ pub(super) struct Facts {
     pub(super) path: Option<Box<str>>,
     /// The `jti` of the token that a secret was asked for with.
     pub(super) presented: Option<Box<str>>,
+    /// The decision by which that token was issued.
+    pub(super) exchange: Option<DecisionId>,
     pub(super) namespace: Option<Box<str>>,
     /// The service account that acts.
     pub(super) account: Option<Box<str>>,
+    /// The family of the token that it has, or had.
+    pub(super) family: Option<Box<str>>,
     /// What an administrator does, and to what.
     pub(super) action: Option<&'static str>,
     pub(super) object: Option<Box<str>>,
@@ -140,8 +147,10 @@ impl Facts {
             operation: None,
             path: None,
             presented: None,
+            exchange: None,
             namespace: None,
             account: None,
+            family: None,
             action: None,
             object: None,
             before: None,
@@ -233,10 +242,25 @@ fn short_name(name: &str) -> &str {
 pub(super) fn state_json(state: &Value) -> Option<String> {
     let mut out = Vec::with_capacity(256);
     escape::write(&mut out, state).ok()?;
+    let whole = out.len();
+    if whole > MAX_STATE {
+        out.clear();
+        escape::write(&mut out, &shortened(state)).ok()?;
+    }
     if out.len() > MAX_STATE {
-        out = format!(r#"{{"cut_bytes":{}}}"#, out.len()).into_bytes();
+        out = format!(r#"{{"cut_bytes":{whole}}}"#).into_bytes();
     }
     String::from_utf8(out).ok()
+}
+
+/// The same, with long texts cut.
+fn shortened(state: &Value) -> Value {
+    match state {
+        Value::String(text) => Value::from(&*cut(text, MAX_STATE_TEXT)),
+        Value::Array(items) => items.iter().map(shortened).collect(),
+        Value::Object(members) => members.iter().map(|(name, value)| (name.clone(), shortened(value))).collect(),
+        other => other.clone(),
+    }
 }
 
 /// `text` within `most` bytes.

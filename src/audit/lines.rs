@@ -13,7 +13,7 @@ use crate::jose::Sha256;
 
 /// The version of the lines.
 pub(super) const VERSION: u32 = 1;
-/// The longest line that is read back; a record has at most 64 KiB.
+/// The longest line that is read back; a record has at most 128 KiB.
 pub(super) const MAX_LINE: usize = 256 * 1024;
 
 /// What every line of a chain has, whatever else it says.

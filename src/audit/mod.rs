@@ -5,7 +5,7 @@
 //! know tokens and secrets: it is never given one, and what looks like one in any text is struck out on the way.
 //!
 //! # The record
-//! One line of JSON, at most 64 KiB; members that do not apply are absent. `v` is the version of this list; new members
+//! One line of JSON, at most 128 KiB; members that do not apply are absent. `v` is the version of this list; new members
 //! may be added within a version.
 //!
 //! | member | what |
@@ -30,7 +30,8 @@
 //! | `jti`, `expires`, `lifetime_s` | the issued token; `jti` alone: the token that a secret was asked for with |
 //! | `latency_us` | from the first byte of the request to the decision |
 //! | `namespace` | whose secrets it is about |
-//! | `account` | the service account that acts |
+//! | `account`, `family` | the service account that acts; the family of its token, where that was revoked or came back |
+//! | `exchange` | the decision by which the secrets token that was presented was issued |
 //! | `action`, `object` | what an administrator did, and to what |
 //! | `before`, `after` | what it was, and what it is |
 

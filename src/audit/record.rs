@@ -71,6 +71,10 @@ pub struct Record {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub family: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exchange: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object: Option<String>,
@@ -138,6 +142,10 @@ struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     account: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    family: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exchange: Option<DecisionId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     action: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     object: Option<&'a str>,
@@ -174,6 +182,8 @@ pub(super) fn write_line(out: &mut Vec<u8>, mut facts: Box<Facts>) -> serde_json
         latency_us: end.latency.map(|latency| u64::try_from(latency.as_micros()).unwrap_or(u64::MAX)),
         namespace: facts.namespace.as_deref(),
         account: facts.account.as_deref(),
+        family: facts.family.as_deref(),
+        exchange: facts.exchange,
         action: facts.action,
         object: facts.object.as_deref(),
     };

@@ -336,3 +336,47 @@ fn what_an_administrator_does_is_on_record_with_before_and_after() {
     assert!(denied.after.as_ref().unwrap()["cut_bytes"].as_u64().unwrap() > 8192);
     assert!(home.lines()[1].len() < 2000);
 }
+
+#[test]
+fn a_call_that_nothing_came_of_leaves_no_record_and_one_that_is_lent_leaves_one() {
+    let home = home();
+    let journal = Journal::open(JournalSettings::file(home.path.clone())).unwrap();
+    drop(begin(&journal).only_if_closed());
+    let mut silent = begin(&journal).only_if_closed();
+    drop(silent.lend());
+    drop(silent);
+    let mut trail = begin(&journal);
+    let mut lent = trail.lend();
+    lent.subject("s");
+    drop(trail);
+    lent.close(Outcome::Done, LATENCY);
+    begin(&journal).only_if_closed().close(Outcome::Done, LATENCY);
+    assert!(journal.flush(PATIENCE));
+    let records: Vec<Record> = home.lines().iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told: Vec<_> = records.iter().map(|record| (record.outcome.as_str(), record.subject.as_deref())).collect();
+    assert_eq!(told, [("done", Some("s")), ("done", None)]);
+}
+
+#[test]
+fn the_state_of_the_largest_account_is_whole_but_for_long_texts() {
+    let home = home();
+    let journal = Journal::open(JournalSettings::file(home.path.clone())).unwrap();
+    let grants = |word: &str| json!(vec![format!("{word}{}", "x".repeat(500)); 12]);
+    let [odd, who] = ["\u{e0041}".repeat(250), format!("idp:{}", "\u{e0041}".repeat(2_000))];
+    let state = json!({
+        "permissions": grants("granted"), "pending": {"grants": grants("wanted"), "requested_by": who},
+        "description": odd, "owner": "\u{e0041}".repeat(50), "created_by": who, "updated_by": who, "approved_by": who,
+    });
+    let mut trail = begin(&journal);
+    trail.changed(Some(&state), Some(&json!(vec!["y".repeat(600); 50])));
+    trail.close(Outcome::Done, LATENCY);
+    assert!(journal.flush(PATIENCE));
+    let record: Record = serde_json::from_str(&home.lines()[0]).unwrap();
+    let before = record.before.unwrap();
+    assert_eq!(
+        (&before["permissions"], &before["pending"]["grants"]),
+        (&state["permissions"], &state["pending"]["grants"])
+    );
+    assert!(before["created_by"].as_str().unwrap().ends_with('…'));
+    assert!(record.after.unwrap()["cut_bytes"].as_u64().unwrap() > 24 * 1024);
+}

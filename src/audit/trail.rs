@@ -20,12 +20,14 @@ use crate::identity::{DecisionId, IssuerName, PolicyName};
 use crate::jose::Sha256;
 use crate::mint::IssuedToken;
 
-/// Becomes exactly one record (but for [`Self::leave_out`]): by [`Self::close`], or by being dropped, which records `aborted` (a caller that hung up, a
-/// panic). Adding a fact takes a copy within its bound; nothing here waits for a disk.
+/// Becomes exactly one record (but for [`Self::leave_out`] and [`Self::only_if_closed`]): by [`Self::close`], or by being dropped,
+/// which records `aborted` (a caller that hung up, a panic). Adding a fact takes a copy within its bound; nothing here waits
+/// for a disk.
 pub struct Trail {
     journal: Arc<Journal>,
     slot: Option<Slot>,
     facts: Option<Box<Facts>>,
+    only_if_closed: bool,
 }
 
 /// How an exchange ended.
@@ -68,7 +70,22 @@ impl Trail {
             slot: None,
             journal: Arc::clone(journal),
             facts: Some(Box::new(Facts::new(id, now, surface, remote))),
+            only_if_closed: false,
         }
+    }
+
+    /// The trail of a call that is on record only where something came of it: dropped, it leaves nothing.
+    #[must_use]
+    pub fn only_if_closed(mut self) -> Self {
+        self.only_if_closed = true;
+        self
+    }
+
+    /// Hands the trail over to a task that may outlive its request. What stays here is the trail of nothing, until it comes back.
+    #[must_use]
+    pub fn lend(&mut self) -> Self {
+        let (journal, only_if_closed) = (Arc::clone(&self.journal), self.only_if_closed);
+        Self { journal, slot: self.slot.take(), facts: self.facts.take(), only_if_closed }
     }
 
     /// Whether it is worth going on: a sink that refuses records lets nothing be minted. Holds no room; asked early, it
@@ -159,9 +176,13 @@ impl Trail {
         });
     }
 
-    /// The `jti` of the token that it is asked for with.
-    pub fn presented(&mut self, token_id: &str) {
-        self.note(|facts| facts.presented = Some(cut(token_id, MAX_KEY_ID)));
+    /// The `jti` of the token that it is asked for with, and the decision by which that was issued; none for a service
+    /// account's own token.
+    pub fn presented(&mut self, token_id: &str, exchange: Option<DecisionId>) {
+        self.note(|facts| {
+            facts.presented = Some(cut(token_id, MAX_KEY_ID));
+            facts.exchange = exchange;
+        });
     }
 
     /// The policies of the token that it is asked for with.
@@ -179,6 +200,11 @@ impl Trail {
         self.note(|facts| facts.account = Some(cut(account, MAX_OBJECT)));
     }
 
+    /// The family of that account's token.
+    pub fn family(&mut self, family: &str) {
+        self.note(|facts| facts.family = Some(cut(family, MAX_OBJECT)));
+    }
+
     /// What an administrator is about to do (a stable word of ours such as `service_account.disable`), and to what: a kind
     /// and an id, such as `service_account/0199...`. To be said before it is tried, so that an attempt is on record.
     pub fn acts(&mut self, action: &'static str, object: &str) {
@@ -189,8 +215,7 @@ impl Trail {
     }
 
     /// What the thing was before the action, and what it is after it; none where it did not, or does not, exist. Copied at
-    /// once, within 8 KiB each. What is given here is shown to every reader of the record: no secret, no token, no hash of
-    /// one.
+    /// once, within 24 KiB each. Every reader of the record sees what is given here: no secret, no token, no hash of one.
     pub fn changed(&mut self, before: Option<&Value>, after: Option<&Value>) {
         self.note(|facts| {
             facts.before = before.and_then(state_json);
@@ -250,6 +275,9 @@ impl Trail {
 
 impl Drop for Trail {
     fn drop(&mut self) {
+        if self.only_if_closed {
+            return;
+        }
         let reason = if std::thread::panicking() { "panicked" } else { "abandoned" };
         self.end(End::because("aborted", reason, None));
     }

@@ -141,6 +141,8 @@ fn told(record: &Record) -> String {
     line("issuer", record.issuer.as_deref());
     line("subject", record.subject.as_deref());
     line("account", record.account.as_deref());
+    line("family", record.family.as_deref());
+    line("exchange", record.exchange.as_deref());
     line("namespace", record.namespace.as_deref());
     line("action", record.action.as_deref());
     line("object", record.object.as_deref());

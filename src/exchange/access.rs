@@ -30,6 +30,8 @@ pub struct Access<'a> {
     id: DecisionId,
     now: Timestamp,
     began: Instant,
+    /// What became of whoever asks, where that was asked before its body was read.
+    early: Option<Result<(), Stop>>,
 }
 
 /// What is asked.
@@ -116,11 +118,19 @@ impl Counter {
         let now = self.clock().now();
         let id = self.decision_id(now);
         let trail = Trail::begin(self.journal(), id, now, source.surface, Some(source.address));
-        Access { counter: self, trail, passage: Passage::from(source.address), id, now, began: Instant::now() }
+        let passage = Passage::from(source.address);
+        Access { counter: self, trail, passage, id, now, began: Instant::now(), early: None }
     }
 }
 
 impl Access<'_> {
+    /// Whether whoever asks has a good token, within its budgets: before a large body is read, which anybody can send.
+    pub async fn recognises(&mut self, verb: Verb, (namespace, path): (&str, &str), token: &str) -> bool {
+        self.trail.secret(word(verb), &joined(namespace, path));
+        let early = self.within_budgets(token).await.map(drop);
+        self.early.insert(early).is_ok()
+    }
+
     /// Serves what is asked, or not.
     ///
     /// # Errors
@@ -128,14 +138,19 @@ impl Access<'_> {
     pub async fn serve(mut self, ask: Ask<'_>) -> Result<Served, NotServed> {
         let reads = matches!(ask.call.verb, Verb::Read | Verb::List | Verb::Scan);
         self.trail.secret(word(ask.call.verb), &joined(ask.namespace, ask.path));
-        if let Some(digest) = self.counter.account_token_digest(ask.token) {
-            self.trail.claimed(None, None, digest);
-        }
+        let bearer = match self.early.take() {
+            None => self.within_budgets(ask.token).await,
+            // A body may take its time: whose token was good when it began to come may have lost it since.
+            Some(Ok(())) => {
+                self.now = self.counter.clock().now();
+                self.counter.bearer_on(&mut self.trail, ask.token).await.map_err(Stop::from)
+            }
+            Some(Err(stop)) => Err(stop),
+        };
         let rules = self.counter.rules();
-        let ended = match self.counter.bearer_within_budgets(&mut self.passage, ask.token, self.now).await {
-            Ok(Ok(bearer)) => self.steps(&rules, bearer, ask).await,
-            Ok(Err(not_good)) => Err(not_good.into()),
-            Err(limited) => Err(limited.into()),
+        let ended = match bearer {
+            Ok(bearer) => self.steps(&rules, bearer, ask).await,
+            Err(stop) => Err(stop),
         };
         let budget = self.passage.tightest();
         let took = self.began.elapsed();
@@ -165,12 +180,19 @@ impl Access<'_> {
     #[must_use]
     pub fn malformed(mut self, code: &'static str, detail: impl ToString) -> DecisionId {
         let took = self.began.elapsed();
-        match self.counter.limiter().failed(&mut self.passage, None, self.now) {
+        // Whoever has a good token is charged as a subject.
+        let good = matches!(self.early, Some(Ok(())));
+        match if good { Ok(()) } else { self.counter.limiter().failed(&mut self.passage, None, self.now) } {
             Ok(()) => self.trail.close(Outcome::Denied { reason: code, detail: Some(detail.to_string()) }, took),
             // It is said to be malformed all the same, which costs nothing; a flood of it leaves few records.
             Err(limited) => self.counter.record_limited(self.trail, &limited, self.now, took),
         }
         self.id
+    }
+
+    async fn within_budgets(&mut self, token: &str) -> Result<Bearer, Stop> {
+        let (passage, trail) = (&mut self.passage, &mut self.trail);
+        Ok(self.counter.bearer_within_budgets(passage, trail, token, self.now).await??)
     }
 
     async fn steps(
@@ -179,14 +201,10 @@ impl Access<'_> {
         bearer: Bearer,
         ask: Ask<'_>,
     ) -> Result<(ServedAnswer, Vec<String>), Stop> {
-        self.trail.issuer(bearer.issuer());
-        self.trail.subject(bearer.subject());
-        match &bearer {
-            Bearer::Token(token) => self.trail.asked(token.target().as_str()),
-            Bearer::Account(account) => self.trail.account(&account.acting.id().to_string()),
+        bearer.note(&mut self.trail);
+        if let Bearer::Token(token) = &bearer {
+            self.trail.asked(token.target().as_str());
         }
-        self.trail.presented(bearer.token_id());
-        self.trail.policies(bearer.policies());
         let namespace = bearer.namespace();
         if let Some(namespace) = namespace {
             self.trail.namespace(namespace.as_str());

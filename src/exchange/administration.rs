@@ -2,15 +2,17 @@
 //! anything else: an administrator has a token for a target of the policies, or is a service account in that target's namespace,
 //! and access documents say what it may do.
 //!
-//! Decides in this order: is the token good, is it for this counter's administration, is the action allowed at its path, can it
-//! be recorded. Refuses to know what an action does: whoever carries it out holds a [`Permitted`], which ends as one record
+//! Decides in this order: is the token good, is it for this counter's administration; once the body is there, all of that again,
+//! is the action allowed at its path, can it be recorded. Refuses to know what an action does: whoever carries it out holds a [`Permitted`], which ends as one record
 //! with what was and what is.
 //!
 //! ```text
 //! Administration --identify--> Administrator --permit--> Permitted --done | not_done--> one record
 //! ```
 
+mod asked;
 mod permitted;
+mod stop;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,15 +21,19 @@ pub use permitted::Permitted;
 
 use serde_json::{Map, Value};
 
-use super::bearer::{Bearer, NotGood};
+use zeroize::Zeroizing;
+
+use super::bearer::Bearer;
 use super::counter::Counter;
-use super::outcome::Source;
+use super::outcome::{Recorded, Source};
 use super::rules::Rules;
-use crate::audit::{AuditUnavailable, Outcome, Trail};
+use crate::audit::{Outcome, Trail};
 use crate::clock::Timestamp;
 use crate::identity::{DecisionId, Namespace, TargetName};
-use crate::limits::{Limited, Passage, State};
+use crate::limits::{Passage, State};
 use crate::secrets::acl::Capability;
+use asked::{Asked, is_for};
+use stop::Stop;
 
 /// What the paths of all actions begin with, in access documents. No mount is there, so that nothing else is granted by it.
 pub const ADMIN_PATHS: &str = "sys/cambio/";
@@ -49,6 +55,7 @@ pub struct Administration<'a> {
 #[must_use = "nothing was allowed yet"]
 pub struct Administrator<'a> {
     begun: Administration<'a>,
+    token: Zeroizing<String>,
     bearer: Bearer,
     rules: Arc<Rules>,
 }
@@ -69,8 +76,8 @@ pub struct Action<'a> {
 /// An action that is not allowed. The reason is in the audit record; the caller learns the class.
 #[derive(Clone, Copy, Debug)]
 pub struct NotPermitted {
-    /// The decision's id.
-    pub decision: DecisionId,
+    /// The decision, and how the caller's budgets stand.
+    pub recorded: Recorded,
     /// The class.
     pub class: NotPermittedClass,
 }
@@ -88,25 +95,6 @@ pub enum NotPermittedClass {
     Unavailable,
 }
 
-/// Why an action is not allowed.
-#[derive(Debug, thiserror::Error)]
-enum Stop {
-    #[error(transparent)]
-    Limited(#[from] Limited),
-    #[error(transparent)]
-    Token(#[from] NotGood),
-    #[error("the token is for another target than that of the administration")]
-    Target,
-    #[error("the service account is in another namespace than the target of the administration")]
-    Namespace,
-    #[error("the policies have no such target as the administration's")]
-    NoTarget,
-    #[error("{0}")]
-    NotAllowed(String),
-    #[error(transparent)]
-    Audit(#[from] AuditUnavailable),
-}
-
 impl Counter {
     /// Begins an administrator's request, for an administration that `target` stands for. Whatever becomes of it, it leaves one
     /// record.
@@ -122,35 +110,42 @@ impl Counter {
 }
 
 impl<'a> Administration<'a> {
-    /// Who asks.
+    /// Who asks: before a body is read, which anybody can send.
     ///
     /// # Errors
     /// [`NotPermitted`], on record.
     pub async fn identify(mut self, token: &str) -> Result<Administrator<'a>, NotPermitted> {
-        let bearer = match self.counter.bearer_within_budgets(&mut self.passage, token, self.now).await {
+        let (passage, trail) = (&mut self.passage, &mut self.trail);
+        let bearer = match self.counter.bearer_within_budgets(passage, trail, token, self.now).await {
             Ok(Ok(bearer)) => bearer,
             Ok(Err(not_good)) => return Err(self.stopped(&not_good.into())),
             Err(limited) => return Err(self.stopped(&limited.into())),
         };
-        self.trail.issuer(bearer.issuer());
-        self.trail.subject(bearer.subject());
-        self.trail.presented(bearer.token_id());
-        self.trail.policies(bearer.policies());
+        bearer.note(&mut self.trail);
         let rules = self.counter.rules();
         match is_for(&bearer, self.target, &rules) {
-            Ok(()) => Ok(Administrator { begun: self, bearer, rules }),
+            Ok(()) => Ok(Administrator { begun: self, token: Zeroizing::new(token.to_owned()), bearer, rules }),
             Err(stop) => Err(self.stopped(&stop)),
         }
     }
 
-    /// Ends a request that its surface could not read: `code` is a stable word for the record.
+    /// Ends a request that its surface could not read: `code` is a stable word for the record. It is charged as a failure, as
+    /// nobody has shown a good token yet.
     #[must_use]
-    pub fn malformed(self, code: &'static str, detail: impl ToString) -> DecisionId {
-        self.close(Outcome::Denied { reason: code, detail: Some(detail.to_string()) })
+    pub fn malformed(mut self, code: &'static str, detail: impl ToString) -> Recorded {
+        match self.counter.limiter().failed(&mut self.passage, None, self.now) {
+            Ok(()) => self.close(Outcome::Denied { reason: code, detail: Some(detail.to_string()) }),
+            // It is said to be malformed all the same, which costs nothing; a flood of it leaves few records.
+            Err(limited) => {
+                let recorded = self.recorded();
+                self.counter.record_limited(self.trail, &limited, self.now, self.began.elapsed());
+                recorded
+            }
+        }
     }
 
     fn stopped(self, stop: &Stop) -> NotPermitted {
-        let (reason, class, decision) = (stop.code(), stop.class(), self.id);
+        let (reason, class, recorded) = (stop.code(), stop.class(), self.recorded());
         let detail = Some(stop.to_string());
         let outcome = match class {
             NotPermittedClass::Unavailable => Outcome::Failed { reason, detail },
@@ -163,13 +158,17 @@ impl<'a> Administration<'a> {
             }
             _ => drop(self.close(outcome)),
         }
-        NotPermitted { decision, class }
+        NotPermitted { recorded, class }
     }
 
-    fn close(self, outcome: Outcome<'_>) -> DecisionId {
-        let took = self.began.elapsed();
+    fn close(self, outcome: Outcome<'_>) -> Recorded {
+        let (took, recorded) = (self.began.elapsed(), self.recorded());
         self.trail.close(outcome, took);
-        self.id
+        recorded
+    }
+
+    fn recorded(&self) -> Recorded {
+        Recorded { decision: self.id, budget: self.passage.tightest() }
     }
 }
 
@@ -192,28 +191,35 @@ impl<'a> Administrator<'a> {
         self.begun.counter
     }
 
-    /// Whether its access documents allow `action`, and there is room for its record.
+    /// Whether its access documents allow `action`, and there is room for its record. Who asks was found out before the body
+    /// came, which may have taken its time: what its token is good for now is what counts.
     ///
     /// # Errors
     /// [`NotPermitted`], on record.
     pub async fn permit(mut self, action: Action<'_>) -> Result<Permitted<'a>, NotPermitted> {
         let path = [ADMIN_PATHS, action.path].concat();
         self.begun.trail.acts(action.name, action.path);
-        let allowed = match self.asked(&path, action.needs, action.body).allows().await {
-            // Room for the record first: nothing is done that cannot be accounted for.
-            Ok(()) => self.begun.trail.admit().map_err(Stop::from),
-            Err(stop) => Err(stop),
-        };
-        match allowed {
+        match self.allowed(&path, action).await {
             Ok(()) => Ok(Permitted { admin: self, path }),
             Err(stop) => Err(self.begun.stopped(&stop)),
         }
     }
 
-    /// Ends a request whose object could not be read.
+    async fn allowed(&mut self, path: &str, action: Action<'_>) -> Result<(), Stop> {
+        let begun = &mut self.begun;
+        begun.now = begun.counter.clock().now();
+        self.bearer = begun.counter.bearer_on(&mut begun.trail, &self.token).await?;
+        self.rules = begun.counter.rules();
+        is_for(&self.bearer, begun.target, &self.rules)?;
+        self.asked(path, action.needs, action.body).allows().await?;
+        // Room for the record first: nothing is done that cannot be accounted for.
+        Ok(self.begun.trail.admit()?)
+    }
+
+    /// Ends a request whose body could not be read. It was charged to the subject.
     #[must_use]
-    pub fn malformed(self, code: &'static str, detail: impl ToString) -> DecisionId {
-        self.begun.malformed(code, detail)
+    pub fn malformed(self, code: &'static str, detail: impl ToString) -> Recorded {
+        self.begun.close(Outcome::Denied { reason: code, detail: Some(detail.to_string()) })
     }
 
     fn asked<'q>(&'q self, path: &'q str, needs: Capability, body: &'q Map<String, Value>) -> Asked<'q> {
@@ -224,64 +230,5 @@ impl<'a> Administrator<'a> {
     /// The namespace that administrators are in.
     fn own_namespace(&self) -> Option<&Namespace> {
         self.bearer.namespace()
-    }
-}
-
-/// A question to the access documents.
-struct Asked<'q> {
-    counter: &'q Counter,
-    bearer: &'q Bearer,
-    rules: &'q Rules,
-    path: &'q str,
-    needs: Capability,
-    body: &'q Map<String, Value>,
-    now: Timestamp,
-}
-
-impl Asked<'_> {
-    async fn allows(self) -> Result<(), Stop> {
-        let standing = self.counter.standing(self.bearer).await?;
-        let acl = standing.acl(self.rules);
-        let granted = acl.check(self.path, self.needs, self.now);
-        let granted = granted.map_err(|denied| Stop::NotAllowed(denied.to_string()))?;
-        granted.parameters(self.body).map_err(|denied| Stop::NotAllowed(denied.to_string()))
-    }
-}
-
-/// Whether the bearer's token is for the administration: one of ours for its target, or a service account's own in the target's
-/// namespace. A token that was minted for another target opens nothing here, whatever policies it has.
-fn is_for(bearer: &Bearer, target: &TargetName, rules: &Rules) -> Result<(), Stop> {
-    let target = rules.policies.target(target.as_str()).ok_or(Stop::NoTarget)?;
-    match bearer {
-        Bearer::Token(token) if token.target() == target.name() => Ok(()),
-        Bearer::Token(_) => Err(Stop::Target),
-        Bearer::Account(_) if bearer.namespace() == target.namespace() => Ok(()),
-        Bearer::Account(_) => Err(Stop::Namespace),
-    }
-}
-
-impl Stop {
-    /// A stable name of the reason.
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Limited(limited) => limited.reason(),
-            Self::Token(not_good) => not_good.code(),
-            Self::Target => "admin_target",
-            Self::Namespace => "admin_namespace",
-            Self::NoTarget => "admin_target_missing",
-            Self::NotAllowed(_) => "acl_denied",
-            Self::Audit(_) => "audit_unavailable",
-        }
-    }
-
-    /// What the caller learns.
-    fn class(&self) -> NotPermittedClass {
-        match self {
-            Self::Limited(limited) => NotPermittedClass::TooMany(limited.state),
-            Self::Token(not_good) if not_good.may_pass() => NotPermittedClass::Unavailable,
-            Self::Token(_) => NotPermittedClass::Token,
-            Self::Target | Self::Namespace | Self::NotAllowed(_) => NotPermittedClass::Forbidden,
-            Self::NoTarget | Self::Audit(_) => NotPermittedClass::Unavailable,
-        }
     }
 }

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use super::counter::Counter;
 use super::rules::Rules;
 use crate::accounts::{AccountRefusal, AccountToken, Accounts, ActingAccount};
+use crate::audit::Trail;
 use crate::clock::Timestamp;
 use crate::identity::{AccountName, IssuerName, Namespace, PolicyName};
-use crate::jose::Sha256;
 use crate::mint::OwnToken;
 use crate::secrets::acl::{AccountRules, Acl};
 
@@ -145,6 +145,17 @@ impl Bearer {
         }
     }
 
+    /// Says in `trail` who it is.
+    pub(super) fn note(&self, trail: &mut Trail) {
+        trail.issuer(self.issuer());
+        trail.subject(self.subject());
+        trail.presented(self.token_id(), self.token().map(|token| token.decision()));
+        trail.policies(self.policies());
+        if let Self::Account(account) = self {
+            trail.account(&account.acting.id().to_string());
+        }
+    }
+
     /// When it was made.
     #[must_use]
     pub fn issued_at(&self) -> Timestamp {
@@ -169,11 +180,11 @@ impl Counter {
     ///
     /// # Errors
     /// [`NotGood`]; where it [`may_pass`](NotGood::may_pass), nobody can tell at the moment.
-    pub async fn bearer(&self, text: &str) -> Result<Bearer, NotGood> {
+    pub(super) async fn bearer_on(&self, trail: &mut Trail, text: &str) -> Result<Bearer, NotGood> {
         if !AccountToken::is_meant(text.as_bytes()) {
             return self.standing_token(text).await.map(Bearer::Token);
         }
-        let acting = self.service_accounts()?.authenticate(text, self.clock().now()).await?;
+        let acting = self.authenticated(trail, text).await?;
         let issuer = IssuerName::of_service_accounts();
         Ok(Bearer::Account(AccountBearer {
             policies: acting.policies(),
@@ -241,12 +252,6 @@ impl Counter {
             }
         }
         Ok(Standing { namespace, policies, accounts })
-    }
-
-    /// What the audit calls the token of a service account by, whether it is good or not: a keyed digest, as that of the text
-    /// itself would let whoever reads the record try candidates.
-    pub(super) fn account_token_digest(&self, text: &str) -> Option<Sha256> {
-        self.accounts().filter(|_| AccountToken::is_meant(text.as_bytes()))?.digest(text)
     }
 
     /// Whoever acts as that account by a rule.

@@ -60,11 +60,13 @@ impl Counter {
     pub(super) async fn bearer_within_budgets(
         &self,
         passage: &mut Passage,
+        trail: &mut Trail,
         token: &str,
         now: Timestamp,
     ) -> Result<Result<Bearer, NotGood>, Limited> {
+        self.note_presented(trail, token);
         self.worth_reading(passage, token, now).await?;
-        let bearer = match self.bearer(token).await {
+        let bearer = match self.bearer_on(trail, token).await {
             Ok(bearer) => bearer,
             Err(not_good) => {
                 // What nobody can tell is no fault of the caller's.

@@ -75,6 +75,15 @@ pub struct Source {
     pub address: IpAddr,
 }
 
+/// How a request ended, for every answer to tell.
+#[derive(Clone, Copy, Debug)]
+pub struct Recorded {
+    /// The decision's id.
+    pub decision: DecisionId,
+    /// The budget that has the smallest part left; none where there are no limits, or none was asked.
+    pub budget: Option<State>,
+}
+
 /// An exchange that was allowed.
 #[derive(Debug)]
 pub struct Exchanged {

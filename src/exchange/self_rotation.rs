@@ -6,17 +6,17 @@ use std::time::Instant;
 
 use super::bearer::{AccountBearer, Bearer, NotGood};
 use super::counter::Counter;
-use super::outcome::Source;
+use super::outcome::{Recorded, Source};
 use crate::accounts::{AccountError, RotateWish, RotatedAccountToken};
 use crate::audit::{AuditUnavailable, Outcome, Trail};
-use crate::identity::{DecisionId, Namespace};
+use crate::identity::Namespace;
 use crate::limits::{Limited, Passage, State};
 
 /// A rotation that did not happen.
 #[derive(Debug)]
 pub struct NotRotated {
-    /// The decision's id.
-    pub decision: DecisionId,
+    /// The decision, and how the caller's budgets stand.
+    pub recorded: Recorded,
     /// Why, as far as it is told.
     pub class: NotRotatedClass,
 }
@@ -59,29 +59,32 @@ impl Counter {
         source: Source,
         token: &str,
         wish: RotateWish,
-    ) -> Result<(DecisionId, RotatedAccountToken), NotRotated> {
+    ) -> Result<(Recorded, RotatedAccountToken), NotRotated> {
         let (now, began) = (self.clock().now(), Instant::now());
         let decision = self.decision_id(now);
         let mut trail = Trail::begin(self.journal(), decision, now, source.surface, Some(source.address));
         let mut passage = Passage::from(source.address);
-        let stop = match self.rotated(&mut trail, &mut passage, token, wish).await {
+        let rotated = self.rotated(&mut trail, &mut passage, token, wish).await;
+        let recorded = Recorded { decision, budget: passage.tightest() };
+        let stop = match rotated {
             Ok(made) => {
                 trail.close(Outcome::Done, began.elapsed());
-                return Ok((decision, made));
+                return Ok((recorded, made));
             }
             Err(stop) => stop,
         };
+        if let Stop::Limited(limited) = &stop {
+            self.record_limited(trail, limited, now, began.elapsed());
+            return Err(NotRotated { recorded, class: stop.class() });
+        }
         let (reason, detail) = (stop.code(), Some(stop.to_string()));
         let class = stop.class();
         let outcome = match &class {
             NotRotatedClass::Unavailable => Outcome::Failed { reason, detail },
             _ => Outcome::Denied { reason, detail },
         };
-        match &class {
-            NotRotatedClass::TooMany(_) => trail.leave_out(),
-            _ => trail.close(outcome, began.elapsed()),
-        }
-        Err(NotRotated { decision, class })
+        trail.close(outcome, began.elapsed());
+        Err(NotRotated { recorded, class })
     }
 
     async fn rotated(
@@ -92,10 +95,8 @@ impl Counter {
         wish: RotateWish,
     ) -> Result<RotatedAccountToken, Stop> {
         let now = self.clock().now();
-        let bearer = self.bearer_within_budgets(passage, token, now).await??;
-        trail.issuer(bearer.issuer());
-        trail.subject(bearer.subject());
-        trail.presented(bearer.token_id());
+        let bearer = self.bearer_within_budgets(passage, trail, token, now).await??;
+        bearer.note(trail);
         let Bearer::Account(AccountBearer { acting, .. }) = bearer else { return Err(Stop::NotAnAccount) };
         trail.namespace(acting.namespace().map_or("", Namespace::as_str));
         let object = acting.token_id().map_or_else(String::new, |id| format!("tokens/{id}"));

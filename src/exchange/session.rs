@@ -79,6 +79,7 @@ impl Walk<'_> {
         self.counter.limiter().verified(&mut self.passage, own.subject(), self.now).await?;
         self.counter.limiter().counted(&mut self.passage, Some(own.issuer()), Some(own.target()), self.now).await?;
         self.trail.subject(own.subject());
+        self.trail.presented(own.jti(), Some(own.decision()));
         self.trail.asked(own.target().as_str());
         self.trail.policies(own.policies());
         let here = asked.mount == LOGIN_MOUNT && asked.cel && asked.role.as_deref() == Some(LOGIN_ROLE);

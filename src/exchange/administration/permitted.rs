@@ -5,11 +5,11 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::{Administrator, NotPermitted};
-use crate::accounts::{Account, Accounts};
+use crate::accounts::{Account, Accounts, TokenInfo};
 use crate::audit::Outcome;
 use crate::clock::Timestamp;
-use crate::exchange::Counter;
-use crate::identity::{DecisionId, Namespace};
+use crate::exchange::{Counter, Recorded};
+use crate::identity::Namespace;
 use crate::secrets::acl::Capability;
 
 /// An action that is allowed, and on record whatever becomes of it. Only [`Administrator::permit`] makes one.
@@ -80,9 +80,15 @@ impl<'a> Permitted<'a> {
         self.admin.begun.trail.namespace(namespace.map_or("", Namespace::as_str));
     }
 
+    /// Says which token of an account is to end, and with it perhaps its family.
+    pub fn ends(&mut self, token: &TokenInfo) {
+        self.admin.begun.trail.account(&token.account.to_string());
+        self.admin.begun.trail.family(&token.family.to_string());
+    }
+
     /// Says what was, and what is: no token, and no digest of one.
     #[must_use]
-    pub fn done(mut self, before: Option<&Value>, after: Option<&Value>) -> DecisionId {
+    pub fn done(mut self, before: Option<&Value>, after: Option<&Value>) -> Recorded {
         if before.is_some() || after.is_some() {
             self.admin.begun.trail.changed(before, after);
         }
@@ -91,7 +97,7 @@ impl<'a> Permitted<'a> {
 
     /// Says that nothing was changed, and why: `failed` where that is nobody's fault but ours.
     #[must_use]
-    pub fn not_done(self, reason: &'static str, detail: impl ToString, failed: bool) -> DecisionId {
+    pub fn not_done(self, reason: &'static str, detail: impl ToString, failed: bool) -> Recorded {
         let detail = Some(detail.to_string());
         let outcome = if failed { Outcome::Failed { reason, detail } } else { Outcome::Denied { reason, detail } };
         self.admin.begun.close(outcome)

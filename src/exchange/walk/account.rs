@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use super::{Stop, Walk, granted_scope};
 use crate::clock::Timestamp;
-use crate::exchange::bearer::NotGood;
 use crate::exchange::budgets::whole_subject;
 use crate::exchange::outcome::Presentation;
 use crate::exchange::rules::Rules;
@@ -30,14 +29,12 @@ impl Walk<'_> {
             return Err(Stop::Misdeclared);
         }
         let text = subject_token.into_text();
-        if let Some(digest) = self.counter.account_token_digest(&text) {
-            self.trail.claimed(None, None, digest);
-        }
+        self.counter.note_presented(&mut self.trail, &text);
         self.counter.worth_reading(&mut self.passage, &text, self.now).await?;
-        let acting = self.counter.service_accounts()?.authenticate(&text, self.now).await;
+        let acting = self.counter.authenticated(&mut self.trail, &text).await;
         drop(text);
         self.now = self.counter.clock().now();
-        let acting = acting.map_err(NotGood::from)?;
+        let acting = acting?;
         let issuer = IssuerName::of_service_accounts();
         self.trusts(&issuer);
         let subject = acting.subject();

@@ -16,7 +16,7 @@ use super::Admin;
 use super::refusal::Refusal;
 use crate::audit::Surface;
 use crate::clock::Timestamp;
-use crate::exchange::{Administrator, Source};
+use crate::exchange::{Administrator, Recorded, Source};
 use crate::http::body;
 use crate::http::rest::problem::{Kind, Problem};
 use crate::http::rest::request::{Unread, decoded, number, query, token};
@@ -143,10 +143,10 @@ pub(super) fn moment(text: &str) -> Option<Timestamp> {
     Timestamp::parse(text).filter(|_| text.len() >= 10)
 }
 
-fn unreadable(unread: Unread, close: impl FnOnce(&'static str, String) -> crate::identity::DecisionId) -> Refusal {
+fn unreadable(unread: Unread, close: impl FnOnce(&'static str, String) -> Recorded) -> Refusal {
     let Unread { code, problem } = unread;
     let detail = problem.detail.clone().unwrap_or_default().into_owned();
-    Refusal { decision: close(code, detail), problem }
+    Refusal { decision: close(code, detail).into(), problem }
 }
 
 async fn members(sent: Body, is_json: bool) -> Result<Members, Unread> {

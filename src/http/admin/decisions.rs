@@ -1,6 +1,5 @@
 //! What was decided: by filter and page, and one by its id.
 
-use std::collections::HashSet;
 use std::net::SocketAddr;
 
 use axum::body::Body;
@@ -10,9 +9,9 @@ use serde_json::{Value, json};
 
 use super::call::{Call, NOTHING};
 use super::refusal::{RETRY_AFTER, Refusal};
+use super::uses::{Sought, uses};
 use super::{Admin, Ended, ended, told};
-use crate::accounts::{AccountError, AccountTokenId};
-use crate::audit::{Cursor, Decision, DecisionFilter, Decisions, MAX_PAGE};
+use crate::audit::{Cursor, Decision, DecisionFilter, Decisions};
 use crate::exchange::{Action, Permitted, Rules};
 use crate::http::rest::problem::{Kind, Problem};
 use crate::identity::{DecisionId, IssuerName};
@@ -20,8 +19,6 @@ use crate::secrets::acl::Capability;
 
 pub(super) const KNOWN: [&str; 10] =
     ["outcome", "issuer", "subject", "target", "reason", "from", "to", "cursor", "limit", "token"];
-/// How many pages are looked through for the uses of one token.
-const MOST_PAGES: usize = 50;
 
 pub(super) async fn list(
     State(admin): State<Admin>,
@@ -44,7 +41,7 @@ async fn listed(admin: &Admin, peer: SocketAddr, request: Request) -> Ended {
         Err(problem) => return Err(Refusal::of(permitted, "decisions_not_kept", problem)),
     };
     if let Some(token) = call.parameter("token") {
-        return uses(permitted, decisions, filter, token).await;
+        return uses(permitted, decisions, Sought { filter, after, limit }, token).await;
     }
     match decisions.page(&filter, after, limit).await {
         Ok(page) => {
@@ -55,43 +52,6 @@ async fn listed(admin: &Admin, peer: SocketAddr, request: Request) -> Ended {
         }
         Err(_) => Err(unreachable(permitted)),
     }
-}
-
-/// Every use of a service account's token: of itself, and of the tokens that it was exchanged for. All on one page; where there
-/// was more to look through than is looked through, `complete` says so, and `to` goes on.
-async fn uses(permitted: Permitted<'_>, decisions: &Decisions, mut filter: DecisionFilter, token: &str) -> Ended {
-    let Some(accounts) = permitted.accounts() else { return Err(Refusal::off(permitted)) };
-    let found = match AccountTokenId::parse(token) {
-        Some(id) => accounts.token_digest(id).await,
-        None => Err(AccountError::NotFound("token")),
-    };
-    let (info, digest) = match found {
-        Ok(found) => found,
-        Err(error) => return Err(Refusal::account(permitted, &error)),
-    };
-    filter.issuer = Some(IssuerName::SERVICE_ACCOUNTS.to_owned());
-    filter.since = Some(filter.since.map_or(info.created, |since| since.max(info.created)));
-    let (mut all, mut after, mut complete) = (vec![], None, false);
-    for _ in 0..MOST_PAGES {
-        let Ok(page) = decisions.page(&filter, after, MAX_PAGE).await else { return Err(unreachable(permitted)) };
-        all.extend(page.decisions);
-        after = page.next;
-        if after.is_none() {
-            complete = true;
-            break;
-        }
-    }
-    let (id, digest) = (info.id.to_string(), digest.to_string());
-    let is_exchange = |decision: &&Decision| decision.record.token.as_deref() == Some(&digest);
-    let minted: HashSet<&str> = all.iter().filter(is_exchange).filter_map(|one| one.record.jti.as_deref()).collect();
-    let is_use = |decision: &&Decision| {
-        let jti = decision.record.jti.as_deref();
-        is_exchange(decision) || jti.is_some_and(|jti| jti == id || minted.contains(jti))
-    };
-    let rules = permitted.counter().rules();
-    let uses: Vec<Value> = all.iter().filter(is_use).map(|one| told_of(one, &rules)).collect();
-    let body = json!({"decisions": uses, "next_cursor": null, "complete": complete});
-    Ok(told(permitted.done(None, None), StatusCode::OK, &body))
 }
 
 pub(super) async fn show(
@@ -130,7 +90,7 @@ fn kept(admin: &Admin) -> Result<&Decisions, Problem> {
     admin.decisions.as_ref().ok_or(Problem { kind: Kind::NotFound, detail: Some(detail.into()) })
 }
 
-fn unreachable(permitted: Permitted<'_>) -> Refusal {
+pub(super) fn unreachable(permitted: Permitted<'_>) -> Refusal {
     Refusal::of(permitted, "store_unavailable", Kind::Unavailable(RETRY_AFTER).into())
 }
 
@@ -151,7 +111,7 @@ fn asked(call: &Call) -> Result<(DecisionFilter, Option<Cursor>, u32), Problem> 
 }
 
 /// A decision, without the values of claims that the platform calls secret.
-fn told_of(decision: &Decision, rules: &Rules) -> Value {
+pub(super) fn told_of(decision: &Decision, rules: &Rules) -> Value {
     let mut record = decision.record.clone();
     let issuer = record.issuer.as_deref().and_then(|name| IssuerName::new(name).ok());
     let issuer = issuer.and_then(|name| rules.issuers.named(&name));

@@ -8,6 +8,7 @@ mod approvals;
 mod call;
 mod decisions;
 mod endpoint;
+mod finishing;
 mod lookup;
 mod openapi;
 mod refusal;
@@ -16,6 +17,7 @@ mod search;
 mod self_rotation;
 mod tokens;
 mod trust;
+mod uses;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -30,9 +32,9 @@ use serde_json::Value;
 use self::refusal::Refusal;
 use crate::audit::Decisions;
 use crate::exchange::Counter;
-use crate::http::rest::answer;
+use crate::http::rest::answer::{self, Decided};
 use crate::http::rest::problem::{Kind, Problem};
-use crate::identity::{DecisionId, TargetName};
+use crate::identity::TargetName;
 pub use openapi::document;
 pub use self_rotation::{SelfRotation, router as self_rotation};
 
@@ -57,7 +59,7 @@ pub fn router(admin: Admin) -> Router {
     if !path.is_empty() {
         router = router.nest(&path, endpoints());
     }
-    router.method_not_allowed_fallback(not_allowed).with_state(admin)
+    finishing::to_their_end(router.method_not_allowed_fallback(not_allowed)).with_state(admin)
 }
 
 fn endpoints() -> Router<Admin> {
@@ -76,7 +78,7 @@ async fn openapi() -> Response<Body> {
 }
 
 /// An answer with a body.
-fn told(decision: DecisionId, status: StatusCode, body: &Value) -> Response<Body> {
+fn told(decision: impl Into<Decided>, status: StatusCode, body: &Value) -> Response<Body> {
     let mut response = answer::json(decision, body);
     if response.status() == StatusCode::OK {
         *response.status_mut() = status;
@@ -85,7 +87,7 @@ fn told(decision: DecisionId, status: StatusCode, body: &Value) -> Response<Body
 }
 
 /// An answer without one.
-fn nothing(decision: DecisionId) -> Response<Body> {
+fn nothing(decision: impl Into<Decided>) -> Response<Body> {
     let mut response = answer::named(answer::bare(StatusCode::NO_CONTENT, "application/json", Vec::new()), decision);
     response.headers_mut().remove(axum::http::header::CONTENT_TYPE);
     response

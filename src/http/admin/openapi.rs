@@ -29,6 +29,7 @@ pub fn document() -> Result<String, serde_json::Error> {
         "paths": paths,
         "components": {
             "schemas": schemas(),
+            "headers": described_headers(),
             "securitySchemes": {
                 "bearer": {
                     "type": "http",
@@ -93,13 +94,28 @@ fn responses(endpoint: &Endpoint) -> Value {
     responses
 }
 
+/// What every answer has.
+const HEADERS: [(&str, &str); 8] = [
+    ("Cambio-Decision", "The id of the decision that this is."),
+    ("Cache-Control", "`no-store`."),
+    ("X-Content-Type-Options", "`nosniff`."),
+    ("RateLimit-Limit", "Where there are limits: requests that the caller's tightest budget has room for."),
+    ("RateLimit-Name", "Which budget that is."),
+    ("RateLimit-Observed", "How many of them are taken, with this one."),
+    ("RateLimit-Remaining", "How many may still come at once."),
+    ("RateLimit-Reset", "When all are there again, in seconds since the Unix epoch."),
+];
+
 fn headers() -> Value {
+    HEADERS
+        .iter()
+        .map(|(name, _)| ((*name).to_owned(), json!({"$ref": format!("#/components/headers/{name}")})))
+        .collect()
+}
+
+fn described_headers() -> Value {
     let text = |description: &str| json!({"description": description, "schema": {"type": "string"}});
-    json!({
-        "Cambio-Decision": text("The id of the decision that this is."),
-        "Cache-Control": text("`no-store`."),
-        "X-Content-Type-Options": text("`nosniff`."),
-    })
+    HEADERS.iter().map(|(name, description)| ((*name).to_owned(), text(description))).collect()
 }
 
 fn of(schema: &str) -> Value {
@@ -150,6 +166,10 @@ fn schemas() -> Value {
         "id": text, "account_id": text, "family_id": text, "name": text, "expires_at": moment, "active": flag, "revoked": flag,
         "state": {"enum": ["active", "rotating", "rotated_out", "expired", "revoked"]},
     });
+    let mut decisions = page("decisions", of("Decision"));
+    if let Some(properties) = decisions.get_mut("properties") {
+        put(properties, "complete", flag.clone());
+    }
     let mut issued = token.clone();
     put(&mut issued, "token", text.clone());
     json!({
@@ -199,7 +219,7 @@ fn schemas() -> Value {
         "Targets": page("targets", json!({"type": "object"})),
         "Decision": answer(&["id", "chain", "seq", "record"],
             json!({"id": text, "chain": text, "seq": number, "record": {"type": "object"}})),
-        "DecisionPage": page("decisions", of("Decision")),
+        "DecisionPage": decisions,
         "Revocation": body(&[], json!({"token": text, "jti": text, "expires_at": moment})),
         "Revoked": answer(&["revoked"], json!({"revoked": flag, "jti": text, "expires_at": moment})),
     })

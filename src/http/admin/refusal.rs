@@ -7,15 +7,15 @@ use axum::http::Response;
 
 use crate::accounts::AccountError;
 use crate::exchange::{NotPermitted, NotPermittedClass, Permitted};
+use crate::http::rest::answer::Decided;
 use crate::http::rest::problem::{Kind, Problem};
-use crate::identity::DecisionId;
 
 pub(super) const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// A refusal that is on record.
 #[derive(Debug)]
 pub(super) struct Refusal {
-    pub(super) decision: DecisionId,
+    pub(super) decision: Decided,
     pub(super) problem: Problem,
 }
 
@@ -29,21 +29,21 @@ impl Refusal {
             NotPermittedClass::TooMany(state) => Kind::TooMany(state.retry_after).into(),
             NotPermittedClass::Unavailable => Kind::Unavailable(RETRY_AFTER).into(),
         };
-        Self { decision: refused.decision, problem }
+        Self { decision: refused.recorded.into(), problem }
     }
 
     /// Of an action that is allowed and can't be done.
     pub(super) fn of(permitted: Permitted<'_>, reason: &'static str, problem: Problem) -> Self {
         let detail = problem.detail.clone().unwrap_or_default();
         let failed = matches!(problem.kind, Kind::Unavailable(_) | Kind::Fault);
-        Self { decision: permitted.not_done(reason, detail, failed), problem }
+        Self { decision: permitted.not_done(reason, detail, failed).into(), problem }
     }
 
     /// Of an action that the registry of accounts did not carry out.
     pub(super) fn account(permitted: Permitted<'_>, error: &AccountError) -> Self {
         let (code, problem) = (error.code(), problem_of(error));
         let failed = matches!(problem.kind, Kind::Unavailable(_) | Kind::Fault);
-        Self { decision: permitted.not_done(code, error, failed), problem }
+        Self { decision: permitted.not_done(code, error, failed).into(), problem }
     }
 
     /// Of an action for which cambio has not what it takes.

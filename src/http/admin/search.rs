@@ -85,6 +85,7 @@ async fn searched(admin: &Admin, peer: SocketAddr, request: Request) -> Ended {
         let body = family(&token, None);
         return Ok(told(permitted.done(None, None), StatusCode::OK, &body));
     }
+    permitted.ends(&token);
     match accounts.revoke_family(&token, now).await {
         Ok((after, count)) => {
             let body = family(&after, Some(count));

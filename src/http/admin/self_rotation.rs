@@ -11,6 +11,7 @@ use axum::http::{Response, StatusCode};
 use axum::routing::post;
 use zeroize::Zeroizing;
 
+use super::finishing::to_their_end;
 use super::refusal::problem_of;
 use super::tokens::{Rotate, as_gitlab};
 use super::told;
@@ -38,7 +39,7 @@ pub fn router(rotation: SelfRotation) -> Router {
     if !path.is_empty() {
         router = router.route(&format!("{path}{PATH}"), post(rotate));
     }
-    router.with_state(rotation)
+    to_their_end(router).with_state(rotation)
 }
 
 async fn rotate(
@@ -73,7 +74,7 @@ async fn rotate(
                 NotRotatedClass::Unavailable => Kind::Unavailable(super::refusal::RETRY_AFTER).into(),
                 NotRotatedClass::Account(error) => problem_of(&error),
             };
-            problem.response(refused.decision)
+            problem.response(refused.recorded)
         }
     }
 }

@@ -16,7 +16,7 @@ use super::refusal::Refusal;
 use super::{Admin, Ended, ended, nothing, told};
 use crate::accounts::{AccountError, AccountTokenId, IssuedAccountToken, NewAccountToken, RotateWish, TokenInfo};
 use crate::clock::Timestamp;
-use crate::exchange::{Administrator, Permitted};
+use crate::exchange::{Administrator, Permitted, Recorded};
 use crate::http::rest::problem::Problem;
 use crate::secrets::acl::Capability;
 
@@ -153,7 +153,8 @@ pub(super) async fn revoke(
 
 async fn revoked(admin: &Admin, peer: SocketAddr, request: Request) -> Ended {
     let (call, who) = Call::read(admin, peer, request, &[]).await?;
-    let OnToken { on, token } = on_token(&call, who, "token.revoke", Capability::Delete).await?;
+    let OnToken { mut on, token } = on_token(&call, who, "token.revoke", Capability::Delete).await?;
+    on.permitted.ends(&token);
     let now = on.permitted.now();
     match on.accounts.revoke(token.id, now).await {
         Ok((before, after)) => {
@@ -189,12 +190,7 @@ async fn rotated(admin: &Admin, peer: SocketAddr, request: Request) -> Ended {
     }
 }
 
-fn rotation_on_record(
-    permitted: Permitted<'_>,
-    before: &TokenInfo,
-    after: &TokenInfo,
-    now: Timestamp,
-) -> crate::identity::DecisionId {
+fn rotation_on_record(permitted: Permitted<'_>, before: &TokenInfo, after: &TokenInfo, now: Timestamp) -> Recorded {
     permitted.done(Some(&before.described(now)), Some(&after.described(now)))
 }
 

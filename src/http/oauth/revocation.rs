@@ -8,6 +8,8 @@ use axum::http::{HeaderValue, Response, StatusCode, header};
 
 use super::form::{self, bad};
 use super::{OAuth, answer};
+use crate::audit::Surface;
+use crate::exchange::Source;
 use crate::oauth::{ErrorCode, Parameters};
 
 pub(super) async fn revoke(
@@ -27,15 +29,14 @@ pub(super) async fn revoke(
         Ok(visit) => visit,
         Err(empty) => return answer::too_many(empty),
     };
-    // What is no token of ours is charged as a failure, whatever is answered: nobody finds tokens here by trying.
-    if oauth.counter.bearer(token).await.is_err_and(|why| !why.may_pass())
-        && let Err(empty) = visit.failed()
-    {
-        return answer::too_many(empty);
-    }
-    // A token that is not ours, or no longer good, is as revoked as it can be (RFC 7009 section 2.2).
-    match oauth.counter.revoke(token).await {
-        Ok(()) => answer::told(answer::json_response(StatusCode::OK, String::new()), visit.budget()),
+    match oauth.counter.revoke(Source { surface: Surface::OAuth, address: peer.ip() }, None, token).await {
+        Ok(true) => answer::told(answer::json_response(StatusCode::OK, String::new()), visit.budget()),
+        // A token that is not ours, or no longer good, is as revoked as it can be (RFC 7009 section 2.2). It is charged as a
+        // failure, whatever is answered: nobody finds tokens here by trying.
+        Ok(false) => match visit.failed() {
+            Ok(()) => answer::told(answer::json_response(StatusCode::OK, String::new()), visit.budget()),
+            Err(empty) => answer::too_many(empty),
+        },
         Err(error) => {
             tracing::error!(%error, "a revocation was not recorded");
             let text = "the revocation could not be recorded; the token is still valid";

@@ -5,6 +5,7 @@ use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
 
 use super::problem::{Kind, Problem};
+use crate::exchange::Recorded;
 use crate::http::budget;
 use crate::identity::DecisionId;
 use crate::limits::State;
@@ -23,6 +24,12 @@ impl From<DecisionId> for Decided {
     /// Of a request that no budget was asked about.
     fn from(id: DecisionId) -> Self {
         Self { id, budget: None }
+    }
+}
+
+impl From<Recorded> for Decided {
+    fn from(Recorded { decision: id, budget }: Recorded) -> Self {
+        Self { id, budget }
     }
 }
 

@@ -35,10 +35,18 @@ async fn serve(
     if request.wrap.is_some() {
         return Err(Refusal::bad_request("only the answer to a login can be wrapped here"));
     }
-    // A large body only for whoever has a token that is good: anybody can send one.
-    let writes = matches!(request.verb, Verb::Write | Verb::Patch);
-    let bytes = if writes && vault.counter.bearer(&token).await.is_ok() {
-        Zeroizing::new(body::read_value(body).await.map_err(unread)?.to_vec())
+    // A large body only for whoever has a token that is good, within its budgets: anybody can send one.
+    let mut access = vault.counter.access(Source { surface: Surface::Vault, address: request.peer });
+    let (writes, place) = (matches!(request.verb, Verb::Write | Verb::Patch), (&*request.named, &*request.path));
+    let bytes = if writes && access.recognises(request.verb, place, &token).await {
+        match body::read_value(body).await {
+            Ok(bytes) => Zeroizing::new(bytes.to_vec()),
+            Err(error) => {
+                let refusal = unread(error);
+                let decision = access.malformed("body_unreadable", refusal.errors.join("; "));
+                return Err(Refusal { decision: Some(decision), ..refusal });
+            }
+        }
     } else {
         body::discard(body).await;
         Zeroizing::new(Vec::new())
@@ -59,7 +67,6 @@ async fn serve(
         call,
         query: &request.query,
     };
-    let access = vault.counter.access(Source { surface: Surface::Vault, address: request.peer });
     let served = access.serve(ask).await.map_err(refusal)?;
     let budget = served.budget;
     let answered =

@@ -9,7 +9,8 @@ use super::bodies::Members;
 use super::envelope::{Envelope, Refusal, json_response};
 use super::request::VaultRequest;
 use super::{capabilities, mounts};
-use crate::exchange::{Bearer, NotGood, Standing};
+use crate::audit::Surface;
+use crate::exchange::{Bearer, NotGood, Source, Standing};
 use crate::secrets::Verb;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -54,12 +55,17 @@ pub(super) async fn answer(
 /// Whoever bears the token of the request, if it is good.
 pub(super) async fn bearer(vault: &Vault, request: &VaultRequest) -> Result<Bearer, Refusal> {
     let token = request.token.as_ref().ok_or_else(Refusal::denied)?;
-    let token = vault.counter.bearer(token).await.map_err(not_good)?;
+    let token = vault.counter.bearer(source(request), token).await.map_err(not_good)?;
     // A request that names a namespace means that one: another's token has no say there.
     match &request.namespace {
         Some(named) if token.namespace() != Some(named) => Err(Refusal::denied()),
         _ => Ok(token),
     }
+}
+
+/// Where a request comes from, for its record.
+pub(super) fn source(request: &VaultRequest) -> Source {
+    Source { surface: Surface::Vault, address: request.peer }
 }
 
 /// What that bearer may do at this moment.

@@ -8,7 +8,7 @@ use super::Vault;
 use super::bodies::Members;
 use super::envelope::{Refusal, done};
 use super::request::VaultRequest;
-use super::sys::{bearer, enveloped, standing};
+use super::sys::{bearer, enveloped, source, standing};
 use super::token_answer::{by_accessor, by_token};
 use crate::exchange::Bearer;
 use crate::mint::AccessorClaims;
@@ -33,29 +33,40 @@ pub(super) async fn answer(
         }
         "revoke-self" if writes => {
             bearer(vault, request).await?;
-            revoked(vault, secret(request)).await
+            revoked(vault, request, None, secret(request)).await
         }
         "lookup" if writes || request.verb == Verb::Read => {
             let caller = bearer(vault, request).await?;
             let given = given_token(vault, request, &caller, &call, body).await?;
-            let token = vault.counter.bearer(&given).await.ok().filter(|token| token.namespace() == caller.namespace());
+            let token = vault
+                .counter
+                .bearer(source(request), &given)
+                .await
+                .ok()
+                .filter(|token| token.namespace() == caller.namespace());
             let token = token.ok_or_else(bad_token)?;
             Ok(told(vault, &token, &given))
         }
         "revoke" if writes => {
             let caller = bearer(vault, request).await?;
             let given = given_token(vault, request, &caller, &call, body).await?;
-            let token = vault.counter.bearer(&given).await.ok().filter(|token| token.namespace() == caller.namespace());
+            let token = vault
+                .counter
+                .bearer(source(request), &given)
+                .await
+                .ok()
+                .filter(|token| token.namespace() == caller.namespace());
             token.ok_or_else(bad_token)?;
-            revoked(vault, &given).await
+            let by = (*given != secret(request)).then_some(&caller);
+            revoked(vault, request, by, &given).await
         }
         "lookup-accessor" if writes => {
-            let (claims, accessor) = accessor(vault, request, &call, body).await?;
+            let (_, claims, accessor) = accessor(vault, request, &call, body).await?;
             Ok(enveloped(vault, &by_accessor(&claims, &accessor, vault.counter.clock().now())))
         }
         "revoke-accessor" if writes => {
-            let (claims, _) = accessor(vault, request, &call, body).await?;
-            let revoked = vault.counter.revoke_by_id(claims.jti(), claims.expires_at()).await;
+            let (caller, claims, _) = accessor(vault, request, &call, body).await?;
+            let revoked = vault.counter.revoke_named(source(request), &caller, &claims).await;
             revoked.map_err(|_| not_recorded())?;
             Ok(done(vault.counter.request_id()))
         }
@@ -83,8 +94,14 @@ fn not_recorded() -> Refusal {
     Refusal::later(StatusCode::SERVICE_UNAVAILABLE, "the revocation could not be recorded; try again later", 5)
 }
 
-async fn revoked(vault: &Vault, token: &str) -> Result<Response<Body>, Refusal> {
-    vault.counter.revoke(token).await.map_err(|_| not_recorded())?;
+/// Ends a token, for its holder or for whoever may end others' tokens.
+async fn revoked(
+    vault: &Vault,
+    request: &VaultRequest,
+    by: Option<&Bearer>,
+    token: &str,
+) -> Result<Response<Body>, Refusal> {
+    vault.counter.revoke(source(request), by, token).await.map_err(|_| not_recorded())?;
     Ok(done(vault.counter.request_id()))
 }
 
@@ -118,11 +135,11 @@ async fn accessor(
     request: &VaultRequest,
     call: &str,
     body: Body,
-) -> Result<(AccessorClaims, String), Refusal> {
+) -> Result<(Bearer, AccessorClaims, String), Refusal> {
     let caller = bearer(vault, request).await?;
     let given = Members::read(body).await?.text("accessor")?.unwrap_or_default();
     allowed(vault, &caller, call).await?;
     let known = vault.counter.token_of(&given).filter(|claims| claims.namespace() == caller.namespace());
     let known = known.ok_or_else(|| Refusal::new(StatusCode::FORBIDDEN, "invalid accessor"))?;
-    Ok((known, given))
+    Ok((caller, known, given))
 }
