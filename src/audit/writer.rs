@@ -23,7 +23,7 @@ const LOOKS_PER_SYNC: u32 = 100;
 /// Syncs between two heads, where lines wait for one; also how often a new key is looked for.
 const SYNCS_PER_HEAD: u32 = 5;
 /// Syncs between two looks for files that are too old.
-const SYNCS_PER_SWEEP: u32 = 60;
+pub(super) const SYNCS_PER_SWEEP: u32 = 60;
 /// How many lines, and bytes, wait for a head at most.
 const LINES_PER_HEAD: u32 = 1000;
 const BYTES_PER_HEAD: usize = 1024 * 1024;
@@ -39,22 +39,7 @@ const CHUNK: usize = 256 * 1024;
 
 /// Runs until the journal stops and everything is written.
 pub(super) fn run(shared: &Shared, sink: OpenSink, begun: Begun, clock: Clock) {
-    let Begun { chain, keys, lines } = begun;
-    let text = Vec::with_capacity(2 * CHUNK);
-    let mut writer = Writer {
-        shared,
-        sink,
-        chain,
-        keys,
-        clock,
-        text,
-        first: lines,
-        unsigned_bytes: 0,
-        published: 0,
-        syncs: 0,
-        unsynced: false,
-        last_tries: LAST_TRIES,
-    };
+    let mut writer = Writer::new(shared, sink, begun, clock);
     let (mut batch, mut looks, mut last_looks) = (Vec::new(), 0, LAST_LOOKS);
     writer.write_first();
     loop {
@@ -107,10 +92,36 @@ pub(super) struct Writer<'a> {
     unsigned_bytes: usize,
     /// The line that the newest published head covers.
     pub(super) published: u64,
-    syncs: u32,
+    /// The key that signed the head that is kept beside the keys; none before one of this run is.
+    pub(super) kept_by: Option<String>,
+    pub(super) syncs: u32,
+    /// When the last file was left because a sync failed, in syncs.
+    pub(super) left: Option<u32>,
     /// The last sync failed: what was written may be lost, so the sink is not well before one succeeds.
     unsynced: bool,
     last_tries: u32,
+}
+
+impl<'a> Writer<'a> {
+    pub(super) fn new(shared: &'a Shared, sink: OpenSink, begun: Begun, clock: Clock) -> Self {
+        let Begun { chain, keys, lines, .. } = begun;
+        Self {
+            shared,
+            sink,
+            chain,
+            keys,
+            clock,
+            text: Vec::with_capacity(2 * CHUNK),
+            first: lines,
+            unsigned_bytes: 0,
+            published: 0,
+            kept_by: None,
+            syncs: 0,
+            left: None,
+            unsynced: false,
+            last_tries: LAST_TRIES,
+        }
+    }
 }
 
 impl Writer<'_> {
@@ -203,7 +214,11 @@ impl Writer<'_> {
     }
 
     pub(super) fn sync(&mut self) {
-        self.unsynced = self.waiting(OpenSink::sync).is_err();
+        let mut synced = self.waiting(OpenSink::sync);
+        if synced.is_err() && self.leave_doubtful() {
+            synced = self.waiting(OpenSink::sync);
+        }
+        self.unsynced = synced.is_err();
         if self.unsynced {
             self.refused();
         } else {
