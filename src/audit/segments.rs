@@ -11,13 +11,18 @@ use super::writer::{SYNCS_PER_SWEEP, Writer};
 impl Writer<'_> {
     /// Puts the newest head, which the disk has now, where whoever edits the journal is not.
     pub(super) fn publish(&mut self) {
-        let Some(head) = self.chain.head.clone().filter(|head| head.covers.seq > self.published) else { return };
-        self.published = head.covers.seq;
+        let Some(head) = self.chain.head.clone() else { return };
         let (chain, segment, seq, jws) = (&*head.chain, head.segment, head.covers.seq, &*head.jws);
-        tracing::info!(target: "cambio::audit", chain, segment, seq, head = jws, "audit head");
-        self.shared.head.send_replace(Some(std::sync::Arc::clone(&head)));
+        if seq > self.published {
+            self.published = seq;
+            tracing::info!(target: "cambio::audit", chain, segment, seq, head = jws, "audit head");
+            self.shared.head.send_replace(Some(std::sync::Arc::clone(&head)));
+        }
+        if self.kept.as_ref().is_some_and(|(kept, _)| *kept == seq) {
+            return;
+        }
         match self.keys.keep_head(jws) {
-            Ok(()) => self.kept_by = Some(head.key.clone()),
+            Ok(()) => self.kept = Some((seq, head.key.clone())),
             Err(error) => tracing::error!(%error, "the newest audit head could not be kept beside its key"),
         }
     }
@@ -44,7 +49,7 @@ impl Writer<'_> {
             self.publish();
         }
         // Else the next start would find a head whose key is gone, and take it for somebody else's.
-        if self.kept_by.as_deref() != Some(self.chain.key.key_id()) {
+        if self.kept.as_ref().is_none_or(|(_, key)| key != self.chain.key.key_id()) {
             return;
         }
         match self.keys.promote() {

@@ -215,11 +215,10 @@ impl LogFile {
     pub(super) fn rotate(&mut self, now: Timestamp) -> io::Result<PathBuf> {
         self.cut_off()?;
         self.file.sync_data().inspect_err(|_| self.doubtful = true)?;
-        // After a restart nobody knows how new its records are.
-        let mut stamp = self.newest.max(now.as_millis()).max(0);
-        while rotated_name(&self.path, stamp).try_exists()? {
-            stamp += 1;
-        }
+        // After a restart nobody knows how new its records are. Files are read, and removed, in the order of their names: a
+        // clock that was set back, or a name that is free again, must not bring this one before others.
+        let last = rotated(&self.path)?.pop().map_or(0, |(last, _)| last.saturating_add(1));
+        let stamp = self.newest.max(now.as_millis()).max(last);
         let full = rotated_name(&self.path, stamp);
         fs::rename(&self.path, &full)?;
         match append_private_file(&self.path, WIDEST) {
@@ -390,6 +389,20 @@ mod tests {
         assert!(matches!(open(&path), Err(StateError::Busy(_))));
         drop(log);
         assert!(open(&path).is_ok());
+    }
+
+    #[test]
+    fn files_are_named_in_their_order_though_the_clock_goes_back_and_old_names_are_free_again() {
+        let (_home, path) = home();
+        let mut log = open(&path).unwrap();
+        for (nth, second) in [5_u64, 5, 3, 9, 1, 1].into_iter().enumerate() {
+            log.write(format!("{nth}\n").as_bytes(), 0).unwrap();
+            log.rotate(Timestamp::from_secs(second.cast_signed())).unwrap();
+            let (old, _) = log.expired(Timestamp::from_secs(0)).unwrap();
+            old.iter().for_each(|file| fs::remove_file(file).unwrap());
+        }
+        let kept: String = rotated(&path).unwrap().iter().map(|(_, path)| fs::read_to_string(path).unwrap()).collect();
+        assert_eq!(kept, "3\n4\n5\n");
     }
 
     /// A crash leaves a piece of a header. What is longer was put there by somebody, and stays.

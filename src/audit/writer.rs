@@ -92,8 +92,8 @@ pub(super) struct Writer<'a> {
     unsigned_bytes: usize,
     /// The line that the newest published head covers.
     pub(super) published: u64,
-    /// The key that signed the head that is kept beside the keys; none before one of this run is.
-    pub(super) kept_by: Option<String>,
+    /// The line that the head covers which is kept beside the keys, and the key that signed it; none before one of this run is.
+    pub(super) kept: Option<(u64, String)>,
     pub(super) syncs: u32,
     /// When the last file was left because a sync failed, in syncs.
     pub(super) left: Option<u32>,
@@ -115,7 +115,7 @@ impl<'a> Writer<'a> {
             first: lines,
             unsigned_bytes: 0,
             published: 0,
-            kept_by: None,
+            kept: None,
             syncs: 0,
             left: None,
             unsynced: false,

@@ -51,17 +51,19 @@ impl Sent {
     pub(super) fn open(dir: PrivateDir, name: &str, now: &Place) -> Result<Self, StateError> {
         // A name may have any character, and two names must not meet.
         let name = format!("sink-{}.json", sha256(name.as_bytes()));
-        let place = match dir.read(&name, MAX_PLACE_BYTES)? {
+        let noted = dir.read(&name, MAX_PLACE_BYTES)?;
+        let mut sent = Self { dir, name, place: now.clone(), unnoted: 1 };
+        if let Some(noted) = noted {
             // What cannot be read is a place that is in no chain: all that is kept is sent.
-            Some(noted) => serde_json::from_slice(&noted).unwrap_or_default(),
-            None => {
-                let sent = Self { dir, name, place: now.clone(), unnoted: 1 };
-                let text = serde_json::to_vec(&sent.place).unwrap_or_default();
-                sent.dir.write(&sent.name, &text)?;
-                return Ok(Self { unnoted: 0, ..sent });
+            sent.place = serde_json::from_slice(&noted).unwrap_or_default();
+            // A machine that lost power may have lost lines that the outlet got; what is written in their place is not sent yet.
+            if sent.place.chain == now.chain {
+                sent.place.seq = sent.place.seq.min(now.seq);
             }
-        };
-        Ok(Self { dir, name, place, unnoted: 0 })
+        } else {
+            sent.dir.write(&sent.name, &serde_json::to_vec(&sent.place).unwrap_or_default())?;
+        }
+        Ok(Self { unnoted: 0, ..sent })
     }
 
     /// Says that the outlet has these.
@@ -231,6 +233,7 @@ mod tests {
         let place = |name: &str, now: &Place| Sent::open(dir(), name, now).unwrap().place;
         assert_eq!(place("a", &at(5)), at(5));
         assert_eq!(place("a", &at(9)), at(5), "it was noted");
+        assert_eq!(place("a", &at(3)), at(3), "the chain has no more");
         assert_eq!(place("../a", &at(9)), at(9), "a name is no path");
         let mut sent = Sent::open(dir(), "a", &at(9)).unwrap();
         let text = line("{\"v\":1,\"seq\":7,\"prev\":\"H\"}\n");
