@@ -89,6 +89,7 @@ async fn a_namespace_of_a_header_that_has_no_target_has_none_of_another() {
 #[case::no_token(r#"{"role":"vault"}"#, "login_malformed")]
 #[case::an_empty_token(r#"{"role":"vault","jwt":" "}"#, "login_malformed")]
 #[case::a_token_of_another_type(r#"{"role":"vault","jwt":1}"#, "login_malformed")]
+#[case::a_role_with_a_nul(r#"{"role":"va\u0000ult","jwt":"a.b.c"}"#, "login_malformed")]
 #[case::a_role_of_another_type(r#"{"role":["vault"],"jwt":"a.b.c"}"#, "login_malformed")]
 #[case::a_list("[]", "body_unreadable")]
 #[case::a_member_twice(r#"{"jwt":"a","jwt":"b"}"#, "body_unreadable")]

@@ -80,10 +80,6 @@ impl AuditKeys {
     pub(super) fn keep_head(&self, head: &str) -> Result<(), AuditError> {
         self.0.as_ref().map_or(Ok(()), |dir| Ok(dir.write(HEAD, head.as_bytes())?))
     }
-
-    pub(super) fn forget_head(&self) -> Result<(), AuditError> {
-        self.0.as_ref().map_or(Ok(()), |dir| Ok(dir.remove(HEAD)?))
-    }
 }
 
 /// What is known of a journal's key beside the journal.

@@ -18,6 +18,8 @@ pub(super) struct Begun {
     pub(super) chain: Chain,
     pub(super) keys: AuditKeys,
     pub(super) lines: Vec<u8>,
+    /// The last line of the chain that was there before.
+    pub(super) from: u64,
 }
 
 /// Looks at what is there.
@@ -33,7 +35,9 @@ pub(super) fn begin(sink: &mut OpenSink, keys: AuditKeys, now: Timestamp) -> Res
         }
     };
     chain.sign(&mut lines, now)?;
-    Ok(Begun { chain, keys, lines })
+    let added = lines.iter().filter(|b| **b == b'\n').count();
+    let from = chain.last.seq.saturating_sub(u64::try_from(added).unwrap_or_default());
+    Ok(Begun { chain, keys, lines, from })
 }
 
 fn in_file(
@@ -61,7 +65,7 @@ fn in_file(
             };
             match signs {
                 Ok(signs) if in_use || there.torn.is_none() => {
-                    return going_on(file, keys, signs, *there, in_use, (lines, now)).map_err(AuditError::Look);
+                    return going_on(file, signs, *there, in_use, (lines, now)).map_err(AuditError::Look);
                 }
                 Ok(_) => Some(not_whole(path, "a file that was closed ends with a torn line")),
                 Err(what) => Some(not_whole(path, what)),
@@ -71,7 +75,9 @@ fn in_file(
     };
     let mut chain = Chain::begin(key, false)?;
     let found = found.map(|found| set_aside(file, in_use, found, now)).transpose().map_err(AuditError::Look)?;
-    keys.forget_head()?;
+    // The head that is kept stays until one of this chain is on the disk: whoever stops this process before then must not
+    // make the next one forget what was found. The header names it, by which the next start knows that one follows the other.
+    let found = found.map(|found| FoundBefore { head: kept, ..found });
     if let Some(found) = &found {
         let (file, what) = (&found.file, &found.what);
         if found.unchained {
@@ -86,16 +92,12 @@ fn in_file(
 
 fn going_on(
     file: &mut LogFile,
-    keys: &AuditKeys,
     key: Arc<SigningKey>,
     there: Continued,
     in_use: bool,
     (lines, now): (&mut Vec<u8>, Timestamp),
 ) -> io::Result<Chain> {
-    let Continued { id, segment, last, unsigned, torn, key: _ } = there;
-    if keys.current().is_ok_and(|current| current.key_id() != key.key_id()) {
-        keys.promote().map_err(io::Error::other)?;
-    }
+    let Continued { id, segment, last, unsigned, torn, .. } = there;
     let mut chain = Chain { id: id.into(), segment, last, unsigned, head: None, key, stream: false };
     file.end_torn_line()?;
     if let Some((bytes, digest)) = torn {
@@ -117,6 +119,7 @@ fn not_whole(path: Option<&std::path::Path>, what: &str) -> FoundBefore {
         file: file.unwrap_or_default(),
         bytes: 0,
         last_line: crate::jose::Sha256::NONE,
+        head: None,
     }
 }
 

@@ -33,6 +33,8 @@ pub(super) struct SignedHead {
     pub(super) covers: Link,
     pub(super) time: Timestamp,
     pub(super) jws: String,
+    /// The thumbprint of the key that signed it.
+    pub(super) key: String,
 }
 
 /// A chain that is being written. Cheap to copy, so that lines which no sink took can be taken back.
@@ -93,8 +95,8 @@ impl Chain {
             prev: covers.hash,
         };
         self.append(out, &line);
-        let (chain, segment) = (Arc::clone(&self.id), self.segment);
-        self.head = Some(Arc::new(SignedHead { chain, segment, covers, time: now, jws }));
+        let (chain, segment, key) = (Arc::clone(&self.id), self.segment, self.key.key_id().to_owned());
+        self.head = Some(Arc::new(SignedHead { chain, segment, covers, time: now, jws, key }));
         self.unsigned = 0;
         Ok(())
     }

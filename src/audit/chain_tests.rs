@@ -9,12 +9,14 @@ use std::time::Duration;
 use crate::audit::{Journal, JournalSettings, Report, Sink, Trail, Verifier};
 use crate::clock::{Clock, ManualClock};
 use crate::identity::DecisionId;
-use crate::jose::random;
+use crate::jose::{Sha256, random, sha256};
 use proptest::prelude::*;
 use rstest::rstest;
 
 use super::audit_key::AuditKeys;
+use super::sink::OpenSink;
 use super::tests::{LATENCY, NOW, PATIENCE, begin, denied, home};
+use super::writer::Writer;
 
 pub(super) fn verified(path: &Path) -> Report {
     let mut verifier = Verifier::new();
@@ -128,22 +130,7 @@ proptest! {
 
     #[test]
     fn a_cut_at_the_end_is_found_by_a_head_from_elsewhere_or_at_least_within_a_line(cut in any::<prop::sample::Index>()) {
-        let mut files = GOOD.files.clone();
-        let last = files.last_mut().unwrap();
-        let cut = cut.index(last.1.len());
-        last.1.truncate(cut);
-        let whole = last.1.is_empty() || last.1.ends_with(b"\n");
-        // The line of the newest head itself may be missing: everything that it covers is there.
-        let covered = lines(&GOOD.files.last().unwrap().1);
-        let all_but_last = covered[..covered.len() - 1].concat().len();
-        prop_assert_eq!(report(&files, &GOOD.heads).is_good(), cut == all_but_last);
-        let alone = report(&files, &[]);
-        prop_assert_eq!(alone.is_good(), whole);
-        let chain = &alone.chains[0];
-        if let (true, None) = (whole, chain.uncovered()) {
-            let last = lines(&files.iter().rev().find(|(_, bytes)| !bytes.is_empty()).unwrap().1).pop().unwrap();
-            prop_assert!(last.starts_with(br#"{"v":1,"kind":"head""#), "lines are uncovered, and it does not say so");
-        }
+        look_at_a_cut(cut.index(GOOD.files.last().unwrap().1.len()));
     }
 
     #[test]
@@ -181,6 +168,34 @@ proptest! {
         verifier.lines("b", Cursor::new(lines.concat())).unwrap();
         prop_assert!(!verifier.finish().is_good());
     }
+}
+
+/// Looks at the last file when it ends after so many bytes.
+fn look_at_a_cut(cut: usize) {
+    let mut files = GOOD.files.clone();
+    files.last_mut().unwrap().1.truncate(cut);
+    let all = lines(&GOOD.files.last().unwrap().1);
+    // The line of the newest head itself may be missing: everything that it covers is there.
+    let all_but_last = all[..all.len() - 1].concat().len();
+    assert_eq!(report(&files, &GOOD.heads).is_good(), cut == all_but_last, "cut at {cut}");
+    let end = &files.last().unwrap().1;
+    let whole = end.is_empty() || end.ends_with(b"\n");
+    // Nor does anything else say then that files are gone because they were removed.
+    let removed = all.iter().rposition(|line| line.starts_with(br#"{"v":1,"kind":"removed""#));
+    let told = removed.is_none_or(|at| cut >= all[..=at].concat().len());
+    let alone = report(&files, &[]);
+    assert_eq!(alone.is_good(), whole && told, "cut at {cut}: {alone:?}");
+    let chain = &alone.chains[0];
+    if let (true, None) = (whole, chain.uncovered()) {
+        let last = lines(&files.iter().rev().find(|(_, bytes)| !bytes.is_empty()).unwrap().1).pop().unwrap();
+        assert!(last.starts_with(br#"{"v":1,"kind":"head""#), "lines are uncovered, and it does not say so");
+    }
+}
+
+#[test]
+fn a_cut_between_any_two_lines_is_found_as_one_within_a_line() {
+    let last = lines(&GOOD.files.last().unwrap().1);
+    (0..last.len()).for_each(|kept| look_at_a_cut(last[..kept].concat().len()));
 }
 
 #[test]
@@ -241,6 +256,9 @@ fn a_foreign_head_in_a_chain_is_found() {
 #[case::the_header_was_damaged("header", "its first line is no header")]
 #[case::the_key_is_gone("key", "last head does not verify")]
 #[case::it_is_another_chain("other", "last head does not verify")]
+#[case::it_was_linked_anew_without_heads("headless", "no head of ours stands in it")]
+#[case::it_was_linked_anew_behind_the_first_head("anew", "it was written anew")]
+#[case::the_kept_head_is_somebody_elses("kept", "by no key of ours")]
 fn a_journal_that_does_not_verify_is_not_continued_in_silence(#[case] attack: &str, #[case] said: &str) {
     let home = home();
     let keys = home.path.with_file_name("audit-keys");
@@ -258,6 +276,26 @@ fn a_journal_that_does_not_verify_is_not_continued_in_silence(#[case] attack: &s
         "header" => {
             all[0][0] = b'[';
             fs::write(&home.path, all.concat()).unwrap();
+        }
+        // Without the key nobody makes a head. But nothing makes anybody leave the heads in: lines are linked by a digest
+        // that everybody can compute, and made more until none seems to be missing.
+        "headless" | "anew" => {
+            let heads = if attack == "anew" { 2 } else { 1 };
+            let mut forged = all[..heads].to_vec();
+            let records: Vec<Vec<u8>> =
+                all[2..].iter().filter(|line| !line.starts_with(br#"{"v":1,"kind""#)).cloned().collect();
+            let edited = String::from_utf8(records[1].clone()).unwrap().replace("denied", "issued");
+            assert_ne!(edited.as_bytes(), records[1]);
+            forged.extend([records[0].clone(), edited.into_bytes()]);
+            forged.extend(records[2..].iter().chain(&records).cloned());
+            let forged = linked_anew(&forged);
+            assert!(forged.len() > all.len() && report(&[("x".to_owned(), forged.concat())], &[]).is_good());
+            fs::write(&home.path, forged.concat()).unwrap();
+        }
+        "kept" => {
+            let other = super::tests::home();
+            drop(other.journal());
+            fs::copy(other.path.with_file_name("audit-keys").join("head.jws"), keys.join("head.jws")).unwrap();
         }
         "key" => fs::remove_file(keys.join("audit.pem")).unwrap(),
         "other" => {
@@ -280,6 +318,159 @@ fn a_journal_that_does_not_verify_is_not_continued_in_silence(#[case] attack: &s
     let later = verified(&home.path);
     assert_eq!(later.fault_count, report.fault_count, "{later:?}");
     assert_eq!(later.chains.last().unwrap().records, 2);
+}
+
+/// The same lines, each linked to the one before as if it had been written after it.
+fn linked_anew(lines: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let mut linked: Vec<Vec<u8>> = Vec::new();
+    for (line, seq) in lines.iter().zip(1..) {
+        let text = String::from_utf8(line.clone()).unwrap();
+        let body = &text[..text.rfind(r#","seq":"#).unwrap()];
+        let before = linked.last().map(|last| sha256(&last[..last.len() - 1])).unwrap_or(Sha256::NONE);
+        linked.push(format!("{body},\"seq\":{seq},\"prev\":\"{before}\"}}\n").into_bytes());
+    }
+    linked
+}
+
+/// A start that dies before it has written anything: on a full disk every start is one.
+fn dead_start(home: &super::tests::Home) {
+    let mut sink = OpenSink::new(&JournalSettings::file(home.path.clone()).sink).unwrap();
+    let keys = AuditKeys::open(Some(&home.path.with_file_name("audit-keys"))).unwrap();
+    super::begin::begin(&mut sink, keys, NOW).unwrap();
+}
+
+#[rstest]
+#[case::the_end_was_cut("cut", "lines are missing at its end")]
+#[case::the_file_is_gone("gone", "the journal is gone")]
+fn what_was_found_is_told_however_many_starts_die_before_they_have_said_it(#[case] attack: &str, #[case] said: &str) {
+    let home = home();
+    let journal = home.journal();
+    (0..5).for_each(|_| begin(&journal).close(denied(), LATENCY));
+    journal.shutdown();
+    match attack {
+        "cut" => fs::write(&home.path, lines(&fs::read(&home.path).unwrap())[..4].concat()).unwrap(),
+        _ => fs::remove_file(&home.path).unwrap(),
+    }
+    (0..3).for_each(|_| dead_start(&home));
+    drop(home.journal());
+    let report = verified(&home.path);
+    let told = report.faults.iter().filter(|fault| fault.what.contains("a new chain begins here")).collect::<Vec<_>>();
+    assert!(told.len() == 1 && told[0].what.contains(said), "{report:?}");
+}
+
+/// Between the moment that a new chain is on the disk and the one in which its head is kept, the kept one is of the chain
+/// before.
+#[test]
+fn a_new_chain_is_continued_before_its_head_is_kept_and_no_other_one_in_its_place() {
+    let home = home();
+    let kept = home.path.with_file_name("audit-keys").join("head.jws");
+    let cut = || fs::write(&home.path, lines(&fs::read(&home.path).unwrap())[..2].concat()).unwrap();
+    let run = || {
+        let journal = home.journal();
+        begin(&journal).close(denied(), LATENCY);
+        journal.shutdown();
+        verified(&home.path)
+    };
+    run();
+    let first_head = fs::read(&kept).unwrap();
+    cut();
+    let second = run();
+    assert_eq!((second.chains.len(), second.fault_count), (2, 1), "{second:?}");
+    let (second_file, second_head) = (fs::read(&home.path).unwrap(), fs::read(&kept).unwrap());
+    fs::write(&kept, first_head).unwrap();
+    let again = run();
+    assert_eq!((again.chains.len(), again.fault_count, again.chains[1].records), (2, 1, 2), "{again:?}");
+    // A chain that once followed another one does not follow this one.
+    cut();
+    let third = run();
+    assert_eq!((third.chains.len(), third.fault_count), (3, 2), "{third:?}");
+    fs::write(&home.path, &second_file).unwrap();
+    let fourth = run();
+    assert!(fourth.faults.iter().any(|fault| fault.what.contains("another chain than was written last")), "{fourth:?}");
+    assert_ne!(fs::read(&kept).unwrap(), second_head);
+}
+
+#[test]
+fn the_key_of_before_is_destroyed_only_once_a_head_by_the_next_one_is_kept() {
+    let home = home();
+    let mut sink = OpenSink::new(&JournalSettings::file(home.path.clone()).sink).unwrap();
+    let dir = home.path.with_file_name("audit-keys");
+    let begun = super::begin::begin(&mut sink, AuditKeys::open(Some(&dir)).unwrap(), NOW).unwrap();
+    let shared = super::journal::Shared::default();
+    let mut writer = Writer::new(&shared, sink, begun, Clock::System);
+    assert!(writer.write_first());
+    writer.sync();
+    let keys = AuditKeys::open(Some(&dir)).unwrap();
+    let next = keys.prepare().unwrap();
+    // Nothing can be kept: the old key stays.
+    fs::create_dir(dir.join(".head.jws.new")).unwrap();
+    writer.change_key();
+    assert!(keys.next().unwrap().is_some() && keys.current().unwrap().key_id() != next);
+    fs::remove_dir(dir.join(".head.jws.new")).unwrap();
+    writer.sign();
+    writer.sync();
+    writer.change_key();
+    assert!(keys.next().unwrap().is_none() && keys.current().unwrap().key_id() == next);
+    let kept = super::head::Head::unverified(&keys.head().unwrap().unwrap()).unwrap();
+    assert_eq!(kept.key_id(), Some(next.as_str()));
+    drop(writer);
+    drop(home.journal());
+    let report = verified(&home.path);
+    assert!(report.is_good() && report.chains.len() == 1, "{report:?}");
+}
+
+/// Whoever takes a whole journal away takes all that would say so with it, but for the heads that lie elsewhere.
+#[test]
+fn a_chain_that_is_missing_as_a_whole_is_a_fault_if_a_key_of_the_journal_signed_it() {
+    let home = home();
+    let kept = home.path.with_file_name("audit-keys").join("head.jws");
+    drop(home.journal());
+    let heads = vec![fs::read_to_string(&kept).unwrap()];
+    fs::remove_file(&home.path).unwrap();
+    fs::remove_file(&kept).unwrap();
+    drop(home.journal());
+    let files = [("decisions.jsonl".to_owned(), fs::read(&home.path).unwrap())];
+    assert!(report(&files, &[]).is_good(), "it does not know of the other one");
+    let found = report(&files, &heads);
+    assert!(found.faults.iter().any(|fault| fault.what.contains("is missing")), "{found:?}");
+    // Nothing is left, but the key is known from elsewhere.
+    let mut verifier = Verifier::new();
+    verifier.pin(&report(&files, &[]).chains[0].keys[0]);
+    assert!(verifier.expect(&heads[0]));
+    let nothing = verifier.finish();
+    assert!(nothing.faults.iter().any(|fault| fault.what.contains("is missing")), "{nothing:?}");
+    // Another replica's is none of ours.
+    let foreign = report(&files, &GOOD.heads);
+    assert!(foreign.is_good() && foreign.notes.len() == 1, "{foreign:?}");
+}
+
+#[test]
+fn a_chain_that_was_removed_as_too_old_is_no_fault_though_its_heads_are_known() {
+    let home = home();
+    let kept = home.path.with_file_name("audit-keys").join("head.jws");
+    let clock = ManualClock::new(NOW);
+    let sink = Sink::File { path: home.path.clone(), rotate_bytes: 1500, keep: 2, keep_for: None };
+    let settings =
+        JournalSettings { sink, clock: Clock::Manual(clock.clone()), ..JournalSettings::file(home.path.clone()) };
+    let run = |records: usize| {
+        let journal = Journal::open(settings.clone()).unwrap();
+        for _ in 0..records {
+            begin(&journal).close(denied(), LATENCY);
+            assert!(journal.flush(PATIENCE));
+        }
+        journal.shutdown();
+        clock.advance(Duration::from_secs(60));
+    };
+    run(1);
+    let old = fs::read_to_string(&kept).unwrap();
+    fs::write(&home.path, lines(&fs::read(&home.path).unwrap())[..2].concat()).unwrap();
+    run(40);
+    let mut verifier = Verifier::new();
+    assert!(verifier.expect(&old));
+    verifier.journal(&home.path).unwrap();
+    let report = verifier.finish();
+    assert!(report.is_good() && report.chains.len() == 1, "{report:?}");
+    assert!(report.notes.iter().any(|note| note.contains("which was removed")), "{report:?}");
 }
 
 #[test]

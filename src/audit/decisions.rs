@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use super::outlets::store::without_nul;
 use super::record::Record;
 use crate::clock::Timestamp;
 use crate::identity::DecisionId;
@@ -82,12 +83,15 @@ impl Decisions {
     ) -> Result<Page, DatabaseError> {
         let limit = limit.clamp(1, MAX_PAGE);
         let until = filter.until.map(DecisionId::first_at);
+        let column = |text: &Option<String>| text.clone().map(without_nul);
+        let [outcome, issuer, subject, target, reason] =
+            [&filter.outcome, &filter.issuer, &filter.subject, &filter.target, &filter.reason].map(column);
         let sought = DecisionsSought {
-            outcome: filter.outcome.as_deref(),
-            issuer: filter.issuer.as_deref(),
-            subject: filter.subject.as_deref(),
-            target: filter.target.as_deref(),
-            reason: filter.reason.as_deref(),
+            outcome: outcome.as_deref(),
+            issuer: issuer.as_deref(),
+            subject: subject.as_deref(),
+            target: target.as_deref(),
+            reason: reason.as_deref(),
             from: filter.since.map(DecisionId::first_at),
             before: [until, after.map(|Cursor(id)| id)].into_iter().flatten().min(),
         };

@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 use crate::identity::DecisionId;
 use crate::jose::random;
 use crate::state::PrivateDir;
-use crate::state::database::{Database, DecisionRow, HeadRow, MOST_SCANNED, Scope};
+use crate::state::database::{Database, DatabaseError, DecisionRow, HeadRow, MOST_SCANNED, Scope};
 use crate::state::real_postgres::Postgres;
 
 const NOW: Timestamp = Timestamp::from_secs(1_795_000_000);
@@ -140,6 +140,18 @@ async fn a_decision_is_found_by_its_id_and_kept_once() {
     write.commit().await.unwrap();
     let filter = DecisionFilter { outcome: Some("other".to_owned()), ..DecisionFilter::default() };
     assert!(decisions.page(&filter, None, 10).await.unwrap().decisions.is_empty());
+}
+
+#[tokio::test]
+async fn a_text_that_one_engine_does_not_take_is_taken_by_neither_and_sought_as_it_is_kept() {
+    let kept = DecisionRow { target: Some("a\u{fffd}b".to_owned()), ..row(1) };
+    let (_home, decisions) = filled(&[kept]).await;
+    let mut write = decisions.0.write(Scope::Decisions).await.unwrap();
+    let refused = write.insert_decision(&DecisionRow { target: Some("a\0b".to_owned()), ..row(2) }).await;
+    assert!(matches!(refused, Err(DatabaseError::Failed(_))), "{refused:?}");
+    drop(write);
+    let filter = DecisionFilter { target: Some("a\0b".to_owned()), ..DecisionFilter::default() };
+    assert_eq!(all(&decisions, &filter, 10).await, [1]);
 }
 
 #[rstest]

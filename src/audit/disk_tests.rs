@@ -56,7 +56,8 @@ fn full_files_are_set_aside_kept_in_number_and_searched() {
         Trail::begin(&journal, id, now, Surface::Vault, None).close(denied(), LATENCY);
         assert!(journal.flush(PATIENCE));
     }
-    let files: Vec<PathBuf> = fs::read_dir(home.path.parent().unwrap()).unwrap().map(|e| e.unwrap().path()).collect();
+    let files = fs::read_dir(home.path.parent().unwrap()).unwrap().map(|e| e.unwrap().path());
+    let files: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|e| e == "jsonl")).collect();
     assert_eq!(files.len(), 4, "{files:?}");
     let kept: usize = files.iter().map(|file| lines(file).len()).sum();
     assert!((24..60).contains(&kept), "{kept}");

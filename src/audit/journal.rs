@@ -102,14 +102,10 @@ impl Journal {
         let mut sink = OpenSink::new(&settings.sink)?;
         let keys = AuditKeys::open(settings.keys.as_deref())?;
         let begun = begin(&mut sink, keys, settings.clock.now())?;
-        let shared = Arc::<Shared>::default();
-        let mut workers = Vec::new();
-        for outlet in &settings.outlets {
-            let started = outlets::start(outlet).map_err(|error| AuditError::Outlet(outlet.name.clone(), error));
-            let (outbox, worker) = started?;
-            shared.outlets.lock().unwrap_or_else(PoisonError::into_inner).push(outbox);
-            workers.push(worker);
-        }
+        let now = outlets::Place { chain: begun.chain.id.to_string(), seq: begun.from };
+        let (outboxes, workers) = outlets::start(&settings, &now)?;
+        let shared = Arc::new(Shared { outlets: Mutex::new(outboxes), ..Shared::default() });
+        shared.look_at_outlets();
         // The chain's first lines are on their way.
         shared.busy.store(true, Ordering::Release);
         let writer = std::thread::Builder::new()

@@ -63,6 +63,9 @@ pub(super) struct FoundBefore {
     pub(super) bytes: u64,
     /// The digest of its last line.
     pub(super) last_line: Sha256,
+    /// The newest head that was known of the chain of before: what of it was signed, and which chain this one follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) head: Option<String>,
 }
 
 /// A signature over everything before.

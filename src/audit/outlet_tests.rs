@@ -266,6 +266,84 @@ fn a_collector_that_is_not_there_holds_up_neither_the_file_nor_the_end() {
     assert_eq!((counters.delivered, counters.dropped), (0, 1));
 }
 
+/// The records of what was minted must come to such a sink, whatever becomes of the process.
+#[test]
+fn what_a_sink_that_must_have_everything_had_not_got_at_the_stop_it_gets_after_the_start() {
+    let home = home();
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let to = || syslog(SyslogAddress::Tcp(address.to_string()), 8192);
+    for _ in 0..2 {
+        let journal = journal(&home, to(), OnFailure::Deny);
+        (0..15).for_each(|_| close_with(&journal, "x"));
+        journal.shutdown();
+        let counters = journal.outlets()[0].counters;
+        assert_eq!((counters.delivered, counters.dropped, counters.waiting_bytes), (0, 0, 0));
+    }
+    let listener = TcpListener::bind(address).unwrap();
+    let collected =
+        std::thread::spawn(move || [messages(listener.accept().unwrap().0), messages(listener.accept().unwrap().0)]);
+    for records in [35, 5] {
+        let journal = journal(&home, to(), OnFailure::Deny);
+        (0..5).for_each(|_| close_with(&journal, "y"));
+        journal.shutdown();
+        assert_eq!(journal.outlets()[0].counters.delivered, records, "nothing twice, once it was taken");
+    }
+    let lines: Vec<String> = collected.join().unwrap().iter().flatten().map(|message| text(message)).collect();
+    assert_eq!(lines.join("\n") + "\n", std::fs::read_to_string(&home.path).unwrap(), "as in the file");
+    assert_eq!(verified(&lines).chains[0].records, 40);
+}
+
+#[test]
+fn a_restart_lets_nothing_be_minted_that_was_not_before() {
+    let home = home();
+    let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let open = || journal(&home, syslog(SyslogAddress::Tcp(gone.clone()), 8192), OnFailure::Deny);
+    let first = open();
+    while begin(&first).worthwhile().is_ok() {
+        close_with(&first, &"x".repeat(1000));
+        assert!(first.flush(PATIENCE));
+    }
+    first.shutdown();
+    let second = open();
+    assert_eq!(begin(&second).worthwhile(), Err(AuditUnavailable::Sink));
+    assert!(second.outlets()[0].blocking);
+}
+
+#[test]
+fn a_sink_that_was_never_there_before_gets_what_comes_across_files() {
+    let home = home();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    let open = |outlets: Vec<OutletSettings>| {
+        let sink = crate::audit::Sink::File { path: home.path.clone(), rotate_bytes: 3000, keep: 100, keep_for: None };
+        Journal::open(JournalSettings { sink, outlets, ..JournalSettings::file(home.path.clone()) }).unwrap()
+    };
+    let outlet = || OutletSettings {
+        name: "a/b".to_owned(),
+        on_failure: OnFailure::Deny,
+        to: syslog(SyslogAddress::Tcp(address.clone()), 8192),
+    };
+    let write = |journal: &Arc<Journal>, text: &str| {
+        for _ in 0..20 {
+            close_with(journal, text);
+            assert!(journal.flush(PATIENCE));
+        }
+        journal.shutdown();
+    };
+    write(&open(vec![]), "before");
+    write(&open(vec![outlet()]), "missed");
+    let listener = TcpListener::bind(&address).unwrap();
+    let collected = std::thread::spawn(move || messages(listener.accept().unwrap().0));
+    write(&open(vec![outlet()]), "later");
+    let lines: Vec<String> = collected.join().unwrap().iter().map(|message| text(message)).collect();
+    let count = |word: &str| lines.iter().filter(|line| line.contains(word)).count();
+    assert_eq!((count("before"), count("missed"), count("later")), (0, 20, 20));
+    let all = super::sink::rotated(&home.path).unwrap().into_iter().map(|(_, path)| path).chain([home.path.clone()]);
+    let all: String = all.map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    assert!(all.ends_with(&(lines.join("\n") + "\n")), "whole, in order, once each");
+}
+
 mod store {
     use super::*;
     use crate::audit::{DecisionFilter, DecisionRetention, Decisions};
@@ -315,6 +393,36 @@ mod store {
         assert!(verifier.expect(&heads[0].head));
         verifier.journal(&home.path).unwrap();
         assert!(verifier.finish().is_good());
+    }
+
+    /// The attack: `audience=%00` by anybody. SQLite takes it, PostgreSQL refuses the row.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_a_caller_asks_for_does_not_stop_the_store() {
+        let server = crate::state::real_postgres::Postgres::start();
+        let home = home();
+        let journal = home.journal();
+        let database = match &server {
+            Some(server) => Database::connect(&server.database_url(), super::super::tests::NOW).await.unwrap(),
+            None => database(&home).await,
+        };
+        let keeping = tokio::spawn(journal.keep_in(database.clone(), kept_long()));
+        for target in ["\0", "prod"] {
+            let mut trail = begin(&journal);
+            trail.asked(target);
+            trail.close(denied(), LATENCY);
+        }
+        let closing = Arc::clone(&journal);
+        tokio::task::spawn_blocking(move || closing.shutdown()).await.unwrap();
+        keeping.await.unwrap();
+        let counters = journal.outlets()[0].counters;
+        assert_eq!((counters.delivered, counters.dropped, counters.failures), (2, 0, 0));
+        let decisions = Decisions::new(database.clone());
+        for target in ["\0", "prod"] {
+            let filter = DecisionFilter { target: Some(target.to_owned()), ..DecisionFilter::default() };
+            let found = decisions.page(&filter, None, 10).await.unwrap().decisions;
+            assert_eq!((found.len(), found[0].record.target.as_deref()), (1, Some(target)));
+        }
+        assert_eq!(database.audit_heads(10).await.unwrap().len(), 1);
     }
 
     fn kept_long() -> DecisionRetention {

@@ -35,8 +35,8 @@ pub(super) struct Job {
     keys: AuditKeys,
 }
 
-/// How it ended, and the head that the disk has then.
-type Ended = io::Result<Option<Arc<SignedHead>>>;
+/// How it ended: the head that the disk has then, and whether it is beside the key.
+type Ended = io::Result<Option<(Arc<SignedHead>, bool)>>;
 
 impl Syncing {
     /// Starts the thread; it ends with this.
@@ -53,7 +53,7 @@ impl Syncing {
         let (ends, ended) = channel();
         std::thread::Builder::new().name("audit-sync".to_owned()).spawn(move || {
             for Job { file, head, keys } in asked {
-                let synced = sync(&file).map(|()| head.inspect(|head| keep(&keys, head)));
+                let synced = sync(&file).map(|()| head.map(|head| (Arc::clone(&head), keep(&keys, &head))));
                 // The lock on the file goes with its last handle: whoever learns of the end may close it.
                 drop((file, keys));
                 if ends.send(synced).is_err() {
@@ -98,15 +98,16 @@ impl Writer<'_> {
             self.end_sync(true);
         }
         let head = self.unpublished();
-        let begun = match self.sink.to_sync() {
-            Ok(Some(file)) => self.syncing.begin(Job { file, head, keys: self.keys.clone() }),
-            // Everything is there already.
-            Ok(None) => return self.sync(),
-            Err(error) => Err(error),
-        };
-        match begun {
-            Ok(()) => self.shared.syncs.begins(),
-            Err(_) => self.not_synced(),
+        match self.sink.to_sync() {
+            Ok(Some(file)) => match self.syncing.begin(Job { file, head, keys: self.keys.clone() }) {
+                Ok(()) => self.shared.syncs.begins(),
+                Err(_) => {
+                    self.sink.is_not_synced(false);
+                    self.sync();
+                }
+            },
+            // Everything is there already, or it takes another file.
+            Ok(None) | Err(_) => self.sync(),
         }
     }
 
@@ -125,26 +126,23 @@ impl Writer<'_> {
             Ok(head) => {
                 self.unsynced = false;
                 self.shared.failing.store(false, Ordering::Relaxed);
-                if let Some(head) = head {
-                    self.tell(&head);
+                if let Some((head, kept)) = head {
+                    self.tell(&head, kept);
                 }
             }
-            Err(_) => self.not_synced(),
+            Err(_) => {
+                self.unsynced = true;
+                self.sink.is_not_synced(true);
+                self.refused();
+            }
         }
-    }
-
-    fn not_synced(&mut self) {
-        self.unsynced = true;
-        self.sink.is_not_synced();
-        self.refused();
     }
 }
 
-/// Puts a head beside the key.
-pub(super) fn keep(keys: &AuditKeys, head: &SignedHead) {
-    if let Err(error) = keys.keep_head(&head.jws) {
-        tracing::error!(%error, "the newest audit head could not be kept beside its key");
-    }
+/// Puts a head beside the key; whether it is there.
+pub(super) fn keep(keys: &AuditKeys, head: &SignedHead) -> bool {
+    let kept = keys.keep_head(&head.jws);
+    kept.inspect_err(|error| tracing::error!(%error, "the newest audit head could not be kept beside its key")).is_ok()
 }
 
 fn gone() -> io::Error {

@@ -24,7 +24,7 @@ const LOOKS_PER_SYNC: u32 = 100;
 /// Syncs between two heads, where lines wait for one; also how often a new key is looked for.
 const SYNCS_PER_HEAD: u32 = 5;
 /// Syncs between two looks for files that are too old.
-const SYNCS_PER_SWEEP: u32 = 60;
+pub(super) const SYNCS_PER_SWEEP: u32 = 60;
 /// How many lines, and bytes, wait for a head at most.
 const LINES_PER_HEAD: u32 = 1000;
 const BYTES_PER_HEAD: usize = 1024 * 1024;
@@ -40,23 +40,7 @@ const CHUNK: usize = 256 * 1024;
 
 /// Runs until the journal stops and everything is written.
 pub(super) fn run(shared: &Shared, sink: OpenSink, begun: Begun, clock: Clock, syncing: Syncing) {
-    let Begun { chain, keys, lines } = begun;
-    let text = Vec::with_capacity(2 * CHUNK);
-    let mut writer = Writer {
-        shared,
-        sink,
-        syncing,
-        chain,
-        keys,
-        clock,
-        text,
-        first: lines,
-        unsigned_bytes: 0,
-        published: 0,
-        syncs: 0,
-        unsynced: false,
-        last_tries: LAST_TRIES,
-    };
+    let mut writer = Writer::new(shared, sink, begun, clock, syncing);
     let (mut batch, mut looks, mut last_looks) = (Vec::new(), 0, LAST_LOOKS);
     writer.write_first();
     loop {
@@ -111,10 +95,37 @@ pub(super) struct Writer<'a> {
     unsigned_bytes: usize,
     /// The line that the newest published head covers.
     pub(super) published: u64,
-    syncs: u32,
+    /// The line that the head covers which is kept beside the keys, and the key that signed it; none before one of this run is.
+    pub(super) kept: Option<(u64, String)>,
+    pub(super) syncs: u32,
+    /// When the last file was left because a sync failed, in syncs.
+    pub(super) left: Option<u32>,
     /// The last sync failed: what was written may be lost, so the sink is not well before one succeeds.
     pub(super) unsynced: bool,
     last_tries: u32,
+}
+
+impl<'a> Writer<'a> {
+    pub(super) fn new(shared: &'a Shared, sink: OpenSink, begun: Begun, clock: Clock, syncing: Syncing) -> Self {
+        let Begun { chain, keys, lines, .. } = begun;
+        Self {
+            shared,
+            sink,
+            syncing,
+            chain,
+            keys,
+            clock,
+            text: Vec::with_capacity(2 * CHUNK),
+            first: lines,
+            unsigned_bytes: 0,
+            published: 0,
+            kept: None,
+            syncs: 0,
+            left: None,
+            unsynced: false,
+            last_tries: LAST_TRIES,
+        }
+    }
 }
 
 impl Writer<'_> {
@@ -212,7 +223,11 @@ impl Writer<'_> {
     /// Waits until everything is on the disk.
     pub(super) fn sync(&mut self) {
         self.end_sync(true);
-        self.unsynced = self.waiting(OpenSink::sync).is_err();
+        let mut synced = self.waiting(OpenSink::sync);
+        if synced.is_err() && self.leave_doubtful() {
+            synced = self.waiting(OpenSink::sync);
+        }
+        self.unsynced = synced.is_err();
         if self.unsynced {
             self.refused();
         } else {

@@ -127,6 +127,9 @@ pub enum RequestError {
     /// `actor_token_type` without `actor_token` (RFC 8693 section 2.1).
     #[error("actor_token_type must not occur without actor_token")]
     ActorType,
+    /// An `audience` that has control characters: nothing that anybody could have meant, and not to be kept or shown.
+    #[error("audience must not have control characters")]
+    Audience,
     /// A `resource` that is relative or has a fragment (RFC 8707 section 2).
     #[error("resource must be an absolute URI without a fragment")]
     Resource,
@@ -205,10 +208,15 @@ fn exchanged(parameters: &Parameters<'_>) -> Result<SubjectToken, RequestError> 
 
 fn targets(parameters: &Parameters<'_>) -> Result<Vec<String>, RequestError> {
     let resources = parameters.values("resource").map(|resource| {
-        let absolute = Url::parse(resource).is_ok_and(|url| url.fragment().is_none());
+        // The parser drops or encodes what no URI has (RFC 3986 section 2).
+        let plain = !resource.contains(char::is_control);
+        let absolute = plain && Url::parse(resource).is_ok_and(|url| url.fragment().is_none());
         if absolute { Ok(resource.to_owned()) } else { Err(RequestError::Resource) }
     });
-    parameters.values("audience").map(|audience| Ok(audience.to_owned())).chain(resources).collect()
+    let audiences = parameters.values("audience").map(|audience| {
+        if audience.contains(char::is_control) { Err(RequestError::Audience) } else { Ok(audience.to_owned()) }
+    });
+    audiences.chain(resources).collect()
 }
 
 #[cfg(test)]
@@ -259,6 +267,10 @@ mod tests {
     #[case(("requested_token_type", "jwt"), RequestError::RequestedTokenType)]
     #[case(("resource", "/relative"), RequestError::Resource)]
     #[case(("resource", "https://x.example/#f"), RequestError::Resource)]
+    #[case(("resource", "https://x.example/\0"), RequestError::Resource)]
+    #[case(("resource", "https://x.example/\n"), RequestError::Resource)]
+    #[case(("audience", "\0"), RequestError::Audience)]
+    #[case(("audience", "vault\u{9b}"), RequestError::Audience)]
     #[case(("scope", "a  b"), RequestError::Scope)]
     #[case(("subject_issuer", "No Name"), RequestError::SubjectIssuer)]
     #[case(("expiration", "-1"), RequestError::Expiration)]

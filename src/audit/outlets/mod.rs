@@ -1,9 +1,10 @@
 //! Where records go besides the file, which stays the reference: standard output, syslog, a webhook, the store.
 //!
 //! Decides what happens when one of them cannot keep up: `deny` lets nothing be minted until it can, `drop` counts what it
-//! misses. None of them makes the writer wait, and so none makes an exchange wait. Each gets the lines of the chain as they
+//! misses. What a sink with `deny` has not got when the process ends it gets from the file after the next start. None of them makes the writer wait, and so none makes an exchange wait. Each gets the lines of the chain as they
 //! stand in the file, so that whoever collects them can verify them too.
 
+mod backlog;
 pub(super) mod outbox;
 pub(super) mod store;
 mod syslog;
@@ -18,8 +19,12 @@ pub use outbox::OutletCounters;
 pub use syslog::{Facility, SyslogAddress, SyslogSettings};
 pub use webhook::{BearerSource, WebhookSettings};
 
-use super::settings::{OnFailure, Sink};
+use super::fault::AuditError;
+use super::settings::{JournalSettings, OnFailure, Sink};
 use super::sink::OpenSink;
+use crate::state::PrivateDir;
+pub(super) use backlog::Place;
+use backlog::{Backlog, Sent};
 use outbox::{Chunk, Outbox};
 use syslog::Syslog;
 use webhook::Webhook;
@@ -138,37 +143,110 @@ impl Outlet {
     }
 }
 
-/// Starts an outlet's thread.
-pub(super) fn start(settings: &OutletSettings) -> io::Result<(Arc<Outbox>, JoinHandle<()>)> {
-    let outlet = Outlet::open(&settings.to)?;
-    let outbox = Arc::new(Outbox::new(settings.name.clone(), settings.on_failure));
-    let theirs = Arc::clone(&outbox);
-    let thread = std::thread::Builder::new().name("audit-outlet".to_owned()).spawn(move || work(&theirs, outlet))?;
-    Ok((outbox, thread))
+/// Queues, and the threads that empty them.
+pub(super) type Started = (Vec<Arc<Outbox>>, Vec<JoinHandle<()>>);
+
+/// Starts the outlets' threads, before the writer's: the chain ends at `now`.
+pub(super) fn start(journal: &JournalSettings, now: &Place) -> Result<Started, AuditError> {
+    let (mut outboxes, mut threads) = (Vec::new(), Vec::new());
+    for settings in &journal.outlets {
+        let failed = |error| AuditError::Outlet(settings.name.clone(), error);
+        let outbox = Arc::new(Outbox::new(settings.name.clone(), settings.on_failure));
+        let sent = match &journal.keys {
+            Some(keys) if settings.on_failure == OnFailure::Deny && matches!(journal.sink, Sink::File { .. }) => {
+                Some(Sent::open(PrivateDir::open(keys)?, &settings.name, now)?)
+            }
+            _ => None,
+        };
+        let backlog = sent.as_ref().map(|sent| sent.missing(&journal.sink)).transpose().map_err(failed)?.flatten();
+        if let Some(backlog) = &backlog {
+            tracing::warn!(
+                sink = settings.name,
+                bytes = backlog.bytes,
+                "a sink gets what it has not got before the start"
+            );
+            outbox.owe(backlog.bytes);
+        }
+        let (outlet, theirs) = (Outlet::open(&settings.to).map_err(failed)?, Arc::clone(&outbox));
+        let thread = std::thread::Builder::new().name("audit-outlet".to_owned());
+        let thread = thread.spawn(move || Worker { outbox: &theirs, outlet, sent }.run(backlog)).map_err(failed)?;
+        outboxes.push(outbox);
+        threads.push(thread);
+    }
+    Ok((outboxes, threads))
 }
 
-/// Hands over what waits, until the outlet is closed and nothing does, or it refuses once more after that.
-fn work(outbox: &Outbox, mut outlet: Outlet) {
-    loop {
-        let mut chunks = outbox.wait(BATCH, PATIENCE);
-        if chunks.is_empty() {
-            if outbox.is_closing() {
+/// Who empties the queue of an outlet.
+struct Worker<'a> {
+    outbox: &'a Outbox,
+    outlet: Outlet,
+    /// Up to where the outlet has the chain; none where it may miss something.
+    sent: Option<Sent>,
+}
+
+impl Worker<'_> {
+    /// Hands over what waits, until the outlet is closed and nothing does, or it refuses once more after that.
+    fn run(mut self, backlog: Option<Backlog>) {
+        if backlog.is_none_or(|backlog| self.catches_up(&backlog)) {
+            self.empty();
+        }
+        if let Some(sent) = &mut self.sent {
+            sent.note();
+        }
+        self.outbox.abandon(self.sent.is_some());
+    }
+
+    /// Whether all that was missing was taken.
+    fn catches_up(&mut self, backlog: &Backlog) -> bool {
+        let (mut all, mut left) = (true, backlog.bytes);
+        let read = backlog.chunks(|chunk| {
+            left = left.saturating_sub(chunk.text.len());
+            all = self.hand_over(&[chunk]);
+            all
+        });
+        if let Err(error) = read {
+            // It goes on with what comes: to stop for good would help nobody, and the file is damaged or gone.
+            tracing::error!(sink = self.outbox.name, %error, "what a sink has not got cannot be read; the audit journal has it");
+        }
+        self.outbox.settle(left);
+        all
+    }
+
+    fn empty(&mut self) {
+        loop {
+            let mut chunks = self.outbox.wait(BATCH, PATIENCE);
+            if chunks.is_empty() {
+                if self.outbox.is_closing() {
+                    return;
+                }
+                if let Some(sent) = &mut self.sent {
+                    sent.note();
+                }
+                continue;
+            }
+            let lingers = self.outlet.lingers();
+            if lingers > Duration::ZERO && !self.outbox.is_closing() {
+                std::thread::sleep(lingers);
+                chunks.extend(self.outbox.ready(BATCH));
+            }
+            if !self.hand_over(&chunks) && self.outbox.is_closing() {
                 return;
             }
-            continue;
         }
-        let lingers = outlet.lingers();
-        if lingers > Duration::ZERO && !outbox.is_closing() {
-            std::thread::sleep(lingers);
-            chunks.extend(outbox.ready(BATCH));
-        }
+    }
+
+    fn hand_over(&mut self, chunks: &[Chunk]) -> bool {
         let lines: Vec<u8> = chunks.iter().flat_map(|chunk| chunk.text.iter().copied()).collect();
-        let delivered = handed_over(outbox, &mut outlet, &lines);
-        outbox.done(&chunks, delivered);
-        if !delivered && outbox.is_closing() {
-            outbox.abandon();
-            return;
+        let delivered = handed_over(self.outbox, &mut self.outlet, &lines);
+        match &mut self.sent {
+            Some(sent) if delivered => {
+                sent.took(chunks);
+                self.outbox.done(chunks, true);
+            }
+            Some(_) => self.outbox.postpone(chunks),
+            None => self.outbox.done(chunks, delivered),
         }
+        delivered
     }
 }
 

@@ -104,16 +104,23 @@ impl Outbox {
 
     /// Says that the outlet has these, or that they were given up.
     pub(in crate::audit) fn done(&self, chunks: &[Chunk], delivered: bool) {
+        if delivered {
+            return self.done_but(chunks, 0);
+        }
         let (bytes, records) = sizes(chunks);
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
-        if delivered {
-            self.delivered.fetch_add(records, Ordering::Relaxed);
-            self.failing.store(false, Ordering::Relaxed);
-            if self.dropping.swap(false, Ordering::Relaxed) {
-                tracing::warn!(sink = self.name, "a sink takes audit records again");
-            }
-        } else {
-            self.give_up(records);
+        self.give_up(records);
+    }
+
+    /// Says that the outlet has these, but for so many records that it does not take.
+    pub(in crate::audit) fn done_but(&self, chunks: &[Chunk], refused: u64) {
+        let (bytes, records) = sizes(chunks);
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.delivered.fetch_add(records.saturating_sub(refused), Ordering::Relaxed);
+        self.failing.store(false, Ordering::Relaxed);
+        self.give_up(refused);
+        if refused == 0 && self.dropping.swap(false, Ordering::Relaxed) {
+            tracing::warn!(sink = self.name, "a sink takes audit records again");
         }
     }
 
@@ -142,10 +149,29 @@ impl Outbox {
         self.wake.notify_all();
     }
 
-    /// Forgets what waits, which is counted as dropped.
-    pub(in crate::audit) fn abandon(&self) {
+    /// Forgets what waits: it is counted as dropped, or comes from the file after the next start.
+    pub(in crate::audit) fn abandon(&self, comes_later: bool) {
         let left = take(&mut self.lock(), usize::MAX);
-        self.done(&left, false);
+        if comes_later { self.postpone(&left) } else { self.done(&left, false) }
+    }
+
+    /// Says that these come from the file after the next start.
+    pub(in crate::audit) fn postpone(&self, chunks: &[Chunk]) {
+        let (bytes, records) = sizes(chunks);
+        self.settle(bytes);
+        if records > 0 {
+            tracing::warn!(sink = self.name, records, "a sink has not got everything; the next start goes on with it");
+        }
+    }
+
+    /// Counts bytes that the file has and the outlet has not, as if they waited here: a restart is no way to get more minted.
+    pub(in crate::audit) fn owe(&self, bytes: usize) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// The opposite of [`Self::owe`].
+    pub(in crate::audit) fn settle(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     pub(in crate::audit) fn counters(&self) -> OutletCounters {

@@ -65,8 +65,10 @@ pub(in crate::audit) async fn keep(
             if chunks.is_empty() {
                 break;
             }
-            let kept = kept(&database, &outbox, &chunks).await;
-            outbox.done(&chunks, kept);
+            match kept(&database, &outbox, &chunks).await {
+                Some(refused) => outbox.done_but(&chunks, refused),
+                None => outbox.done(&chunks, false),
+            }
         }
         if heads.has_changed().unwrap_or(false) {
             let head = heads.borrow_and_update().clone();
@@ -89,21 +91,45 @@ pub(in crate::audit) async fn keep(
     }
 }
 
-/// Tries until the store has them, or the journal is closed. Meanwhile the queue fills, and drops what finds no room.
-async fn kept(database: &Database, outbox: &Outbox, chunks: &[Chunk]) -> bool {
+/// Tries until the store has them; how many it does not take, whenever it is asked. None: the journal was closed before.
+/// Meanwhile the queue fills, and drops what finds no room.
+async fn kept(database: &Database, outbox: &Outbox, chunks: &[Chunk]) -> Option<u64> {
     let rows: Vec<DecisionRow> = chunks.iter().flat_map(rows).collect();
-    let mut pause = Duration::from_millis(200);
+    let mut refused = 0;
     for batch in rows.chunks(ROWS) {
-        while let Err(error) = insert(database, batch).await {
-            outbox.failed(&error);
-            if outbox.is_closing() {
-                return false;
-            }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_secs(10));
+        if taken(database, outbox, batch).await? {
+            continue;
+        }
+        // One that the store refuses must not hold up all others for ever: a caller chooses what stands in it.
+        let before = refused;
+        for row in batch {
+            refused += u64::from(!taken(database, outbox, std::slice::from_ref(row)).await?);
+        }
+        if let Some(first) = batch.first().filter(|_| refused > before) {
+            let (count, from) = (refused - before, first.id);
+            tracing::error!(count, %from, "the store does not take some decisions; the audit journal has them");
         }
     }
-    true
+    Some(refused)
+}
+
+/// Tries until the store has these rows, or says that it does not take one of them; which of both. None: the journal was
+/// closed before.
+async fn taken(database: &Database, outbox: &Outbox, rows: &[DecisionRow]) -> Option<bool> {
+    let mut pause = Duration::from_millis(200);
+    loop {
+        let Err(error) = insert(database, rows).await else { return Some(true) };
+        outbox.failed(&error);
+        // It answered, and is well.
+        if matches!(error, DatabaseError::Failed(_) | DatabaseError::Damaged(_)) {
+            return Some(false);
+        }
+        if outbox.is_closing() {
+            return None;
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(10));
+    }
 }
 
 async fn insert(database: &Database, rows: &[DecisionRow]) -> Result<(), DatabaseError> {
@@ -156,18 +182,81 @@ fn rows(chunk: &Chunk) -> impl Iterator<Item = DecisionRow> {
 fn row(chain: &str, line: &[u8]) -> Option<DecisionRow> {
     let record: Record = serde_json::from_slice(line).ok()?;
     let surface = serde_json::to_value(record.surface).ok()?;
+    let column = |text: Option<String>| text.map(without_nul);
     Some(DecisionRow {
         id: DecisionId::parse(&record.id)?,
         outcome: record.outcome,
         surface: surface.as_str()?.to_owned(),
-        issuer: record.issuer,
-        subject: record.subject,
-        target: record.target,
-        namespace: record.namespace,
-        reason: record.reason,
-        policy_set: record.policy_set,
+        issuer: column(record.issuer),
+        subject: column(record.subject),
+        target: column(record.target),
+        namespace: column(record.namespace),
+        reason: column(record.reason),
+        policy_set: column(record.policy_set),
         chain: chain.to_owned(),
         seq: record.seq?,
         record: std::str::from_utf8(line).ok()?.to_owned(),
     })
+}
+
+/// A text as it stands in a column, and as it is sought there: PostgreSQL has no NUL in texts. The record itself is JSON, which
+/// writes it as an escape.
+pub(in crate::audit) fn without_nul(text: String) -> String {
+    if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::outlets::chunk;
+    use crate::audit::settings::OnFailure;
+    use crate::state::PrivateDir;
+    use crate::state::database::DecisionsSought;
+    use serde_json::json;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_795_000_000);
+
+    fn line(nth: u64, target: &str) -> String {
+        let id = DecisionId::new(NOW.plus(Duration::from_millis(nth)), [7; 10]);
+        let record = json!({
+            "v": 1, "id": id.to_string(), "time": NOW.to_string(), "surface": "oauth", "outcome": "denied", "seq": nth,
+            "issuer": target, "subject": target, "target": target, "namespace": target, "reason": target,
+        });
+        format!("{record}\n")
+    }
+
+    #[test]
+    fn no_column_has_a_nul_and_the_record_is_as_it_was() {
+        let line = line(1, "a\0b");
+        let row = row("c", line.trim_end().as_bytes()).unwrap();
+        let columns = [&row.issuer, &row.subject, &row.target, &row.namespace, &row.reason];
+        assert!(columns.into_iter().all(|column| column.as_deref() == Some("a\u{fffd}b")), "{row:?}");
+        assert!(row.record.contains(r"a\u0000b") && !row.record.contains('\0'));
+    }
+
+    /// The attack: a decision that the store refuses, by a caller whom nobody knows.
+    #[tokio::test]
+    async fn a_row_that_the_store_refuses_is_given_up_and_counted_and_the_others_are_kept() {
+        let home = tempfile::tempdir().unwrap();
+        let database = Database::open(&PrivateDir::open(&home.path().join("data")).unwrap(), NOW).await.unwrap();
+        let refuse = "CREATE TRIGGER refuses BEFORE INSERT ON decisions WHEN NEW.target = 'bad' \
+             BEGIN SELECT RAISE(ABORT, 'no such text'); END";
+        database.tamper(refuse).await;
+        let outbox = Outbox::new("store".to_owned(), OnFailure::Drop);
+        let text: String = ["good", "bad", "good", "bad", "good"]
+            .into_iter()
+            .zip(1..)
+            .map(|(target, nth)| line(nth, target))
+            .collect();
+        let chunks = [chunk(&Arc::from("c"), text.as_bytes(), 5)];
+        outbox.offer(chunks[0].clone());
+        let taken = outbox.ready(BATCH);
+        let refused = kept(&database, &outbox, &taken).await;
+        assert_eq!(refused, Some(2));
+        outbox.done_but(&taken, 2);
+        let counters = outbox.counters();
+        assert_eq!((counters.delivered, counters.dropped, counters.waiting_bytes), (3, 2, 0));
+        let (found, _) = database.decisions(&DecisionsSought::default(), 10).await.unwrap();
+        assert_eq!(found.iter().map(|found| found.seq).collect::<Vec<_>>(), [5, 3, 1]);
+    }
 }

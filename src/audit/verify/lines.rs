@@ -188,6 +188,8 @@ impl Verifier {
             torn: 0,
             first_file: self.place.file.clone(),
             last_file: self.place.file.clone(),
+            begins: header.time.clone(),
+            stream: header.stream,
         });
     }
 

@@ -4,6 +4,7 @@
 //! a key signed: which key that may be, and which heads there were, the caller can bring along. Without heads from elsewhere a
 //! cut at the end is not to be seen beyond the last head that is left; the report says which lines none covers.
 
+mod elsewhere;
 mod lines;
 mod report;
 
@@ -188,22 +189,11 @@ impl Verifier {
         for chain in &chains {
             self.judge(chain);
         }
-        let heads = std::mem::take(&mut self.heads);
-        let mut elsewhere: BTreeMap<String, u64> = BTreeMap::new();
-        for (head, seen) in &heads {
-            match chains.iter().find(|chain| chain.chain == head.claims.chain) {
-                Some(chain) => self.judge_head(head, *seen, chain),
-                None => *elsewhere.entry(head.claims.chain.clone()).or_default() += 1,
-            }
-        }
-        for (chain, count) in elsewhere {
-            self.notes
-                .push(format!("{count} heads of chain {chain}, which is not here; another replica's, or removed"));
-        }
+        self.judge_heads(&chains);
         if chains.is_empty() && self.fault_count == 0 {
             self.fault_at(Place::default(), None, "there is no chain");
         }
-        let Self { faults, fault_count, notes, pinned, .. } = self;
+        let Self { faults, fault_count, notes, pinned, heads, .. } = self;
         Report { chains, faults, fault_count, notes, pinned: !pinned.is_empty(), heads: heads.len() }
     }
 
@@ -235,27 +225,6 @@ impl Verifier {
                 place,
                 Some(chain.first_seq),
                 &format!("no head of chain {} is signed by the key that was given; its keys: {keys}", chain.chain),
-            );
-        }
-    }
-
-    fn judge_head(&mut self, head: &Head, seen: Seen, chain: &ChainReport) {
-        let claims = &head.claims;
-        let place = Place { file: chain.last_file.clone(), line: 0 };
-        let ours = head.key_id().and_then(|key| self.keys.get(key)).is_some_and(|key| head.is_signed_by(key));
-        if !ours {
-            let what = "a head from elsewhere names this chain and is signed by none of its keys";
-            self.fault_at(place, Some(claims.seq), what);
-        } else if seen == Seen::Other {
-            self.fault_at(place, Some(claims.seq), "the line is another than the head from elsewhere covers");
-        } else if seen == Seen::NotYet && claims.seq > chain.last_seq {
-            self.fault_at(
-                place,
-                Some(chain.last_seq),
-                &format!(
-                    "cut at the end: line {} was signed at {}, and the last line here is {}",
-                    claims.seq, claims.time, chain.last_seq
-                ),
             );
         }
     }

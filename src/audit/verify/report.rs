@@ -69,6 +69,12 @@ pub struct ChainReport {
     pub(super) first_file: String,
     #[serde(skip)]
     pub(super) last_file: String,
+    /// When the first segment that is here began.
+    #[serde(skip)]
+    pub(super) begins: String,
+    /// It is a stream's.
+    #[serde(skip)]
+    pub(super) stream: bool,
 }
 
 /// A head, and up to where it reaches.

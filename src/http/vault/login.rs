@@ -102,6 +102,9 @@ pub(super) async fn log_in(
 
 fn role_and_token(members: &mut Members) -> Result<(Option<String>, SubjectToken), Refusal> {
     let role = members.text("role")?.map(|role| role.trim().to_owned());
+    if role.as_deref().is_some_and(|role| role.contains(char::is_control)) {
+        return Err(Refusal::bad_request("`role` must not have control characters"));
+    }
     let jwt = Zeroizing::new(members.text("jwt")?.unwrap_or_default());
     if jwt.trim().is_empty() {
         return Err(Refusal::bad_request("missing token"));

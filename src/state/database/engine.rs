@@ -74,22 +74,33 @@ impl<'q> Query<'q> {
         self
     }
 
+    /// What one engine takes and the other does not is taken by neither: PostgreSQL has no NUL in texts.
+    fn checked(self) -> Result<Self, DatabaseError> {
+        let odd = |value: &Value<'_>| matches!(value, Value::Text(Some(text)) if text.contains('\0'));
+        if self.values.iter().any(odd) {
+            return Err(DatabaseError::Failed("a text has a NUL".to_owned()));
+        }
+        Ok(self)
+    }
+
     /// How many rows it changed.
     pub(super) async fn execute(self, on: Connection<'_>) -> Result<u64, DatabaseError> {
+        let query = self.checked()?;
         match on {
-            Connection::Sqlite(connection) => Ok(prepared!(self).execute(connection).await?.rows_affected()),
+            Connection::Sqlite(connection) => Ok(prepared!(query).execute(connection).await?.rows_affected()),
             Connection::Postgres(connection, gate) => {
-                Ok(gate.in_time(prepared!(self).execute(connection)).await?.rows_affected())
+                Ok(gate.in_time(prepared!(query).execute(connection)).await?.rows_affected())
             }
         }
     }
 
     /// The first row, if there is one.
     pub(super) async fn fetch_optional(self, on: Connection<'_>) -> Result<Option<Row>, DatabaseError> {
+        let query = self.checked()?;
         match on {
-            Connection::Sqlite(connection) => Ok(prepared!(self).fetch_optional(connection).await?.map(Row::Sqlite)),
+            Connection::Sqlite(connection) => Ok(prepared!(query).fetch_optional(connection).await?.map(Row::Sqlite)),
             Connection::Postgres(connection, gate) => {
-                Ok(gate.in_time(prepared!(self).fetch_optional(connection)).await?.map(Row::Postgres))
+                Ok(gate.in_time(prepared!(query).fetch_optional(connection)).await?.map(Row::Postgres))
             }
         }
     }
@@ -101,12 +112,13 @@ impl<'q> Query<'q> {
 
     /// All rows.
     pub(super) async fn fetch_all(self, on: Connection<'_>) -> Result<Vec<Row>, DatabaseError> {
+        let query = self.checked()?;
         match on {
             Connection::Sqlite(connection) => {
-                Ok(prepared!(self).fetch_all(connection).await?.into_iter().map(Row::Sqlite).collect())
+                Ok(prepared!(query).fetch_all(connection).await?.into_iter().map(Row::Sqlite).collect())
             }
             Connection::Postgres(connection, gate) => {
-                let rows = gate.in_time(prepared!(self).fetch_all(connection)).await?;
+                let rows = gate.in_time(prepared!(query).fetch_all(connection)).await?;
                 Ok(rows.into_iter().map(Row::Postgres).collect())
             }
         }
