@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::outcome::Source;
+use super::places::Places;
 use super::reloads::Reloads;
 use super::rules::Rules;
 use super::tally::Tally;
@@ -73,6 +74,7 @@ pub struct Counter {
     limiter: Limiter,
     accounts: Option<Arc<Accounts>>,
     upstream_tokens: UpstreamTokens,
+    places: Places,
     tally: Tally,
     reloads: Reloads,
 }
@@ -102,6 +104,7 @@ impl Counter {
         let tally = Tally::new(rules.issuers.iter().map(|issuer| issuer.name().clone()).chain(own_accounts));
         let reloads = Reloads::new(rules.loaded);
         let rules = ArcSwap::from_pointee(rules);
+        let places = Places::new(&mounts, &direct, journal.capacity());
         Self {
             rules,
             clock,
@@ -119,6 +122,7 @@ impl Counter {
             limiter,
             accounts,
             upstream_tokens: UpstreamTokens::default(),
+            places,
             tally,
             reloads,
         }
@@ -209,6 +213,10 @@ impl Counter {
     #[must_use]
     pub fn accounts(&self) -> Option<&Arc<Accounts>> {
         self.accounts.as_ref()
+    }
+
+    pub(super) fn places(&self) -> &Places {
+        &self.places
     }
 
     pub(super) fn upstream_tokens(&self) -> &UpstreamTokens {

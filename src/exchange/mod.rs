@@ -11,6 +11,7 @@ mod counter;
 mod logins;
 mod naming;
 mod outcome;
+mod places;
 mod reloads;
 mod rules;
 mod self_rotation;
