@@ -87,10 +87,4 @@ impl Counter {
             Err(_) => Ok(()),
         }
     }
-
-    pub(super) fn own(&self, token: &str) -> Option<Arc<OwnToken>> {
-        let now = self.clock().now();
-        let token = self.own_tokens().verify(token, now).ok()?;
-        (!self.revocations().is_revoked(token.jti(), now)).then_some(token)
-    }
 }

@@ -20,17 +20,12 @@ pub(super) async fn revoke(
         Ok(bytes) => bytes,
         Err(answer) => return answer,
     };
-    let Ok(parameters) = Parameters::from_form(&bytes) else { return bad("a parameter is repeated") };
-    let Some(token) = parameters.value("token") else { return bad("the parameter token is missing") };
+    let mut visit = oauth.counter.visit(peer.ip());
+    let Ok(parameters) = Parameters::from_form(&bytes) else { return bad(&mut visit, "a parameter is repeated") };
+    let Some(token) = parameters.value("token") else { return bad(&mut visit, "the parameter token is missing") };
     // `token_type_hint` may be wrong and changes nothing (RFC 7009 section 2.1).
-    let mut visit = match oauth.counter.visit(peer.ip(), Some(token)).await {
-        Ok(visit) => visit,
-        Err(empty) => return answer::too_many(empty),
-    };
     // What is no token of ours is charged as a failure, whatever is answered: nobody finds tokens here by trying.
-    if oauth.counter.bearer(token).await.is_err_and(|why| !why.may_pass())
-        && let Err(empty) = visit.failed()
-    {
+    if let Err(empty) = visit.who_ends(token).await {
         return answer::too_many(empty);
     }
     // A token that is not ours, or no longer good, is as revoked as it can be (RFC 7009 section 2.2).
