@@ -260,6 +260,13 @@ async fn a_replica_that_was_cut_off_for_a_minute_vouches_for_no_token_and_exchan
     assert_eq!((refused.status, refused.header("retry-after")), (503, "5"), "{}", refused.text);
     assert_eq!(stand.record(&refused).reason.as_deref(), Some("revocations_unknown"));
     assert_eq!(read(&stand, &token, "auth/token/lookup-self").await.status, 503);
+    // Only of tokens of ours is there anything to be known.
+    let (signed, _) = token.rsplit_once('.').unwrap();
+    for garbage in ["garbage", &format!("{signed}.{}", "A".repeat(86))] {
+        let refused = read(&stand, garbage, "secret/data/app/db").await;
+        assert_eq!(refused.status, 403, "{}", refused.text);
+        assert_eq!(stand.record(&refused).reason.as_deref(), Some("token_not_good"));
+    }
     assert_eq!(introspect(&stand, &token).await.status, 503);
     assert_eq!(revoke(&stand, &token).await.status, 503);
     let exchanged = stand.exchange(&stand.token().sign()).await;

@@ -91,6 +91,13 @@ impl Accounts {
         Some(AccountToken::parse(text).ok()?.digest(&self.key.0))
     }
 
+    /// Whether a token of that digest was on record and good when it was looked up last: who asks for it need not be taken for
+    /// somebody who tries out texts.
+    #[must_use]
+    pub fn knows(&self, digest: &Sha256, now: Timestamp) -> bool {
+        self.memory.token_of_any_age(digest).is_some_and(|token| token.stands(now).is_ok())
+    }
+
     /// The account of that name, for whoever acts as it by a rule.
     ///
     /// # Errors
@@ -140,6 +147,9 @@ impl Accounts {
     async fn look_up(&self, digest: Sha256, now: Timestamp) -> Result<(Arc<Account>, Arc<TokenInfo>), AccountRefusal> {
         let since = self.memory.since();
         let found = self.database.account_token_of(digest.bytes()).await.map_err(|error| not_reached(&error))?;
+        if found.is_none() && self.memory.token_of_any_age(&digest).is_some() {
+            self.memory.forget_digest(digest.bytes());
+        }
         let (token, account) = found.ok_or(AccountRefusal::Unknown)?;
         let token = Arc::new(TokenInfo::of(token).map_err(|error| not_reached(&error))?);
         let account = Arc::new(Account::of(account).map_err(|error| not_reached(&error))?);

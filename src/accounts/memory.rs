@@ -61,6 +61,11 @@ impl Memory {
         fresh(self.tokens.get(digest), now)
     }
 
+    /// The same, however long ago it was asked for: that it is on record still is not said by that.
+    pub(super) fn token_of_any_age(&self, digest: &Sha256) -> Option<Arc<TokenInfo>> {
+        self.tokens.get(digest).map(|Dated(token, _)| token)
+    }
+
     pub(super) fn account(&self, id: &AccountId, now: Timestamp) -> Option<Arc<Account>> {
         fresh(self.accounts.get(id), now)
     }

@@ -26,7 +26,8 @@ use crate::state::database::Database;
 const STALLED: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 5 });
 
 /// Room for one record: held from admission, or from the end of an exchange that minted nothing, until it is written.
-/// Never held while waiting for callers or issuers: else whoever sends slowly would take everybody's room.
+/// Never held while waiting for callers or issuers: else whoever sends slowly would take everybody's room. Whoever holds it while
+/// a store is asked is one of few ([`crate::exchange`] bounds them by [`Journal::capacity`]).
 #[derive(Debug)]
 pub(super) struct Slot(());
 
@@ -126,6 +127,12 @@ impl Journal {
         let outbox = Arc::new(Outbox::new("store".to_owned(), OnFailure::Drop));
         self.shared.outlets.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&outbox));
         keep(database, outbox, self.shared.head.subscribe(), retention, self.settings.clock.clone())
+    }
+
+    /// How many records there is room for, until they are written.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.settings.capacity
     }
 
     /// How everybody is who gets the lines besides the file.

@@ -18,8 +18,8 @@ use crate::audit::{Outcome, Trail};
 use crate::clock::Timestamp;
 use crate::identity::{DecisionId, Namespace};
 use crate::limits::{Passage, State};
-use crate::secrets::openbao::{Caller, OpenBaoStore, Upstream, UpstreamAnswer};
-use crate::secrets::{ApiCall, Authorized, KvAnswer, KvCall, Mount, Shape, Store, Verb, pretend};
+use crate::secrets::openbao::{Caller, OpenBaoStore, Upstream, UpstreamAnswer, UpstreamError};
+use crate::secrets::{ApiCall, Authorized, KvAnswer, KvCall, KvError, Mount, Shape, Store, Verb, pretend};
 use stop::Stop;
 
 /// A request for a secret that has begun: it has an id and a trail, and ends as exactly one record.
@@ -213,8 +213,11 @@ impl Access<'_> {
         let path = path.ok_or(if ask.naming == Naming::Unknown { Stop::Unknown } else { Stop::Namespace })?;
         let (mount, rest) = self.counter.mounts().find(namespace, &path).ok_or(Stop::NoMount)?;
         let call = ApiCall { path: rest, ..ask.call };
+        let places = self.counter.places();
         if let Store::OpenBao(store) = &mount.store {
-            // Room for the record first, here and below: nothing is read that cannot be accounted for.
+            // Room for the record first, here and below: nothing is read that cannot be accounted for. And a place before that,
+            // so that a store which is slow does not have all the room there is.
+            let _place = places.at(&mount.store).map_err(UpstreamError::from)?;
             self.trail.admit()?;
             let upstream =
                 Upstream { verb: call.verb, mount: mount.path.as_str(), path: rest, query: ask.query, body: call.body };
@@ -222,6 +225,8 @@ impl Access<'_> {
             return Ok((ServedAnswer::Upstream(answer), vec![]));
         }
         let call_of_api = KvCall::read(mount.version, call)?;
+        // Whether it is allowed or not: that there is none must not tell them apart.
+        let _place = places.at(&mount.store).map_err(KvError::from)?;
         self.trail.secret(call_of_api.operation(), &joined(namespace.map_or("", Namespace::as_str), &path));
         let standing = self.counter.standing(&bearer).await?;
         let acl = standing.acl(rules);

@@ -202,8 +202,15 @@ impl Counter {
     /// # Errors
     /// [`NotGood`].
     pub(super) async fn standing_token(&self, text: &str) -> Result<Arc<OwnToken>, NotGood> {
-        let not_good = || if self.is_blind() { NotGood::RevocationsUnknown } else { NotGood::Token };
-        let token = self.own(text).ok_or_else(not_good)?;
+        let now = self.clock().now();
+        // Only of a token that we made is there anything to be known. Garbage stays garbage, and is charged as that.
+        let token = self.own_tokens().verify(text, now).map_err(|_| NotGood::Token)?;
+        if self.is_blind() {
+            return Err(NotGood::RevocationsUnknown);
+        }
+        if self.revocations().is_revoked(token.jti(), now) {
+            return Err(NotGood::Token);
+        }
         self.stands(&token).await?;
         Ok(token)
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::outcome::Source;
+use super::places::Places;
 use super::reloads::Reloads;
 use super::rules::Rules;
 use super::tally::Tally;
@@ -76,6 +77,7 @@ pub struct Counter {
     accounts: Option<Arc<Accounts>>,
     admin_target: Option<TargetName>,
     upstream_tokens: UpstreamTokens,
+    places: Places,
     tally: Tally,
     reloads: Reloads,
 }
@@ -106,6 +108,7 @@ impl Counter {
         let tally = Tally::new(rules.issuers.iter().map(|issuer| issuer.name().clone()).chain(own_accounts));
         let reloads = Reloads::new(rules.loaded);
         let rules = ArcSwap::from_pointee(rules);
+        let places = Places::new(&mounts, &direct, journal.capacity());
         Self {
             rules,
             clock,
@@ -124,6 +127,7 @@ impl Counter {
             accounts,
             admin_target,
             upstream_tokens: UpstreamTokens::default(),
+            places,
             tally,
             reloads,
         }
@@ -219,6 +223,10 @@ impl Counter {
     /// Whether a token for `target` is an administrator's: it goes to nobody but us.
     pub(super) fn is_for_administrators(&self, target: &TargetName) -> bool {
         self.admin_target.as_ref() == Some(target)
+    }
+
+    pub(super) fn places(&self) -> &Places {
+        &self.places
     }
 
     pub(super) fn upstream_tokens(&self) -> &UpstreamTokens {

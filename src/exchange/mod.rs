@@ -11,6 +11,7 @@ mod counter;
 mod logins;
 mod naming;
 mod outcome;
+mod places;
 mod presented;
 mod reloads;
 mod revoking;

@@ -17,23 +17,40 @@ use crate::audit::{Outcome, Trail};
 use crate::identity::IssuerName;
 use crate::jose::Sha256;
 
+/// A call that leaves no record of its own.
+pub(super) struct SilentCall {
+    pub(super) trail: Trail,
+    began: Instant,
+}
+
+impl SilentCall {
+    /// Leaves a record all the same where a family of tokens ended by what was presented.
+    pub(super) fn end(self, found: &Result<Bearer, NotGood>) {
+        if let Err(not_good) = found
+            && not_good.is_reuse()
+        {
+            self.trail.close(not_good.outcome(), self.began.elapsed());
+        }
+    }
+}
+
 impl Counter {
     /// Whoever presents `text` in a call that leaves no record: a token of ours, if it is good now, or the token of a service
     /// account. Where a family of tokens ends by it, that is on record all the same.
     ///
     /// # Errors
     /// [`NotGood`]; where it [`may_pass`](NotGood::may_pass), nobody can tell at the moment.
-    #[allow(clippy::disallowed_methods, reason = "measures latency; decides nothing")]
     pub async fn bearer(&self, source: Source, text: &str) -> Result<Bearer, NotGood> {
-        let (mut trail, began) = (self.silent_trail(source), Instant::now());
-        self.note_presented(&mut trail, text);
-        let found = self.bearer_on(&mut trail, text).await;
-        if let Err(not_good) = found
-            && not_good.is_reuse()
-        {
-            trail.close(not_good.outcome(), began.elapsed());
-        }
+        let mut call = self.silent_call(source);
+        self.note_presented(&mut call.trail, text);
+        let found = self.bearer_on(&mut call.trail, text).await;
+        call.end(&found);
         found
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "measures latency; decides nothing")]
+    pub(super) fn silent_call(&self, source: Source) -> SilentCall {
+        SilentCall { trail: self.silent_trail(source), began: Instant::now() }
     }
 
     /// The trail of a call that leaves a record only where it is closed.
@@ -97,7 +114,7 @@ async fn name_family(accounts: &Accounts, text: &str, trail: &mut Trail) {
 
 impl NotGood {
     /// Whether a rotated token came back, and its family was revoked by it.
-    fn is_reuse(&self) -> bool {
+    pub(super) fn is_reuse(&self) -> bool {
         *self == Self::Account(AccountRefusal::Reused)
     }
 

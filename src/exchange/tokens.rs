@@ -32,10 +32,4 @@ impl Counter {
         let good = claims.expires_at() > now && !self.revocations().is_revoked(claims.jti(), now);
         good.then_some(claims)
     }
-
-    pub(super) fn own(&self, token: &str) -> Option<Arc<OwnToken>> {
-        let now = self.clock().now();
-        let token = self.own_tokens().verify(token, now).ok()?;
-        (!self.revocations().is_revoked(token.jti(), now)).then_some(token)
-    }
 }

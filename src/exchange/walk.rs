@@ -1,6 +1,7 @@
 //! One exchange, step by step; each step consumes the value of the step before.
 
 mod account;
+mod upstream;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::budgets::whole_subject;
 use super::counter::Counter;
 use super::outcome::{Exchanged, Presentation, Refused, RefusedClass, Source};
+use super::places::Place;
 use super::rules::Rules;
 use super::stop::Stop;
 use crate::accounts::AccountToken;
@@ -18,7 +20,6 @@ use crate::limits::Passage;
 use crate::mint::{Granted, IssuedToken, Usage, Wish};
 use crate::oauth::{Scope, ScopeToken, SubjectToken};
 use crate::policy::{Permit, Target};
-use crate::secrets::openbao::{Caller, Login, UpstreamError};
 use crate::trust::{Issuer, Reason, Refresh, ReplayRule};
 use crate::verify::{ClaimsView, Refusal, SeenKey, SignedToken, UntrustedToken, VerifiedToken};
 
@@ -33,6 +34,8 @@ pub struct Walk<'a> {
     pub(super) issuer: Option<IssuerName>,
     claims: Option<ClaimsView>,
     usage: Usage,
+    /// At the store that is asked once the token is minted.
+    place: Option<Place<'a>>,
 }
 
 impl<'a> Walk<'a> {
@@ -43,7 +46,7 @@ impl<'a> Walk<'a> {
         let trail = Trail::begin(counter.journal(), id, now, source.surface, Some(source.address));
         let passage = Passage::from(source.address);
         let usage = Usage::Access;
-        Self { counter, trail, passage, id, now, began: Instant::now(), issuer: None, claims: None, usage }
+        Self { counter, trail, passage, id, now, began: Instant::now(), issuer: None, claims: None, usage, place: None }
     }
 
     /// The same exchange, for a token to log in with.
@@ -127,7 +130,7 @@ impl<'a> Walk<'a> {
         // for the memory of single-use tokens where replicas share it: for a bounded time, and not at all while it is down,
         // so that those who hold room are few. Asked the other way round, a token could be burnt, on all replicas, and then
         // nothing be left to record that with. Whoever hangs up meanwhile leaves a record that says so.
-        self.trail.admit()?;
+        self.admit(target)?;
         let (token, granted) = self.counter.replay().admit_permit(draft, self.now).await?.issue()?;
         Ok((token, granted, differs))
     }
@@ -194,17 +197,6 @@ impl<'a> Walk<'a> {
                 Err(Stop::Denied(denial))
             }
         }
-    }
-
-    /// The token of the OpenBao that the target is for, in place of ours, where the operator says so: values never pass
-    /// through here then. It is the caller's own login, made with the token that was just minted.
-    async fn upstream(&mut self, token: &IssuedToken, granted: &Granted) -> Result<Option<Login>, UpstreamError> {
-        let Some(store) = self.counter.direct(&granted.target).filter(|_| self.usage == Usage::Access) else {
-            return Ok(None);
-        };
-        let (namespace, expires) = (granted.namespace.as_ref(), token.expires_at());
-        let caller = Caller { token: token.token(), token_id: token.jti(), expires, namespace };
-        store.login(caller, self.now).await.map(Some)
     }
 
     fn verified_as(&mut self, token: &VerifiedToken) {

@@ -1,7 +1,7 @@
 //! How the budgets of a caller are told: headers on every answer of a limited surface, as GitLab's clients read them.
 
 use axum::body::Body;
-use axum::http::{HeaderName, HeaderValue, Response, header};
+use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
 
 use crate::limits::State;
 
@@ -10,6 +10,7 @@ use crate::limits::State;
 /// `Retry-After`, in whole seconds and at least one (RFC 9110 section 10.2.3). Without limits, nothing.
 pub(super) fn tell(response: &mut Response<Body>, state: Option<State>) {
     let Some(state) = state else { return };
+    let refused = response.status() == StatusCode::TOO_MANY_REQUESTS;
     let headers = response.headers_mut();
     // The first whole second at which it is all there.
     let reset = state.reset.plus(std::time::Duration::from_millis(999));
@@ -18,7 +19,8 @@ pub(super) fn tell(response: &mut Response<Body>, state: Option<State>) {
     headers.insert(HeaderName::from_static("ratelimit-observed"), HeaderValue::from(state.observed));
     headers.insert(HeaderName::from_static("ratelimit-remaining"), HeaderValue::from(state.remaining));
     headers.insert(HeaderName::from_static("ratelimit-reset"), HeaderValue::from(reset.as_secs()));
-    if state.retry_after.is_zero() {
+    // A budget may have none left, and the request be answered all the same, or be refused for something else.
+    if state.retry_after.is_zero() || !refused {
         return;
     }
     headers.insert(header::RETRY_AFTER, HeaderValue::from(wait(&state)));
@@ -39,7 +41,7 @@ mod tests {
     use rstest::rstest;
     use std::time::Duration;
 
-    fn told(retry_after: u64) -> Vec<(String, String)> {
+    fn told(retry_after: u64, status: StatusCode) -> Vec<(String, String)> {
         let state = State {
             name: "subject",
             limit: 600,
@@ -49,6 +51,7 @@ mod tests {
             retry_after: Duration::from_millis(retry_after),
         };
         let mut response = Response::new(Body::empty());
+        *response.status_mut() = status;
         tell(&mut response, Some(state));
         let text = |value: &HeaderValue| value.to_str().unwrap().to_owned();
         let headers = response.headers().iter();
@@ -71,7 +74,15 @@ mod tests {
 
     #[test]
     fn an_answer_tells_five_things_of_a_budget() {
-        assert_eq!(told(0), pairs(&ALWAYS));
+        assert_eq!(told(0, StatusCode::OK), pairs(&ALWAYS));
+    }
+
+    #[rstest]
+    #[case(StatusCode::OK)]
+    #[case(StatusCode::BAD_REQUEST)]
+    #[case(StatusCode::SERVICE_UNAVAILABLE)]
+    fn what_a_budget_did_not_refuse_need_not_wait_for_it(#[case] status: StatusCode) {
+        assert_eq!(told(1000, status), pairs(&ALWAYS));
     }
 
     #[rstest]
@@ -81,7 +92,7 @@ mod tests {
     fn a_refusal_tells_two_more(#[case] wait: u64, #[case] seconds: &str) {
         let mut expected = pairs(&ALWAYS);
         expected.extend(pairs(&[("ratelimit-resettime", "Sun, 06 Nov 1994 08:49:38 GMT"), ("retry-after", seconds)]));
-        assert_eq!(told(wait), expected);
+        assert_eq!(told(wait, StatusCode::TOO_MANY_REQUESTS), expected);
     }
 
     #[test]

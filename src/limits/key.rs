@@ -24,11 +24,13 @@ pub enum Budget {
     Strangers,
     /// The same, of tokens that claim to be of somebody who was there before.
     Met,
+    /// Requests of an address of whose tokens nobody can tell at the moment whether they are good.
+    Unsettled,
 }
 
 impl Budget {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Source,
         Self::Failures,
         Self::IssuerFailures,
@@ -37,6 +39,7 @@ impl Budget {
         Self::Target,
         Self::Strangers,
         Self::Met,
+        Self::Unsettled,
     ];
 
     /// As callers and metrics name it. Whose failures, and what is left without any, is nobody's business outside.
@@ -44,7 +47,7 @@ impl Budget {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Source => "source",
-            Self::Failures | Self::IssuerFailures | Self::Strangers | Self::Met => "failures",
+            Self::Failures | Self::IssuerFailures | Self::Strangers | Self::Met | Self::Unsettled => "failures",
             Self::Issuer => "issuer",
             Self::Subject => "subject",
             Self::Target => "target",
@@ -56,7 +59,7 @@ impl Budget {
     pub const fn reason(self) -> &'static str {
         match self {
             Self::Source => "limit_source",
-            Self::Failures | Self::IssuerFailures | Self::Strangers | Self::Met => "limit_failures",
+            Self::Failures | Self::IssuerFailures | Self::Strangers | Self::Met | Self::Unsettled => "limit_failures",
             Self::Issuer => "limit_issuer",
             Self::Subject => "limit_subject",
             Self::Target => "limit_target",
@@ -98,9 +101,9 @@ impl Key {
         Self::digested(Budget::Subject, &[subject.as_bytes()])
     }
 
-    /// Of this address and subject together.
-    pub(super) fn met(self, subject: &str) -> Self {
-        Self::digested(Budget::Met, &[&self.id, subject.as_bytes()])
+    /// Of this address together with a subject, or with the digest of a token.
+    pub(super) fn met(self, who: &[u8]) -> Self {
+        Self::digested(Budget::Met, &[&self.id, who])
     }
 
     /// The same name under another budget.
@@ -150,7 +153,7 @@ mod tests {
         let source = Key::source("192.0.2.1".parse().unwrap());
         assert_ne!(source, source.under(Budget::Failures));
         assert_ne!(source.shared(), source.under(Budget::Failures).shared());
-        assert_ne!(source.met("a:s"), Key::source("192.0.2.2".parse().unwrap()).met("a:s"));
+        assert_ne!(source.met(b"a:s"), Key::source("192.0.2.2".parse().unwrap()).met(b"a:s"));
     }
 
     #[test]

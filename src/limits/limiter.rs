@@ -6,6 +6,7 @@
 //! | [`Limiter::verified`] | charges the subject; whether the source has anything left |
 //! | [`Limiter::counted`] | charges source, issuer, target |
 //! | [`Limiter::failed`] | charges the failures of source and issuer, after a refusal |
+//! | [`Limiter::unsettled`] | charges a source, after a refusal for want of whoever could tell |
 //!
 //! The narrow budget comes before the wide ones, so that whoever is refused by his own takes nothing from his neighbours'.
 
@@ -23,6 +24,7 @@ use super::table::Table;
 use super::tally::{LimiterStatus, LimiterTally};
 use crate::clock::Timestamp;
 use crate::identity::{IssuerName, TargetName};
+use crate::jose::Sha256;
 use crate::state::counters::{BucketAnswer, Counters};
 
 /// How much more an issuer's tokens may fail, from everywhere, than an address.
@@ -31,12 +33,15 @@ const ISSUER_FAILURES: u64 = 10;
 const LAST_RESORT: u64 = 10;
 
 /// What a token that nobody has verified says of itself, as far as it is asked here.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Claim<'a> {
     /// The trusted issuer that it names; none where it is a token of ours.
     pub issuer: Option<&'a IssuerName>,
     /// Its subject, with the issuer's name before it: `gitlab:project_path:...`.
     pub subject: Option<&'a str>,
+    /// The digest of a token that says nothing by itself: by that alone it is found to have been here before
+    /// ([`Limiter::remember`]).
+    pub token: Option<Sha256>,
     /// Whether it is over by what it says itself: its signature is not worth checking where there is little left.
     pub over: bool,
 }
@@ -79,8 +84,19 @@ impl Limiter {
         let asks = [Some((source, 0)), Some((failures, 0)), of_issuer.map(|key| (key, 0))];
         let answers = self.ask(passage, asks.into_iter().flatten(), now).await;
         match answers {
-            Err(limited) if limited.key.budget != Budget::Source => self.last_resort(source, claim, limited, now),
+            Err(limited) if limited.key.budget != Budget::Source => {
+                self.last_resort(source, claim, limited, now)?;
+                passage.let_on();
+                Ok(())
+            }
             other => other,
+        }
+    }
+
+    /// Remembers that a token which says nothing by itself was here, and good ([`Claim::token`]).
+    pub fn remember(&self, passage: &Passage, token: &Sha256, now: Timestamp) {
+        if self.settings.failures != Rate::Off {
+            self.met.remember(&passage.source.met(token.bytes()), now);
         }
     }
 
@@ -90,7 +106,7 @@ impl Limiter {
     /// [`Limited`] by `source` or `subject`.
     pub async fn verified(&self, passage: &mut Passage, subject: &str, now: Timestamp) -> Result<(), Limited> {
         if self.settings.failures != Rate::Off {
-            self.met.remember(&passage.source.met(subject), now);
+            self.met.remember(&passage.source.met(subject.as_bytes()), now);
         }
         self.ask(passage, [(passage.source, 0), (Key::subject(subject), 1)], now).await
     }
@@ -132,6 +148,19 @@ impl Limiter {
             }
         }
         ended
+    }
+
+    /// Charges a request that is refused because nobody can tell at the moment whether its token is good. That is no fault of the
+    /// caller's, so it takes no failures away from others; but else whoever makes up tokens would have each of them looked up and
+    /// recorded for as long as it lasts. As many as failures, each replica by itself.
+    ///
+    /// # Errors
+    /// [`Limited`] where the source had nothing left: whoever refuses says that instead.
+    pub fn unsettled(&self, passage: &mut Passage, now: Timestamp) -> Result<(), Limited> {
+        let key = passage.source.under(Budget::Unsettled);
+        let Some(rate) = self.rate(key.budget, false) else { return Ok(()) };
+        let answer = self.table.take(&key, rate, 1, now);
+        self.judge(passage, key, rate, &answer, now)
     }
 
     /// Whether a refusal by a budget is to be recorded: the first, and one in ten seconds, with the number of those that were
@@ -207,7 +236,8 @@ impl Limiter {
         if claim.over {
             return Err(limited);
         }
-        let known = claim.subject.map(|subject| source.met(subject)).filter(|key| self.met.knows(key));
+        let who = claim.subject.map(str::as_bytes).or(claim.token.as_ref().map(|token| token.bytes().as_slice()));
+        let known = who.map(|who| source.met(who)).filter(|key| self.met.knows(key));
         let key = known.unwrap_or_else(|| source.under(Budget::Strangers));
         let Some(rate) = self.rate(key.budget, false) else { return Err(limited) };
         let answer = self.table.take(&key, rate, 1, now);
@@ -236,7 +266,7 @@ impl Limiter {
         let LimitSettings { source, issuer, subject, target, failures, replicas, .. } = &self.settings;
         let rate = match budget {
             Budget::Source => *source,
-            Budget::Failures => *failures,
+            Budget::Failures | Budget::Unsettled => *failures,
             Budget::IssuerFailures => failures.times(ISSUER_FAILURES),
             Budget::Issuer => *issuer,
             Budget::Subject => *subject,

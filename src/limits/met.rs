@@ -62,7 +62,7 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_secs(1_795_000_000);
 
     fn key(subject: &str) -> Key {
-        Key::source("192.0.2.1".parse().unwrap()).met(subject)
+        Key::source("192.0.2.1".parse().unwrap()).met(subject.as_bytes())
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What a request has been told by the budgets so far.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::key::Key;
 use super::state::State;
@@ -23,6 +24,14 @@ impl Passage {
     #[must_use]
     pub fn tightest(&self) -> Option<State> {
         self.tightest
+    }
+
+    /// Goes on past a budget that had no room: there is nothing to wait for.
+    pub(super) fn let_on(&mut self) {
+        if let Some(state) = &mut self.tightest {
+            state.observed = state.observed.min(state.limit);
+            state.retry_after = Duration::ZERO;
+        }
     }
 
     pub(super) fn told(&mut self, state: State) {

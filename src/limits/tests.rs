@@ -9,6 +9,7 @@ use rstest::rstest;
 use super::{Claim, LimitSettings, Limited, Limiter, Passage, Rate};
 use crate::clock::{Clock, Timestamp};
 use crate::identity::{IssuerName, TargetName};
+use crate::jose::sha256;
 use crate::state::counters::real::Redis;
 use crate::state::counters::{Counters, CountersSettings};
 
@@ -44,7 +45,7 @@ async fn good(limiter: &Limiter, from: &str, subject: &str, target: &str, now: T
 /// The question before a token that nobody knows is verified.
 async fn unknown(limiter: &Limiter, from: &str, of: &str, subject: &str, over: bool) -> Result<(), Limited> {
     let (of, subject) = (issuer(of), format!("{of}:{subject}"));
-    let claim = Claim { issuer: Some(&of), subject: Some(&subject), over };
+    let claim = Claim { issuer: Some(&of), subject: Some(&subject), over, ..Claim::default() };
     limiter.before_cryptography(&mut at(from), claim, NOW).await
 }
 
@@ -153,6 +154,42 @@ async fn whoever_names_somebody_takes_from_that_one_only() {
     unknown(&limiter, HERE, "a", "stranger", false).await.unwrap();
 }
 
+/// The question before a token that says nothing by itself is looked up.
+async fn opaque(limiter: &Limiter, passage: &mut Passage, token: &[u8]) -> Result<(), Limited> {
+    limiter.before_cryptography(passage, Claim { token: Some(sha256(token)), ..Claim::default() }, NOW).await
+}
+
+#[tokio::test]
+async fn a_token_that_says_nothing_goes_on_where_it_was_good_before_and_strangers_take_nothing_from_it() {
+    let limiter = alone(|settings| settings.failures = Rate::per_minute(100));
+    limiter.remember(&here(), &sha256(b"known"), NOW);
+    flood(&limiter, HERE, None, 100);
+    let mut passed = 0;
+    for number in 0..100_u32 {
+        passed += usize::from(opaque(&limiter, &mut here(), &number.to_be_bytes()).await.is_ok());
+    }
+    assert_eq!(passed, 10);
+    let mut passage = here();
+    opaque(&limiter, &mut passage, b"known").await.unwrap();
+    let told = passage.tightest().unwrap();
+    assert_eq!((told.name, told.remaining, told.observed), ("failures", 0, 100));
+    assert!(told.retry_after.is_zero(), "who goes on has nothing to wait for");
+    assert!(opaque(&limiter, &mut here(), b"another").await.is_err());
+    let elsewhere = opaque(&limiter, &mut at("192.0.2.2"), b"another").await;
+    elsewhere.unwrap();
+}
+
+#[tokio::test]
+async fn what_nobody_can_tell_is_bounded_and_takes_no_failures() {
+    let limiter = alone(|settings| settings.failures = Rate::per_minute(20));
+    let passed = (0..100).filter(|_| limiter.unsettled(&mut here(), NOW).is_ok()).count();
+    assert_eq!(passed, 20);
+    assert_eq!(limiter.unsettled(&mut here(), NOW).unwrap_err().reason(), "limit_failures");
+    limiter.unsettled(&mut at("192.0.2.2"), NOW).unwrap();
+    unknown(&limiter, HERE, "a", "stranger", false).await.unwrap();
+    limiter.failed(&mut here(), None, NOW).unwrap();
+}
+
 #[tokio::test]
 async fn a_flood_from_everywhere_in_the_name_of_an_issuer_leaves_each_address_its_part() {
     let limiter = alone(|settings| settings.failures = Rate::per_minute(100));
@@ -167,7 +204,8 @@ async fn a_flood_from_everywhere_in_the_name_of_an_issuer_leaves_each_address_it
     assert_eq!(passed, 10);
     unknown(&limiter, HERE, "b", "s", false).await.unwrap();
     let mut passage = here();
-    let claim = Claim { issuer: Some(&issuer("a")), subject: None, over: true };
+    let of = issuer("a");
+    let claim = Claim { issuer: Some(&of), over: true, ..Claim::default() };
     limiter.before_cryptography(&mut passage, claim, NOW).await.unwrap_err();
     assert_eq!(passage.tightest().map(|state| state.remaining), Some(100), "others' failures are told to nobody");
 }
@@ -234,7 +272,7 @@ async fn failures_are_told_to_other_replicas() {
         let _ = one.failed(&mut here(), None, NOW);
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
-    let claim = Claim { issuer: None, subject: None, over: true };
+    let claim = Claim { over: true, ..Claim::default() };
     assert!(two.before_cryptography(&mut here(), claim, Clock::System.now()).await.is_err());
     two.before_cryptography(&mut at("192.0.2.2"), claim, Clock::System.now()).await.unwrap();
 }

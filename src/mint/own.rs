@@ -127,12 +127,16 @@ impl OwnTokens {
         seen.is_some_and(|seen| Arc::ptr_eq(&seen.keys, &self.ring.own()))
     }
 
-    /// The `sub` that a token which nobody has verified claims, if it looks like one of ours at all.
-    #[must_use]
-    pub fn claimed_subject(token: &str) -> Option<String> {
-        let fits = token.len() <= MAX_TOKEN_BYTES;
-        let jws = fits.then(|| CompactJws::parse(Zeroizing::new(token.to_owned())).ok()).flatten()?;
-        jws.unverified_claims().get("sub").and_then(Value::as_str).map(str::to_owned)
+    /// The `sub` that a token which nobody has verified claims, if it claims one.
+    ///
+    /// # Errors
+    /// [`CompactError`] where it is no signed token at all, so that no signature is checked of it.
+    pub fn claimed_subject(token: &str) -> Result<Option<String>, CompactError> {
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(CompactError::TooLong);
+        }
+        let jws = CompactJws::parse(Zeroizing::new(token.to_owned()))?;
+        Ok(jws.unverified_claims().get("sub").and_then(Value::as_str).map(str::to_owned))
     }
 
     /// The token that `accessor` names, whatever became of it.

@@ -83,7 +83,7 @@ pub(in crate::audit) async fn keep(
             return;
         }
         if count.is_multiple_of(TICKS_PER_SWEEP)
-            && let Err(error) = forget(&database, retention, clock.now()).await
+            && let Err(error) = sweep(&database, retention, clock.now()).await
         {
             tracing::warn!(%error, "old decisions could not be removed from the store");
         }
@@ -145,6 +145,15 @@ async fn put_head(database: &Database, head: &SignedHead) -> Result<(), Database
     let (chain, segment, seq) = (head.chain.to_string(), head.segment, head.covers.seq);
     write.put_audit_head(&HeadRow { chain, segment, seq, at: head.time, head: head.jws.clone() }).await?;
     write.commit().await
+}
+
+/// The same by the clock that the database agrees with: a replica that starts with one that is weeks ahead would remove what is
+/// everybody's.
+async fn sweep(database: &Database, retention: DecisionRetention, now: Timestamp) -> Result<(), DatabaseError> {
+    match database.agreed_time(now).await? {
+        Some(now) => forget(database, retention, now).await,
+        None => Ok(()),
+    }
 }
 
 /// Forgets what is too old or too much, in small transactions.

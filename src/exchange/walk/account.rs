@@ -35,6 +35,7 @@ impl Walk<'_> {
         drop(text);
         self.now = self.counter.clock().now();
         let acting = acting?;
+        self.counter.remember_token(&self.passage, &acting, self.now);
         let issuer = IssuerName::of_service_accounts();
         self.trusts(&issuer);
         let subject = acting.subject();
@@ -62,7 +63,7 @@ impl Walk<'_> {
             ends: Some(acting.expires()),
         };
         let draft = self.counter.minter().draft_for_account(acting, target.name(), wish, self.now)?;
-        self.trail.admit()?;
+        self.admit(target)?;
         let (token, granted) = draft.issue()?;
         Ok((token, granted, None))
     }

@@ -4,6 +4,7 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Response, StatusCode, header};
 
 use super::answer;
+use crate::exchange::Visit;
 use crate::http::body;
 use crate::oauth::ErrorCode;
 
@@ -19,12 +20,19 @@ pub(super) fn is_media_type(headers: &HeaderMap, wanted: &str) -> bool {
 /// The bytes of a form, or the answer that says why there are none.
 pub(super) async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Response<Body>> {
     if !is_media_type(headers, FORM) {
-        return Err(bad("the body must be application/x-www-form-urlencoded"));
+        return Err(malformed("the body must be application/x-www-form-urlencoded"));
     }
     body::read(body).await.map_err(answer::unread_form)
 }
 
-/// A request that is no good.
-pub(super) fn bad(text: &str) -> Response<Body> {
+/// A request that is no good, which is charged as a failure.
+pub(super) fn bad(visit: &mut Visit<'_>, text: &str) -> Response<Body> {
+    match visit.failed() {
+        Ok(()) => answer::told(malformed(text), visit.budget()),
+        Err(empty) => answer::too_many(empty),
+    }
+}
+
+fn malformed(text: &str) -> Response<Body> {
     answer::error(StatusCode::BAD_REQUEST, ErrorCode::InvalidRequest, text)
 }

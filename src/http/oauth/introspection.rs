@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 
 use super::form::{self, bad};
 use super::{OAuth, answer};
+use crate::audit::Surface;
+use crate::exchange::Source;
 use crate::identity::IssuerUrl;
 use crate::mint::OwnToken;
 use crate::oauth::{ErrorCode, Parameters};
@@ -23,17 +25,17 @@ pub(super) async fn introspect(
         Ok(bytes) => bytes,
         Err(answer) => return answer,
     };
-    let Ok(parameters) = Parameters::from_form(&bytes) else { return bad("a parameter is repeated") };
+    let mut visit = oauth.counter.visit(Source { surface: Surface::OAuth, address: peer.ip() });
+    let Ok(parameters) = Parameters::from_form(&bytes) else { return bad(&mut visit, "a parameter is repeated") };
     // Not by the token's worth: who proves to be a resource server is let in behind whatever address.
-    let mut visit = match oauth.counter.visit(peer.ip(), None).await {
-        Ok(visit) => visit,
-        Err(empty) => return answer::too_many(empty),
-    };
     let Some(client) = oauth.clients.authenticate(&head.headers, &parameters) else {
         let failed = visit.failed().map_err(answer::too_many);
         return failed.map_or_else(|refused| refused, |()| answer::told(unauthenticated(), visit.budget()));
     };
-    let Some(token) = parameters.value("token") else { return bad("the parameter token is missing") };
+    if let Err(empty) = visit.proved().await {
+        return answer::too_many(empty);
+    }
+    let Some(token) = parameters.value("token") else { return bad(&mut visit, "the parameter token is missing") };
     // Unknown, expired, revoked and "not for you" look the same (RFC 7662 section 2.2).
     let active = oauth.counter.introspect(token).await.filter(|token| client.may_see(token.target().as_str()));
     if active.is_none() && oauth.counter.is_blind() {

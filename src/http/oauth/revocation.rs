@@ -22,21 +22,18 @@ pub(super) async fn revoke(
         Ok(bytes) => bytes,
         Err(answer) => return answer,
     };
-    let Ok(parameters) = Parameters::from_form(&bytes) else { return bad("a parameter is repeated") };
-    let Some(token) = parameters.value("token") else { return bad("the parameter token is missing") };
+    let source = Source { surface: Surface::OAuth, address: peer.ip() };
+    let mut visit = oauth.counter.visit(source);
+    let Ok(parameters) = Parameters::from_form(&bytes) else { return bad(&mut visit, "a parameter is repeated") };
+    let Some(token) = parameters.value("token") else { return bad(&mut visit, "the parameter token is missing") };
     // `token_type_hint` may be wrong and changes nothing (RFC 7009 section 2.1).
-    let mut visit = match oauth.counter.visit(peer.ip(), Some(token)).await {
-        Ok(visit) => visit,
-        Err(empty) => return answer::too_many(empty),
-    };
-    match oauth.counter.revoke(Source { surface: Surface::OAuth, address: peer.ip() }, None, token).await {
-        Ok(true) => answer::told(answer::json_response(StatusCode::OK, String::new()), visit.budget()),
-        // A token that is not ours, or no longer good, is as revoked as it can be (RFC 7009 section 2.2). It is charged as a
-        // failure, whatever is answered: nobody finds tokens here by trying.
-        Ok(false) => match visit.failed() {
-            Ok(()) => answer::told(answer::json_response(StatusCode::OK, String::new()), visit.budget()),
-            Err(empty) => answer::too_many(empty),
-        },
+    // What is no token of ours is charged as a failure, whatever is answered: nobody finds tokens here by trying.
+    if let Err(empty) = visit.who_ends(token).await {
+        return answer::too_many(empty);
+    }
+    // A token that is not ours, or no longer good, is as revoked as it can be (RFC 7009 section 2.2).
+    match oauth.counter.revoke(source, None, token).await {
+        Ok(_) => answer::told(answer::json_response(StatusCode::OK, String::new()), visit.budget()),
         Err(error) => {
             tracing::error!(%error, "a revocation was not recorded");
             let text = "the revocation could not be recorded; the token is still valid";

@@ -66,22 +66,26 @@ async fn answer(
 
 /// A call that leaves no record, within the budgets of where it comes from. Whoever asks whether we are well is always told.
 async fn call(vault: &Vault, request: &VaultRequest, body: Body) -> Result<Response<Body>, Refusal> {
-    let (place, token) = (request.place.clone(), request.token.as_ref().map(|token| token.as_str()));
+    let place = request.place.clone();
     if let Place::System(path) = &place
         && matches!(path.as_str(), "health" | "seal-status")
     {
-        return sys::answer(vault, request, path, body).await;
+        return sys::about_us(vault, request, path);
     }
-    let mut visit = vault.counter.visit(request.peer, token).await.map_err(Refusal::too_many)?;
+    let mut visit = vault.counter.visit(sys::source(&request));
     let answered = match place {
-        Place::Token(call) => token::answer(vault, request, call, body).await,
-        Place::System(path) => sys::answer(vault, request, &path, body).await,
+        Place::Token(call) => token::answer(vault, &mut visit, request, call, body).await,
+        Place::System(path) if path.starts_with("wrapping/") => {
+            sys::wrapping(vault, &mut visit, request, &path, body).await
+        }
+        Place::System(path) => sys::answer(vault, &mut visit, request, &path, body).await,
         Place::Login { .. } | Place::Secret | Place::Nowhere => Err(Refusal::unsupported_path()),
     };
     match answered {
         Ok(response) => Ok(envelope::told(response, visit.budget())),
         Err(refusal) => {
-            // Tokens that are none, wrapped answers that are not there: what somebody does who tries.
+            // No token at all, wrapped answers that are not there: what somebody does who tries. What is not in the API, or
+            // not to be done there, costs nothing, and clients ask for it.
             if matches!(refusal.status, StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN) {
                 visit.failed().map_err(Refusal::too_many)?;
             }

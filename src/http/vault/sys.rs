@@ -10,53 +10,92 @@ use super::envelope::{Envelope, Refusal, json_response};
 use super::request::VaultRequest;
 use super::{capabilities, mounts};
 use crate::audit::Surface;
-use crate::exchange::{Bearer, NotGood, Source, Standing};
+use crate::exchange::{Bearer, NotGood, Source, Standing, Visit};
 use crate::secrets::Verb;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// What whoever asks is told about this server.
+pub(super) fn about_us(vault: &Vault, request: &VaultRequest, path: &str) -> Result<Response<Body>, Refusal> {
+    match (path, request.verb) {
+        ("health", Verb::Read) => Ok(health(vault)),
+        (_, Verb::Read) => Ok(json_response(StatusCode::OK, seal_status().to_string().into_bytes())),
+        _ => Err(Refusal::unsupported_operation()),
+    }
+}
+
 pub(super) async fn answer(
     vault: &Vault,
+    visit: &mut Visit<'_>,
     request: &VaultRequest,
     path: &str,
     body: Body,
 ) -> Result<Response<Body>, Refusal> {
     match (path, request.verb) {
-        ("health", Verb::Read) => Ok(health(vault)),
-        ("seal-status", Verb::Read) => Ok(json_response(StatusCode::OK, seal_status().to_string().into_bytes())),
         ("internal/ui/mounts", Verb::Read) => {
-            let token = bearer(vault, request).await?;
+            let token = bearer(visit, request).await?;
             let told = json!({ "auth": {}, "secret": mounts::all(vault, &token).await? });
             Ok(enveloped(vault, &told))
         }
         ("mounts", Verb::Read) => {
-            let token = bearer(vault, request).await?;
+            let token = bearer(visit, request).await?;
             Ok(enveloped(vault, &Value::Object(mounts::all(vault, &token).await?)))
         }
         ("capabilities-self", Verb::Write) => {
-            let token = bearer(vault, request).await?;
+            let token = bearer(visit, request).await?;
             let told = capabilities::of(vault, &token, Members::read(body).await?).await?;
             Ok(enveloped(vault, &told))
         }
-        ("wrapping/unwrap", Verb::Write) => unwrap(vault, request, body).await,
-        ("wrapping/lookup", Verb::Write | Verb::Read) => lookup(vault, request, body).await,
         (path, Verb::Read) => {
             let mount = path.strip_prefix("internal/ui/mounts/").or_else(|| path.strip_prefix("mounts/"));
             let mount = mount.ok_or_else(Refusal::unsupported_path)?;
-            let token = bearer(vault, request).await?;
+            let token = bearer(visit, request).await?;
             Ok(enveloped(vault, &mounts::one(vault, &token, mount).await?))
         }
-        ("health" | "seal-status" | "internal/ui/mounts" | "mounts", _)
-        | ("capabilities-self" | "wrapping/unwrap" | "wrapping/lookup", _) => Err(Refusal::unsupported_operation()),
+        ("internal/ui/mounts" | "mounts" | "capabilities-self", _) => Err(Refusal::unsupported_operation()),
         _ => Err(Refusal::unsupported_path()),
     }
 }
 
-/// Whoever bears the token of the request, if it is good.
-pub(super) async fn bearer(vault: &Vault, request: &VaultRequest) -> Result<Bearer, Refusal> {
+/// Answers that wait for whoever unwraps them: what stands for one is what opens it, and no token of ours.
+pub(super) async fn wrapping(
+    vault: &Vault,
+    visit: &mut Visit<'_>,
+    request: &VaultRequest,
+    path: &str,
+    body: Body,
+) -> Result<Response<Body>, Refusal> {
+    let unwraps = match (path, request.verb) {
+        ("wrapping/unwrap", Verb::Write) => true,
+        ("wrapping/lookup", Verb::Write | Verb::Read) => false,
+        ("wrapping/unwrap" | "wrapping/lookup", _) => return Err(Refusal::unsupported_operation()),
+        _ => return Err(Refusal::unsupported_path()),
+    };
+    let token = wrapping_token(request, body).await?;
+    let told = vault.wrappings.lookup(&token, vault.counter.clock().now()).ok_or_else(no_such_wrapping)?;
+    // Before it is taken out: an answer that is refused for want of room must still be there.
+    visit.proved().await.map_err(Refusal::too_many)?;
+    if !unwraps {
+        return Ok(enveloped(vault, &told));
+    }
+    let answer = vault.wrappings.unwrap(&token, vault.counter.clock().now()).ok_or_else(no_such_wrapping)?;
+    Ok(json_response(StatusCode::OK, answer.to_vec()))
+}
+
+/// Whoever bears the token of the request, if it is good and within its budgets.
+pub(super) async fn bearer(visit: &mut Visit<'_>, request: &VaultRequest) -> Result<Bearer, Refusal> {
     let token = request.token.as_ref().ok_or_else(Refusal::denied)?;
-    let token = vault.counter.bearer(source(request), token).await.map_err(not_good)?;
-    // A request that names a namespace means that one: another's token has no say there.
+    here(visit.bearer(token).await.map_err(Refusal::too_many)?.map_err(not_good)?, request)
+}
+
+/// The same of whoever ends that token.
+pub(super) async fn who_ends(visit: &mut Visit<'_>, request: &VaultRequest) -> Result<Bearer, Refusal> {
+    let token = request.token.as_ref().ok_or_else(Refusal::denied)?;
+    here(visit.who_ends(token).await.map_err(Refusal::too_many)?.map_err(not_good)?, request)
+}
+
+/// A request that names a namespace means that one: another's token has no say there.
+fn here(token: Bearer, request: &VaultRequest) -> Result<Bearer, Refusal> {
     match &request.namespace {
         Some(named) if token.namespace() != Some(named) => Err(Refusal::denied()),
         _ => Ok(token),
@@ -129,19 +168,6 @@ async fn wrapping_token(request: &VaultRequest, body: Body) -> Result<String, Re
     let given = Members::read(body).await?.text("token")?.filter(|token| !token.is_empty());
     let token = given.or_else(|| request.token.as_ref().map(|token| token.as_str().to_owned()));
     token.ok_or_else(|| Refusal::bad_request("missing token"))
-}
-
-async fn unwrap(vault: &Vault, request: &VaultRequest, body: Body) -> Result<Response<Body>, Refusal> {
-    let token = wrapping_token(request, body).await?;
-    let answer = vault.wrappings.unwrap(&token, vault.counter.clock().now());
-    let answer = answer.ok_or_else(no_such_wrapping)?;
-    Ok(json_response(StatusCode::OK, answer.to_vec()))
-}
-
-async fn lookup(vault: &Vault, request: &VaultRequest, body: Body) -> Result<Response<Body>, Refusal> {
-    let token = wrapping_token(request, body).await?;
-    let told = vault.wrappings.lookup(&token, vault.counter.clock().now()).ok_or_else(no_such_wrapping)?;
-    Ok(enveloped(vault, &told))
 }
 
 fn no_such_wrapping() -> Refusal {

@@ -8,15 +8,16 @@ use super::Vault;
 use super::bodies::Members;
 use super::envelope::{Refusal, done};
 use super::request::VaultRequest;
-use super::sys::{bearer, enveloped, source, standing};
+use super::sys::{bearer, enveloped, source, standing, who_ends};
 use super::token_answer::{by_accessor, by_token};
-use crate::exchange::Bearer;
+use crate::exchange::{Bearer, Visit};
 use crate::mint::AccessorClaims;
 use crate::secrets::Verb;
 use crate::secrets::acl::Capability;
 
 pub(super) async fn answer(
     vault: &Vault,
+    visit: &mut Visit<'_>,
     request: &VaultRequest,
     call: String,
     body: Body,
@@ -24,19 +25,19 @@ pub(super) async fn answer(
     let writes = request.verb == Verb::Write;
     match call.as_str() {
         "lookup-self" if writes || request.verb == Verb::Read => {
-            let token = bearer(vault, request).await?;
+            let token = bearer(visit, request).await?;
             Ok(told(vault, &token, secret(request)))
         }
         "renew-self" | "renew" | "renew-accessor" if writes => {
-            bearer(vault, request).await?;
+            bearer(visit, request).await?;
             Err(Refusal::bad_request("lease is not renewable"))
         }
         "revoke-self" if writes => {
-            bearer(vault, request).await?;
+            who_ends(visit, request).await?;
             revoked(vault, request, None, secret(request)).await
         }
         "lookup" if writes || request.verb == Verb::Read => {
-            let caller = bearer(vault, request).await?;
+            let caller = bearer(visit, request).await?;
             let given = given_token(vault, request, &caller, &call, body).await?;
             let token = vault
                 .counter
@@ -48,7 +49,7 @@ pub(super) async fn answer(
             Ok(told(vault, &token, &given))
         }
         "revoke" if writes => {
-            let caller = bearer(vault, request).await?;
+            let caller = bearer(visit, request).await?;
             let given = given_token(vault, request, &caller, &call, body).await?;
             let token = vault
                 .counter
@@ -61,11 +62,11 @@ pub(super) async fn answer(
             revoked(vault, request, by, &given).await
         }
         "lookup-accessor" if writes => {
-            let (_, claims, accessor) = accessor(vault, request, &call, body).await?;
+            let (_, claims, accessor) = accessor(vault, visit, request, &call, body).await?;
             Ok(enveloped(vault, &by_accessor(&claims, &accessor, vault.counter.clock().now())))
         }
         "revoke-accessor" if writes => {
-            let (caller, claims, _) = accessor(vault, request, &call, body).await?;
+            let (caller, claims, _) = accessor(vault, visit, request, &call, body).await?;
             let revoked = vault.counter.revoke_named(source(request), &caller, &claims).await;
             revoked.map_err(|_| not_recorded())?;
             Ok(done(vault.counter.request_id()))
@@ -132,11 +133,12 @@ async fn given_token(
 /// The accessor in the body, of a token in the caller's namespace.
 async fn accessor(
     vault: &Vault,
+    visit: &mut Visit<'_>,
     request: &VaultRequest,
     call: &str,
     body: Body,
 ) -> Result<(Bearer, AccessorClaims, String), Refusal> {
-    let caller = bearer(vault, request).await?;
+    let caller = bearer(visit, request).await?;
     let given = Members::read(body).await?.text("accessor")?.unwrap_or_default();
     allowed(vault, &caller, call).await?;
     let known = vault.counter.token_of(&given).filter(|claims| claims.namespace() == caller.namespace());

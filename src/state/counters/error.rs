@@ -38,6 +38,9 @@ pub enum CountersError {
     /// The server does not know what was before this moment, and the token may have been presented then.
     #[error("the token may be from before the shared memory began, at {0}")]
     Forgotten(Timestamp),
+    /// The server's clock is so many milliseconds ahead of ours that one of them is wrong, and tokens may have been forgotten.
+    #[error("the clock of the shared counters is {0}ms ahead of ours: one of them is wrong")]
+    Apart(i64),
     /// The token says that it was issued in the future. When that has come, it may come again.
     #[error("the token was issued in the future, by the clock of the shared counters")]
     Ahead,
@@ -59,7 +62,13 @@ impl CountersError {
             | Self::Refused(_)
             | Self::Nonsense
             | Self::Changed => true,
-            Self::Down | Self::Full | Self::Evicts(_) | Self::Forgotten(_) | Self::Ahead | Self::Over => false,
+            Self::Down
+            | Self::Full
+            | Self::Evicts(_)
+            | Self::Forgotten(_)
+            | Self::Apart(_)
+            | Self::Ahead
+            | Self::Over => false,
         }
     }
 }

@@ -14,7 +14,9 @@ use redis::{AsyncConnectionConfig, FromRedisValue, InfoDict, ScriptInvocation};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::CLOCKS_APART;
 use super::error::CountersError;
+use super::millis;
 use super::scripts::Scripts;
 use super::settings::CountersSettings;
 use super::tally::Tally;
@@ -37,6 +39,7 @@ pub(super) struct Link {
     live: ArcSwapOption<Live>,
     lost: Notify,
     error: Mutex<Option<CountersError>>,
+    pub(super) watch: Mutex<Option<Watch>>,
     ahead_ms: AtomicI64,
 }
 
@@ -52,13 +55,28 @@ pub(super) struct Live {
     clock: (i64, Instant),
 }
 
+/// How the server's clock is told from one that leaps: by one that no administrator sets.
+pub(super) struct Watch {
+    /// Since when it is watched: since this memory was met.
+    memory: Box<str>,
+    /// The server's time at that moment.
+    pub(super) server: i64,
+    at: Instant,
+}
+
+impl Watch {
+    fn has_leapt(&self, server: i64) -> bool {
+        let expected = self.server.saturating_add(millis(self.at.elapsed()));
+        server.saturating_sub(expected).saturating_abs() > millis(CLOCKS_APART)
+    }
+}
+
 impl Live {
     /// The latest moment, by the server's clock, at which a command is still of use that may take `patience` from now on.
     /// Never too late: the answer that told the time took its own time to come.
     pub(super) fn latest(&self, patience: Duration) -> i64 {
         let (then, at) = self.clock;
-        let passed = at.elapsed().saturating_add(patience);
-        then.saturating_add(i64::try_from(passed.as_millis()).unwrap_or(i64::MAX))
+        then.saturating_add(millis(at.elapsed().saturating_add(patience)))
     }
 }
 
@@ -71,6 +89,7 @@ impl Link {
             live: ArcSwapOption::empty(),
             lost: Notify::new(),
             error: Mutex::default(),
+            watch: Mutex::default(),
             ahead_ms: AtomicI64::new(0),
         }
     }
@@ -164,7 +183,7 @@ impl Link {
         }
     }
 
-    async fn greet_again(&self) {
+    pub(super) async fn greet_again(&self) {
         let Some(live) = self.live() else { return };
         match timeout(CONNECT_PATIENCE, self.greet(live.connection.clone())).await {
             Ok(Ok(now)) if now.memory == live.memory && now.evicts == live.evicts => {
@@ -198,7 +217,9 @@ impl Link {
         for script in self.scripts.all() {
             questions.cmd("SCRIPT").arg("LOAD").arg(script).ignore();
         }
-        let [server, memory, stats, persistence]: [InfoDict; 4] = questions.query_async(&mut connection).await?;
+        questions.cmd("TIME");
+        let (server, memory, stats, persistence, time): (InfoDict, InfoDict, InfoDict, InfoDict, (i64, i64)) =
+            questions.query_async(&mut connection).await?;
         let run = server.get::<String>("run_id").filter(|run| is_word(run)).ok_or(CountersError::Nonsense)?;
         let evicted = stats.get::<u64>("evicted_keys").ok_or(CountersError::Nonsense)?;
         let kept = self.settings.durable && persistence.get::<u8>("aof_enabled") == Some(1);
@@ -206,9 +227,12 @@ impl Link {
         // A server that does not say may do anything.
         let policy = memory.get::<String>("maxmemory_policy").filter(|policy| is_word(policy));
         let policy = policy.unwrap_or_else(|| "unknown".to_owned());
+        let leapt = self.leapt(time.0.saturating_mul(1000).saturating_add(time.1 / 1000));
         let mut greeting = self.scripts.greet.prepare_invoke();
         greeting.key(format!("{}memory", self.settings.prefix)).arg(format!("{run}:{evicted}"));
+        greeting.arg(leapt.as_deref().unwrap_or_default());
         let (memory, since, now): (String, i64, i64) = greeting.invoke_async(&mut connection).await?;
+        self.watch(&memory, now);
         Ok(Live {
             connection,
             memory: memory.into_boxed_str(),
@@ -216,6 +240,23 @@ impl Link {
             evicts: (policy != "noeviction").then(|| policy.into_boxed_str()),
             clock: (now, Instant::now()),
         })
+    }
+
+    /// The memory that counts no more, because the server's clock has leapt while it was kept: a server whose clock leaps ahead
+    /// drops what it remembers before its time, also where the clock is set right again a moment later.
+    fn leapt(&self, server: i64) -> Option<Box<str>> {
+        let watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
+        let watch = watch.as_ref().filter(|watch| watch.has_leapt(server))?;
+        tracing::error!(since = watch.server, "the clock of the shared counters has leapt: they begin a new memory");
+        Some(watch.memory.clone())
+    }
+
+    fn watch(&self, memory: &str, server: i64) {
+        let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
+        // From its beginning on: of many small steps each would be too small to see.
+        if watch.as_ref().is_none_or(|watch| *watch.memory != *memory) {
+            *watch = Some(Watch { memory: Box::from(memory), server, at: Instant::now() });
+        }
     }
 
     fn take_up(&self, live: Live) {

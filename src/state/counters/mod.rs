@@ -36,6 +36,10 @@ use crate::clock::Timestamp;
 /// ahead is not remembered yet, so that one which is from longer after the memory began cannot have come before that.
 pub const CLOCKS_DIFFER: Duration = Duration::from_secs(5);
 
+/// By how much the clock of the server may differ from the caller's, and may leap, before no token is remembered, or is taken to
+/// have been: the server drops what it remembers by that clock. Tokens are remembered for longer past their end than this.
+pub const CLOCKS_APART: Duration = Duration::from_secs(60);
+
 /// Shared counters. Connects by itself, again and again, until it is dropped.
 pub struct Counters {
     link: Arc<Link>,
@@ -100,13 +104,16 @@ impl Counters {
             .arg(ask.earliest.as_millis())
             .arg(left)
             .arg(ask.until.as_millis())
-            .arg(millis(CLOCKS_DIFFER));
+            .arg(millis(CLOCKS_DIFFER))
+            .arg(now.as_millis())
+            .arg(millis(CLOCKS_APART));
         let (answer, server): (String, i64) = self.link.call(&live, &command).await?;
         self.link.compare_clocks(server, now);
         let error = match answer.as_str() {
             "new" => return Ok(true),
             "before" => return Ok(false),
             "forgotten" => CountersError::Forgotten(live.since),
+            "apart" => CountersError::Apart(server.saturating_sub(now.as_millis())),
             "ahead" => CountersError::Ahead,
             "over" => CountersError::Over,
             "overtaken" => CountersError::Overtaken,
@@ -161,11 +168,14 @@ impl Counters {
     pub fn status(&self) -> CountersStatus {
         let live = self.link.live();
         let evicts = live.as_ref().and_then(|live| live.evicts.clone());
+        let clock_ahead_ms = self.link.ahead_ms();
+        let apart = live.is_some() && clock_ahead_ms.saturating_abs() > millis(CLOCKS_APART);
+        let denies = evicts.map(CountersError::Evicts).or(apart.then_some(CountersError::Apart(clock_ahead_ms)));
         CountersStatus {
             up: live.is_some(),
-            error: evicts.map(CountersError::Evicts).or_else(|| self.link.error()),
+            error: denies.or_else(|| self.link.error()),
             since: live.map(|live| live.since),
-            clock_ahead_ms: self.link.ahead_ms(),
+            clock_ahead_ms,
             tally: self.link.tally.read(),
         }
     }

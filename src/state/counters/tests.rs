@@ -195,6 +195,45 @@ async fn a_server_that_was_emptied_admits_nobody_again(#[case] command: &[&str])
     assert!(matches!(answer, Err(CountersError::Forgotten(_))), "{answer:?}");
 }
 
+#[rstest]
+#[case::ahead(3600)]
+#[case::behind(-3600)]
+#[tokio::test]
+async fn where_clocks_are_far_apart_no_token_is_remembered_and_it_is_told(#[case] seconds: i64) {
+    let Some(redis) = Redis::start() else { return };
+    let counters = over(&redis).await;
+    let here = Timestamp::from_millis(now().as_millis() + seconds * 1000);
+    let answer = counters.remember_once(&token(1), here).await;
+    assert!(matches!(answer, Err(CountersError::Apart(ahead)) if (ahead + seconds * 1000).abs() < 5000), "{answer:?}");
+    let status = counters.status();
+    assert!(status.up && matches!(status.error, Some(CountersError::Apart(_))), "{status:?}");
+    assert_eq!((counters.remember_once(&token(1), now()).await, counters.status().error), (Ok(true), None));
+}
+
+#[rstest]
+#[case::ahead(3_600_000)]
+#[case::and_back(-3_600_000)]
+#[tokio::test]
+async fn a_clock_that_leapt_begins_a_new_memory_for_all(#[case] millis: i64) {
+    let Some(redis) = Redis::start() else { return };
+    let (one, other) = (over(&redis).await, over(&redis).await);
+    let before = token(1);
+    assert!(one.remember_once(&before, now()).await.unwrap());
+    // What a server does whose clock is ahead for a moment, as those see it who watched it.
+    redis.ask(&["DEL", &format!("cambio:once:{}", "01".repeat(16))]);
+    for counters in [&one, &other] {
+        counters.link.watch.lock().unwrap().as_mut().unwrap().server -= millis;
+    }
+    one.link.greet_again().await;
+    let since = one.status().since;
+    other.link.greet_again().await;
+    assert_eq!(other.status().since, since, "it is begun once, by whoever sees it first");
+    for counters in [&one, &other] {
+        let answer = counters.remember_once(&before, now()).await;
+        assert!(matches!(answer, Err(CountersError::Forgotten(_))), "{answer:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_copy_that_takes_over_is_another_memory() {
     let Some(first) = Redis::start() else { return };

@@ -28,11 +28,14 @@ const MIGRATION_TRIES: usize = 15;
 const RELEASE: Duration = Duration::from_secs(1);
 /// What the server itself bounds, in milliseconds: a replica that stops in the middle of a transaction keeps its locks no
 /// longer than this.
-const SESSION: [(&str, &str); 4] = [
+const SESSION: [(&str, &str); 5] = [
     ("statement_timeout", "10000"),
     ("lock_timeout", "4000"),
     ("idle_in_transaction_session_timeout", "10000"),
     ("synchronous_commit", "on"),
+    // Whoever waited for the lock of a scope reads what the one before has committed. By any stricter default of the server or
+    // of the database it would read what was there before it waited.
+    ("default_transaction_isolation", "read committed"),
 ];
 
 /// Where a PostgreSQL is, and with which user and password it is reached: `postgres://user:password@host:port/name?sslmode=..`.

@@ -2,7 +2,7 @@
 //! never become visible after a larger one: writers take the lock of [`Scope::Revocations`](super::Scope) first and keep it
 //! until their commit is visible, so that whoever gets the next number begins after it.
 
-use super::engine::query;
+use super::engine::{Row, query};
 use super::keys::moment;
 use super::{Database, DatabaseError, WriteTransaction};
 use crate::clock::Timestamp;
@@ -27,6 +27,18 @@ pub struct RevocationRow {
     pub expires: Timestamp,
 }
 
+/// What a look at the revocations found, all by one connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RevocationsFound {
+    /// Which run of the server answered: another one may have lost its last rows and given their numbers once more. None of a
+    /// file.
+    pub run: Option<i64>,
+    /// The largest number of a revocation that is there; 0 where there is none.
+    pub newest: i64,
+    /// Those that were asked for.
+    pub rows: Vec<RevocationRow>,
+}
+
 const AFTER: &str = "SELECT id, token_id, expires_ms FROM revocations WHERE id > $1 ORDER BY id LIMIT $2";
 const NEWEST: &str = "SELECT COALESCE(MAX(id), 0) FROM revocations";
 const COUNT: &str = "SELECT COUNT(*) FROM revocations";
@@ -38,20 +50,13 @@ impl Database {
     ///
     /// # Errors
     /// [`DatabaseError`].
-    pub async fn revocations_after(&self, id: i64, limit: u32) -> Result<Vec<RevocationRow>, DatabaseError> {
-        let query = query(AFTER).bind(id).bind(i64::from(limit));
-        let rows = query.fetch_all(self.reader().await?.connection()).await?;
-        rows.iter()
-            .map(|row| Ok(RevocationRow { id: row.read(0)?, token_id: row.read(1)?, expires: moment(row, 2)? }))
-            .collect()
-    }
-
-    /// The largest number of a revocation that is there; 0 where there is none.
-    ///
-    /// # Errors
-    /// [`DatabaseError`].
-    pub async fn newest_revocation(&self) -> Result<i64, DatabaseError> {
-        query(NEWEST).fetch_one(self.reader().await?.connection()).await?.read(0)
+    pub async fn revocations_after(&self, id: i64, limit: u32) -> Result<RevocationsFound, DatabaseError> {
+        let mut reader = self.reader().await?;
+        let run = reader.run().await?;
+        let newest = query(NEWEST).fetch_one(reader.connection()).await?.read(0)?;
+        let rows = query(AFTER).bind(id).bind(i64::from(limit)).fetch_all(reader.connection()).await?;
+        let read = |row| Ok(RevocationRow { id: Row::read(row, 0)?, token_id: row.read(1)?, expires: moment(row, 2)? });
+        Ok(RevocationsFound { run, newest, rows: rows.iter().map(read).collect::<Result<_, DatabaseError>>()? })
     }
 }
 

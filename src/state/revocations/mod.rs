@@ -104,8 +104,8 @@ impl Revocations {
     }
 
     /// Revokes a token until `expires`, its `exp`. Returns once the disk or the database has it; this replica knows it then, and
-    /// every other one two seconds later, if it reaches the database. Revoking again, or a token that expired more than a day
-    /// ago, changes nothing.
+    /// every other one two seconds later, if it reaches the database. Revoking again changes nothing, unless the database has
+    /// lost it; nor does revoking a token that expired more than a day ago.
     ///
     /// # Errors
     /// [`RevocationError`]; then the token is not revoked (RFC 7009 section 2.2.1 answers 503), unless the database went away

@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "how long a look takes is what is asked")]
 
 use super::*;
+use crate::clock::Clock;
 use crate::state::database::Scope;
 use crate::state::real_postgres::Postgres;
 use rstest::rstest;
@@ -112,10 +113,10 @@ async fn a_number_is_given_only_once_all_smaller_ones_can_be_seen() {
         fast.commit().await.unwrap();
     });
     tokio::time::sleep(Duration::from_millis(300)).await;
-    assert!(!fast.is_finished() && database.newest_revocation().await.unwrap() == 0);
+    assert!(!fast.is_finished() && database.revocations_after(0, 1).await.unwrap().newest == 0);
     slow.commit().await.unwrap();
     fast.await.unwrap();
-    let rows = database.revocations_after(0, 10).await.unwrap();
+    let rows = database.revocations_after(0, 10).await.unwrap().rows;
     assert_eq!(rows.iter().map(|row| row.token_id.as_str()).collect::<Vec<_>>(), ["slow", "fast"]);
 }
 
@@ -185,14 +186,17 @@ async fn a_database_that_was_restored_to_before_is_read_anew() {
 async fn what_is_long_over_is_dropped_from_memory_and_from_the_table_and_nothing_else(#[case] engine: &str) {
     let Some(home) = Home::of(engine).await else { return };
     let replica = home.replica().await;
-    replica.revoke("old", later(60), NOW).await.unwrap();
-    replica.revoke("new", later(60 + DAY), NOW).await.unwrap();
-    replica.revoke("over", NOW.minus(Duration::from_secs(DAY)), NOW).await.unwrap();
+    // By the time of the last look it is now, also by the server's clock.
+    let began = Clock::System.now().minus(Duration::from_secs(1000 + DAY));
+    let later = |secs| began.plus(Duration::from_secs(secs));
+    replica.revoke("old", later(60), began).await.unwrap();
+    replica.revoke("new", later(60 + DAY), began).await.unwrap();
+    replica.revoke("over", began.minus(Duration::from_secs(DAY)), began).await.unwrap();
     replica.look(later(59 + DAY)).await.unwrap();
     assert_eq!(replica.len(), 2, "a clock may be ahead, and set right again");
     replica.look(later(1000 + DAY)).await.unwrap();
     assert!(replica.len() == 1 && replica.is_revoked("new", later(1000 + DAY)));
-    let rows = home.database().await.revocations_after(0, 10).await.unwrap();
+    let rows = home.database().await.revocations_after(0, 10).await.unwrap().rows;
     assert_eq!(rows.iter().map(|row| row.token_id.as_str()).collect::<Vec<_>>(), ["new"]);
 }
 
