@@ -15,6 +15,7 @@ use rstest::rstest;
 
 use super::audit_key::AuditKeys;
 use super::sink::OpenSink;
+use super::syncing::Syncing;
 use super::tests::{LATENCY, NOW, PATIENCE, begin, denied, home};
 use super::writer::Writer;
 
@@ -60,7 +61,7 @@ static GOOD: LazyLock<Good> = LazyLock::new(|| {
     let chain = &report.chains[0];
     assert!(chain.first_segment > 1 && chain.last_segment - chain.first_segment == 3, "{chain:?}");
     assert_eq!((chain.torn, chain.keys.len(), chain.uncovered()), (1, 2, None), "{chain:?}");
-    let mut files: Vec<(String, Vec<u8>)> = super::sink::rotated(&home.path)
+    let mut files: Vec<(String, Vec<u8>)> = super::file_names::rotated(&home.path)
         .unwrap()
         .into_iter()
         .map(|(_, path)| path)
@@ -397,7 +398,7 @@ fn the_key_of_before_is_destroyed_only_once_a_head_by_the_next_one_is_kept() {
     let dir = home.path.with_file_name("audit-keys");
     let begun = super::begin::begin(&mut sink, AuditKeys::open(Some(&dir)).unwrap(), NOW).unwrap();
     let shared = super::journal::Shared::default();
-    let mut writer = Writer::new(&shared, sink, begun, Clock::System);
+    let mut writer = Writer::new(&shared, sink, begun, Clock::System, Syncing::start().unwrap());
     assert!(writer.write_first());
     writer.sync();
     let keys = AuditKeys::open(Some(&dir)).unwrap();
@@ -490,7 +491,8 @@ fn a_chain_begins_after_records_of_before_there_were_chains_and_accounts_for_the
     let report = verified(&home.path);
     assert!(report.is_good(), "{report:?}");
     assert!(report.notes[0].starts_with("5 lines of before there were chains"), "{report:?}");
-    let set_aside: Vec<PathBuf> = super::sink::rotated(&home.path).unwrap().into_iter().map(|(_, path)| path).collect();
+    let set_aside: Vec<PathBuf> =
+        super::file_names::rotated(&home.path).unwrap().into_iter().map(|(_, path)| path).collect();
     fs::write(set_aside.last().unwrap(), old.repeat(2)).unwrap();
     assert!(!verified(&home.path).is_good(), "one of them was removed since");
 }

@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{self, BufRead as _, BufReader};
 use std::path::Path;
 
+use super::file_names::rotated;
 use super::record::Record;
-use super::sink::rotated;
 use crate::identity::DecisionId;
 
 /// Finds the record of the decision `id` in the journal at `path` and in the full files beside it. Reads only files that

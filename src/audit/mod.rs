@@ -52,6 +52,7 @@ mod disk_tests;
 mod escape;
 mod facts;
 mod fault;
+mod file_names;
 mod find;
 mod head;
 mod journal;

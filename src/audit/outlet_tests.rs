@@ -339,7 +339,8 @@ fn a_sink_that_was_never_there_before_gets_what_comes_across_files() {
     let lines: Vec<String> = collected.join().unwrap().iter().map(|message| text(message)).collect();
     let count = |word: &str| lines.iter().filter(|line| line.contains(word)).count();
     assert_eq!((count("before"), count("missed"), count("later")), (0, 20, 20));
-    let all = super::sink::rotated(&home.path).unwrap().into_iter().map(|(_, path)| path).chain([home.path.clone()]);
+    let all =
+        super::file_names::rotated(&home.path).unwrap().into_iter().map(|(_, path)| path).chain([home.path.clone()]);
     let all: String = all.map(|path| std::fs::read_to_string(path).unwrap()).collect();
     assert!(all.ends_with(&(lines.join("\n") + "\n")), "whole, in order, once each");
 }

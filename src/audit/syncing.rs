@@ -98,7 +98,7 @@ impl Writer<'_> {
             self.end_sync(true);
         }
         let head = self.unpublished();
-        match self.sink.to_sync() {
+        match self.sink.take_unsynced() {
             Ok(Some(file)) => match self.syncing.begin(Job { file, head, keys: self.keys.clone() }) {
                 Ok(()) => self.shared.syncs.begins(),
                 Err(_) => {

@@ -1,5 +1,7 @@
 //! What is true when the killing is over: of every acknowledgement, and of both journals.
 
+#![allow(clippy::print_stdout, reason = "what was done, and how often")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::sync::Arc;

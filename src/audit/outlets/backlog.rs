@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use super::outbox::Chunk;
 use super::{BATCH, chunk};
+use crate::audit::file_names::rotated;
 use crate::audit::lines::{MAX_LINE, SegmentLine, exactly};
 use crate::audit::settings::Sink;
-use crate::audit::sink::rotated;
 use crate::jose::sha256;
 use crate::state::{PrivateDir, StateError};
 

@@ -16,9 +16,9 @@ use std::path::Path;
 pub use report::{ChainReport, CoveredBy, Fault, Report};
 
 use super::chain::Link;
+use super::file_names::rotated;
 use super::head::{AuditPublicKey, Head};
 use super::lines::MAX_LINE;
-use super::sink::rotated;
 use crate::jose::{KeyRules, Sha256, VerifyingKey, sha256};
 
 /// How many faults are told one by one; all are counted.

@@ -26,11 +26,12 @@ pub(super) fn account(account: &Value) -> String {
         let _ = writeln!(out, "{title:<12} {}", cell(&account[member]));
     }
     grants(&mut out, "may", &account["permissions"]);
-    if let Some(pending) = account.get("pending").filter(|pending| !pending.is_null()) {
-        grants(&mut out, "waits for", &pending["grants"]["permissions"]);
+    let at = |place: &str| account.pointer(place).unwrap_or(&Value::Null);
+    if !at("/pending").is_null() {
+        grants(&mut out, "waits for", at("/pending/grants/permissions"));
         // Whoever approves it has seen them: a document may allow more than all permissions do.
-        let _ = writeln!(out, "{:<12} {}", "and policies", cell(&pending["grants"]["policies"]));
-        let _ = writeln!(out, "{:<12} {}", "asked by", cell(&pending["requested_by"]));
+        let _ = writeln!(out, "{:<12} {}", "and policies", cell(at("/pending/grants/policies")));
+        let _ = writeln!(out, "{:<12} {}", "asked by", cell(at("/pending/requested_by")));
     }
     if let Some(count) = account.get("tokens_revoked") {
         let _ = writeln!(out, "{:<12} {} tokens: they were made before it had policies", "revoked", cell(count));

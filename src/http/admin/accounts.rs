@@ -254,6 +254,7 @@ async fn deleted(admin: &Admin, peer: SocketAddr, request: Request) -> Ended {
 }
 
 /// Puts a change on record, and tells what is now.
+#[allow(clippy::result_large_err, reason = "as the answer of every endpoint")]
 pub(super) fn changed(
     permitted: Permitted<'_>,
     made: Result<Changed, crate::accounts::AccountError>,

@@ -72,7 +72,7 @@ async fn call(vault: &Vault, request: &VaultRequest, body: Body) -> Result<Respo
     {
         return sys::about_us(vault, request, path);
     }
-    let mut visit = vault.counter.visit(sys::source(&request));
+    let mut visit = vault.counter.visit(sys::source(request));
     let answered = match place {
         Place::Token(call) => token::answer(vault, &mut visit, request, call, body).await,
         Place::System(path) if path.starts_with("wrapping/") => {
