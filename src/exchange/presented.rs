@@ -108,7 +108,6 @@ async fn name_family(accounts: &Accounts, text: &str, trail: &mut Trail) {
         trail.account(&account.id.to_string());
         trail.family(&token.family.to_string());
         trail.namespace(account.namespace.as_ref().map_or("", |namespace| namespace.as_str()));
-        trail.presented(&token.id.to_string(), None);
     }
 }
 
