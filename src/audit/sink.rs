@@ -385,9 +385,9 @@ mod tests {
     fn files_are_named_in_their_order_though_the_clock_goes_back_and_old_names_are_free_again() {
         let (_home, path) = home();
         let mut log = open(&path).unwrap();
-        for (nth, second) in [5_u64, 5, 3, 9, 1, 1].into_iter().enumerate() {
+        for (nth, second) in [5, 5, 3, 9, 1, 1].into_iter().enumerate() {
             log.write(format!("{nth}\n").as_bytes(), 0).unwrap();
-            log.rotate(Timestamp::from_secs(second.cast_signed())).unwrap();
+            log.rotate(Timestamp::from_secs(second)).unwrap();
             let (old, _) = log.expired(Timestamp::from_secs(0)).unwrap();
             old.iter().for_each(|file| fs::remove_file(file).unwrap());
         }
