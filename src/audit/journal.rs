@@ -27,7 +27,7 @@ const STALLED: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 5 });
 
 /// Room for one record: held from admission, or from the end of an exchange that minted nothing, until it is written.
 /// Never held while waiting for callers or issuers: else whoever sends slowly would take everybody's room. Whoever holds it while
-/// a store is asked is one of few ([`crate::exchange`] bounds them by [`Journal::capacity`]).
+/// a store is asked is one of few: the engine bounds them, by [`Journal::capacity`].
 #[derive(Debug)]
 pub(super) struct Slot(());
 

@@ -221,6 +221,7 @@ mod tests {
     use crate::audit::settings::OnFailure;
     use crate::state::PrivateDir;
     use crate::state::database::DecisionsSought;
+    use crate::state::real_postgres::Postgres;
     use serde_json::json;
 
     const NOW: Timestamp = Timestamp::from_secs(1_795_000_000);
@@ -267,5 +268,34 @@ mod tests {
         assert_eq!((counters.delivered, counters.dropped, counters.waiting_bytes), (3, 2, 0));
         let (found, _) = database.decisions(&DecisionsSought::default(), 10).await.unwrap();
         assert_eq!(found.iter().map(|found| found.seq).collect::<Vec<_>>(), [5, 3, 1]);
+    }
+
+    #[tokio::test]
+    async fn a_replica_whose_clock_is_weeks_ahead_removes_no_decision() {
+        let Some(postgres) = Postgres::start() else { return };
+        let now = Clock::System.now();
+        let database = Database::connect(&postgres.database_url(), now).await.unwrap();
+        let id = DecisionId::new(now, [7; 10]);
+        let row = DecisionRow {
+            id,
+            outcome: "issued".to_owned(),
+            surface: "oauth".to_owned(),
+            issuer: None,
+            subject: None,
+            target: None,
+            namespace: None,
+            reason: None,
+            policy_set: None,
+            chain: "c".to_owned(),
+            seq: 1,
+            record: "{}".to_owned(),
+        };
+        insert(&database, &[row]).await.unwrap();
+        let retention = DecisionRetention::default();
+        sweep(&database, retention, now.plus(retention.keep_for * 2)).await.unwrap();
+        assert!(database.decision(id).await.unwrap().is_some());
+        let short = DecisionRetention { keep_for: Duration::ZERO, ..retention };
+        sweep(&database, short, now.plus(Duration::from_secs(10))).await.unwrap();
+        assert!(database.decision(id).await.unwrap().is_none(), "by clocks that agree it is too old");
     }
 }

@@ -223,6 +223,19 @@ mod tests {
         assert!(matches!(error, DatabaseError::Unavailable(_)), "{error}");
         assert!(!error.to_string().contains("hunter2"), "{error}");
     }
+
+    #[tokio::test]
+    async fn whoever_has_waited_for_a_lock_reads_what_was_committed_whatever_the_server_s_default_is() {
+        let settings = ["default_transaction_isolation=serializable"];
+        let server = crate::state::real_postgres::Postgres::start_in(tempfile::tempdir().unwrap(), &settings);
+        let Some(server) = server else { return };
+        assert_eq!(server.ask("SHOW default_transaction_isolation"), "serializable");
+        let database = PostgresDatabase::connect(&url(&server.url()).unwrap()).await.unwrap();
+        let mut transaction = database.begin("keys").await.unwrap();
+        let level = sqlx::query_scalar::<_, String>("SHOW transaction_isolation");
+        assert_eq!(level.fetch_one(&mut *transaction).await.unwrap(), "read committed");
+    }
+
     /// A server that speaks TLS with a certificate of `db.example`, and lets in only who has a password over it.
     fn strict() -> Option<crate::state::real_postgres::Postgres> {
         use std::os::unix::fs::PermissionsExt as _;
