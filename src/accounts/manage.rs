@@ -21,8 +21,9 @@ pub(super) const SHORT: usize = 200;
 const LONG: usize = 1000;
 /// The most accounts of a page.
 const PAGE: u32 = 500;
-/// The most that ask for what waits, so that a row stays small.
-const ASKERS: usize = 16;
+/// The most that ask for what waits, and the most bytes that their names have together: they are on record beside grants, which
+/// must not be what is left out of it.
+const ASKERS: (usize, usize) = (16, 3 * 1024);
 
 /// An account that shall be made.
 #[derive(Clone, Debug)]
@@ -219,8 +220,8 @@ fn askers(mut before: Vec<String>, now: &str) -> Result<Vec<String>, AccountErro
     if !before.iter().any(|asker| asker == now) {
         before.push(now.to_owned());
     }
-    if before.len() > ASKERS {
-        let why = format_args!("more than {ASKERS} have asked for what waits: approve or refuse that first");
+    if before.len() > ASKERS.0 || before.iter().map(String::len).sum::<usize>() > ASKERS.1 {
+        let why = "too many have asked for what waits: approve or refuse that first";
         return Err(AccountError::invalid("permissions", why));
     }
     Ok(before)
