@@ -98,7 +98,7 @@ pub fn both_journals_are_whole(world: &World, kills: &Kills) {
     let served = all().filter(|record| record.outcome == "served");
     for record in served {
         let (subject, path) = (record.subject.as_deref().unwrap(), record.path.as_deref().unwrap());
-        let outsider = ["workloads:outsider-1", "service-accounts:elsewhere"].contains(&subject);
+        let outsider = ["workloads:outsider-1", "service-accounts:group_100/group_200/elsewhere"].contains(&subject);
         assert_eq!(outsider, path.contains("/outside/"), "{record:?}");
     }
     let acknowledged = world.ledger.with(|entries| std::mem::take(&mut entries.acknowledged));
