@@ -123,8 +123,8 @@ fn configure(fixture: &Fixture, directory: &Path, address: SocketAddr, sections:
     std::fs::set_permissions(directory.join("master.key"), private).expect("mode");
     let ops = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("free port");
     let config = format!(
-        "issuer: http://cambio.example.com\nlisten: {address}\nops_listen: {ops}\ndata: data\npolicies: policies\n\
-         log: {{level: warn}}\nadmin: {{target: group-200}}\nservice_accounts: {{}}\n\
+        "issuer: https://cambio.example.com\nlisten: {address}\nops_listen: {ops}\ndata: data\npolicies: policies\n\
+         log: {{level: error}}\nadmin: {{target: group-200}}\nservice_accounts: {{}}\n\
          secrets: {{master_key_file: master.key, mounts: [{{mount: secret, namespace: '*', store: local}}]}}\n\
          rest: {{folder: app, projects: [{{id: 1, namespace: group_100/group_200, target: group-200}}]}}\n{sections}\
          issuers:\n  - name: gitlab\n    platform: gitlab\n    issuer: {ISSUER}\n    audiences: [{AUDIENCE}]\n    \
