@@ -12,9 +12,7 @@ use crate::report::Report;
 const RUN: Duration = Duration::from_secs(15);
 const PER_SECOND: u32 = 50;
 const FLOODERS: usize = 16;
-/// Ten times the default, since one subject stands for all good callers; the flood has the defaults.
-const LIMITS: &str =
-    "http: {trusted_proxies: [127.0.0.1/32]}\nrate_limits: {source: 60000 per 1m, subject: 60000 per 1m}\n";
+const LIMITS: &str = "http: {trusted_proxies: [127.0.0.1/32]}\nrate_limits: {subject: 1000000 per 1m}\n";
 
 /// From which address it comes, in what.
 type Flood = Box<dyn Fn(usize) -> Vec<u8> + Sync>;
