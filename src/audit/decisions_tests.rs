@@ -50,9 +50,7 @@ async fn filled(rows: &[DecisionRow]) -> ((tempfile::TempDir, Option<Postgres>),
         None => Database::open(&PrivateDir::open(&home.path().join("data")).unwrap(), NOW).await.unwrap(),
     };
     let mut write = database.write(Scope::Decisions).await.unwrap();
-    for row in rows {
-        write.insert_decision(row).await.unwrap();
-    }
+    write.insert_decisions(rows).await.unwrap();
     write.commit().await.unwrap();
     ((home, server), Decisions::new(database))
 }
@@ -136,10 +134,28 @@ async fn a_decision_is_found_by_its_id_and_kept_once() {
     assert_eq!((found.seq, found.record.id), (2, rows[1].id.to_string()));
     assert!(decisions.find(row(2).id).await.unwrap().is_none());
     let mut write = decisions.0.write(Scope::Decisions).await.unwrap();
-    write.insert_decision(&DecisionRow { outcome: "other".to_owned(), ..rows[1].clone() }).await.unwrap();
+    let other = DecisionRow { outcome: "other".to_owned(), ..rows[1].clone() };
+    write.insert_decisions(&[other]).await.unwrap();
     write.commit().await.unwrap();
     let filter = DecisionFilter { outcome: Some("other".to_owned()), ..DecisionFilter::default() };
     assert!(decisions.page(&filter, None, 10).await.unwrap().decisions.is_empty());
+}
+
+#[rstest]
+#[case::none(0)]
+#[case::fewer_than_a_statement_has(15)]
+#[case::a_statement(16)]
+#[case::more(50)]
+#[tokio::test]
+async fn as_many_as_are_given_are_kept_whole(#[case] count: u64) {
+    let rows: Vec<DecisionRow> = (1..=count).map(row).collect();
+    let (_home, decisions) = filled(&rows).await;
+    for row in &rows {
+        let found = decisions.find(row.id).await.unwrap().unwrap();
+        assert_eq!((found.seq, found.record.id), (row.seq, row.id.to_string()));
+    }
+    let newest: Vec<u64> = (1..=count).rev().collect();
+    assert_eq!(all(&decisions, &DecisionFilter::default(), 200).await, newest);
 }
 
 #[tokio::test]
@@ -147,7 +163,8 @@ async fn a_text_that_one_engine_does_not_take_is_taken_by_neither_and_sought_as_
     let kept = DecisionRow { target: Some("a\u{fffd}b".to_owned()), ..row(1) };
     let (_home, decisions) = filled(&[kept]).await;
     let mut write = decisions.0.write(Scope::Decisions).await.unwrap();
-    let refused = write.insert_decision(&DecisionRow { target: Some("a\0b".to_owned()), ..row(2) }).await;
+    let odd = DecisionRow { target: Some("a\0b".to_owned()), ..row(2) };
+    let refused = write.insert_decisions(&[odd]).await;
     assert!(matches!(refused, Err(DatabaseError::Failed(_))), "{refused:?}");
     drop(write);
     let filter = DecisionFilter { target: Some("a\0b".to_owned()), ..DecisionFilter::default() };

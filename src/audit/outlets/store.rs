@@ -134,9 +134,7 @@ async fn taken(database: &Database, outbox: &Outbox, rows: &[DecisionRow]) -> Op
 
 async fn insert(database: &Database, rows: &[DecisionRow]) -> Result<(), DatabaseError> {
     let mut write = database.write(Scope::Decisions).await?;
-    for row in rows {
-        write.insert_decision(row).await?;
-    }
+    write.insert_decisions(rows).await?;
     write.commit().await
 }
 

@@ -3,6 +3,8 @@
 //! A row's key is the decision's id, a UUID version 7: it is ordered by time, so every index ends with it, every page is
 //! one range of one index, and what is too old is the front of the primary key.
 
+use std::sync::LazyLock;
+
 use super::engine::{Row, query};
 use super::keys::{count, whole};
 use super::{Database, DatabaseError, WriteTransaction};
@@ -92,8 +94,24 @@ pub struct FoundDecision {
     pub record: String,
 }
 
-const INSERT: &str = "INSERT INTO decisions (id, outcome, surface, issuer, subject, target, namespace, reason, policy_set, \
-     chain, seq, record) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT (id) DO NOTHING";
+const COLUMNS: usize = 12;
+/// How many rows one statement keeps, where there are so many: a replica decides thousands of times a second, and each statement is
+/// a round trip.
+const AT_ONCE: usize = 16;
+static INSERT: LazyLock<String> = LazyLock::new(|| inserting(1));
+static INSERT_MANY: LazyLock<String> = LazyLock::new(|| inserting(AT_ONCE));
+
+/// The statement that keeps so many rows.
+fn inserting(rows: usize) -> String {
+    let numbers = |row: usize| (1..=COLUMNS).map(move |column| format!("${}", row * COLUMNS + column));
+    let values = |row: usize| format!("({})", numbers(row).collect::<Vec<_>>().join(", "));
+    format!(
+        "INSERT INTO decisions (id, outcome, surface, issuer, subject, target, namespace, reason, policy_set, chain, seq, record) \
+         VALUES {} ON CONFLICT (id) DO NOTHING",
+        (0..rows).map(values).collect::<Vec<_>>().join(", ")
+    )
+}
+
 const FIND: &str = "SELECT id, chain, seq, record FROM decisions WHERE id = $1";
 /// The most rows of one index that one page looks through: a filter that hardly any row passes costs no more than this.
 pub const MOST_SCANNED: u32 = 20_000;
@@ -191,27 +209,40 @@ impl Database {
 }
 
 impl WriteTransaction {
-    /// Keeps a decision; one that is kept already stays as it is.
+    /// Keeps decisions; those that are kept already stay as they are.
     ///
     /// # Errors
-    /// [`DatabaseError`].
-    pub async fn insert_decision(&mut self, row: &DecisionRow) -> Result<(), DatabaseError> {
-        let id = row.id.bytes();
-        query(INSERT)
-            .bind(id.as_slice())
-            .bind(row.outcome.as_str())
-            .bind(row.surface.as_str())
-            .bind(row.issuer.as_deref())
-            .bind(row.subject.as_deref())
-            .bind(row.target.as_deref())
-            .bind(row.namespace.as_deref())
-            .bind(row.reason.as_deref())
-            .bind(row.policy_set.as_deref())
-            .bind(row.chain.as_str())
-            .bind(whole(row.seq)?)
-            .bind(row.record.as_str())
-            .execute(self.connection())
-            .await?;
+    /// [`DatabaseError`]: none of them, once the transaction ends.
+    pub async fn insert_decisions(&mut self, rows: &[DecisionRow]) -> Result<(), DatabaseError> {
+        let (many, others) = rows.as_chunks::<AT_ONCE>();
+        for rows in many {
+            self.insert(&INSERT_MANY, rows).await?;
+        }
+        for row in others {
+            self.insert(&INSERT, std::slice::from_ref(row)).await?;
+        }
+        Ok(())
+    }
+
+    async fn insert(&mut self, text: &'static str, rows: &[DecisionRow]) -> Result<(), DatabaseError> {
+        let ids: Vec<_> = rows.iter().map(|row| row.id.bytes()).collect();
+        let mut statement = query(text);
+        for (row, id) in rows.iter().zip(&ids) {
+            statement = statement
+                .bind(id.as_slice())
+                .bind(row.outcome.as_str())
+                .bind(row.surface.as_str())
+                .bind(row.issuer.as_deref())
+                .bind(row.subject.as_deref())
+                .bind(row.target.as_deref())
+                .bind(row.namespace.as_deref())
+                .bind(row.reason.as_deref())
+                .bind(row.policy_set.as_deref())
+                .bind(row.chain.as_str())
+                .bind(whole(row.seq)?)
+                .bind(row.record.as_str());
+        }
+        statement.execute(self.connection()).await?;
         Ok(())
     }
 
